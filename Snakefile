@@ -1,0 +1,39 @@
+# UDPDiff from clips to report. What each stage does stands in rules/, what it is told in config.yaml.
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/sources.smk"
+include: "rules/labelling.smk"
+include: "rules/encoding.smk"
+include: "rules/training.smk"
+include: "rules/sampling.smk"
+include: "rules/metrics.smk"
+include: "rules/report.smk"
+include: "rules/mini.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        report="results/report/index.html",
+        quality="results/quality.json",
+        tables=expand("results/table{number}.csv", number=fillable_tables()),
+
+
+onstart:
+    invocation_started()
+
+
+onsuccess:
+    invocation_ended()
+    announce_report()
+
+
+onerror:
+    invocation_ended()

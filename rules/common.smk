@@ -1,0 +1,227 @@
+# Checks the configuration before anything else and holds the functions that rules share.
+import json
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
+
+from udpdiff import preflight
+from udpdiff.report.costs import Invocations
+from udpdiff.tables import specs
+from udpdiff.training.settings import TrainingSettings
+
+# Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own.
+in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+interpreter = "" if in_conda else f"PATH={Path(sys.executable).parent}:$PATH "
+shell.prefix(
+    f"export {interpreter}PYTHONPATH={workflow.basedir}:${{{{PYTHONPATH:-}}}} PYTHONUNBUFFERED=1; "
+)
+
+try:
+    plan = preflight.check(
+        config, [Path(path) for path in workflow.overwrite_configfiles]
+    )
+except preflight.ConfigError as error:
+    raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
+settings = plan.config
+
+
+wildcard_constraints:
+    split="train|evaluation",
+    shard=r"\d+",
+    prompting="|".join(settings.labels.entities),
+    estimator="|".join(settings.labels.depth),
+    run="|".join(settings.runs),
+    task=r"video|seg|depth",
+    number=r"\d",
+
+
+def runtime_pairs():
+    """The (run, task) pairs of table 4 that are configured."""
+    return [pair for pair in specs.needed(4) if pair in run_tasks()]
+
+
+def section(*names):
+    """The named sections of the configuration as JSON: what a rule's result depends on, and nothing else."""
+    everything = settings.model_dump(mode="json")
+    return json.dumps({name: everything[name] for name in names}, sort_keys=True)
+
+
+def shards(split):
+    return range(plan.shard_count(split))
+
+
+def clip_settings(wildcards):
+    """Settings of the sources plus a digest of the shard's source files, so that a changed folder cuts anew."""
+    chosen = json.loads(section("seed", "source", "clips", "filters"))
+    return json.dumps(
+        chosen | {"files": plan.files_digest(wildcards.split, int(wildcards.shard))},
+        sort_keys=True,
+    )
+
+
+def entity_settings(wildcards):
+    labels = settings.labels.model_dump(mode="json")
+    chosen = {key: labels[key] for key in ("device", "tracker", "cleanup")}
+    return json.dumps(chosen | labels["entities"][wildcards.prompting], sort_keys=True)
+
+
+def depth_settings(wildcards):
+    labels = settings.labels.model_dump(mode="json")
+    return json.dumps(
+        {"device": labels["device"]} | labels["depth"][wildcards.estimator],
+        sort_keys=True,
+    )
+
+
+def latent_settings(wildcards):
+    chosen = settings.encoding.model_dump(mode="json")
+    return json.dumps(
+        chosen
+        | {
+            "seed": settings.seed,
+            "base": settings.model.base,
+            "device": settings.labels.device,
+        },
+        sort_keys=True,
+    )
+
+
+def latent_source(wildcards):
+    """The shard that a stream is encoded from: clips, depth or entities."""
+    kind, _, labeller = wildcards.stream.partition("-")
+    folder = {"video": "clips", "depth": f"depth/{labeller}"}.get(
+        kind, f"entities/{labeller}"
+    )
+    return f"results/{folder}/{wildcards.split}/{wildcards.shard}.h5"
+
+
+def text_settings(wildcards):
+    return json.dumps(
+        {"base": settings.model.base, "device": settings.labels.device}, sort_keys=True
+    )
+
+
+def run_latents(wildcards):
+    """Latents that a run trains on: the video, each task's dense stream, and its prompts."""
+    streams = plan.run_streams(wildcards.run)
+    names = [streams["video"], *streams["dense"].values(), *streams["text"].values()]
+    return expand(
+        "results/latents/{stream}/train/{shard}.h5", stream=names, shard=shards("train")
+    )
+
+
+def run_streams(wildcards):
+    return json.dumps(plan.run_streams(wildcards.run))
+
+
+def run_settings(wildcards):
+    return json.dumps(TrainingSettings.from_config(settings, wildcards.run).to_dict())
+
+
+def sample_settings(wildcards):
+    chosen = json.loads(section("sampling", "clips", "encoding"))
+    return json.dumps(
+        chosen | {"base": settings.model.base, "device": settings.labels.device},
+        sort_keys=True,
+    )
+
+
+def label_shards(kind, split):
+    """All shards of one labeller on one split; kind: entities/{prompting} or depth/{estimator}."""
+    return expand(
+        "results/{kind}/{split}/{shard}.h5", kind=kind, split=split, shard=shards(split)
+    )
+
+
+def evaluation_labels(wildcards):
+    """Training labels that give the constant control of a dense task; none for videos alone."""
+    run = settings.runs[wildcards.run]
+    if wildcards.task == "depth":
+        return label_shards(f"depth/{run.depth}", "train")
+    return []
+
+
+def evaluation_settings(wildcards):
+    run = settings.runs[wildcards.run]
+    chosen = json.loads(section("seed", "metrics", "clips"))
+    chosen["labels"] = json.loads(section("labels"))["labels"]
+    # The judge is the same for every run: the first labeller that the configuration defines.
+    judge = {
+        "seg": next(iter(settings.labels.entities)),
+        "depth": next(iter(settings.labels.depth)),
+    }
+    return json.dumps(chosen | {"judge": judge.get(wildcards.task)}, sort_keys=True)
+
+
+def run_tasks():
+    """All (run, task) pairs that can be sampled."""
+    return [
+        (run, task)
+        for run, spec in settings.runs.items()
+        for task in (spec.tasks or ["video"])
+    ]
+
+
+def evaluations(pairs):
+    return [f"results/metrics/{run}/{task}/quality.json" for run, task in pairs]
+
+
+def runtimes():
+    return [
+        f"results/metrics/{run}/{task}/runtime.json" for run, task in runtime_pairs()
+    ]
+
+
+def table_inputs(wildcards):
+    number = int(wildcards.number)
+    known = set(run_tasks())
+    missing = [pair for pair in specs.needed(number) if pair not in known]
+    if missing:
+        raise WorkflowError(
+            f"results/table{number}.csv needs run {missing[0][0]!r} with task {missing[0][1]!r}, "
+            f"which `runs:` in the configuration does not define; defined: {', '.join(settings.runs)}"
+        )
+    return runtimes() if number == 4 else evaluations(specs.needed(number))
+
+
+def fillable_tables():
+    """Tables whose runs are all configured."""
+    known = set(run_tasks())
+    return [number for number in specs.TABLES if set(specs.needed(number)) <= known]
+
+
+def measured_quality(wildcards):
+    measured = ["results/metrics/codec.json"] + runtimes() + evaluations(run_tasks())
+    return measured + (
+        ["results/metrics/labels.json"] if settings.source.kind == "scenes" else []
+    )
+
+
+def all_clips():
+    return [
+        f"results/clips/{split}/{shard}.h5"
+        for split in ("train", "evaluation")
+        for shard in shards(split)
+    ]
+
+
+def invocation_started():
+    Invocations("results").started()
+
+
+def invocation_ended():
+    Invocations("results").ended()
+
+
+def announce_report():
+    page = Path("results/report/index.html")
+    if page.exists():
+        logger.info(f"The report: {page.resolve()}")
+
+
+if workflow.is_main_process:
+    logger.info(plan.describe())

@@ -1,0 +1,78 @@
+"""Labels the entities of one shard of clips: first-frame segmentation, SAM 2 through the clip, clean-up."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+import numpy as np
+
+from scripts.progress import progress
+from udpdiff.clip import RejectedClip, Rejection
+from udpdiff.labelling.cleanup import CleanupSettings, clean_entities
+from udpdiff.labelling.propagation import MaskTracker
+from udpdiff.labelling.segmenter import EntitySegmenter
+from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.video_io import decode_mp4
+
+
+class EntityLabeller:
+    """The chain of the paper's section 3.1: entities of the first frame, propagated, cleaned.
+
+    told: segmenter, score_threshold, tracker, cleanup and device as in the configuration's `labels`.
+    """
+
+    def __init__(self, told: dict):
+        self.segmenter = EntitySegmenter.from_pretrained(
+            told["segmenter"], device=told["device"], score_threshold=told["score_threshold"]
+        )
+        self.tracker = MaskTracker.from_pretrained(told["tracker"]["checkpoint"], device=told["device"])
+        self.max_objects = told["tracker"]["max_objects"]
+        self.cleanup = CleanupSettings(told["cleanup"]["min_area_share"])
+
+    def label(self, video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Entity ids uint16 (T, H, W), all 0 where the first frame holds none, and the coverage of each frame (T,)."""
+        first = self.segmenter.segment(video[:1])[0]
+        if not first.any():
+            return np.zeros(video.shape[:3], np.uint16), np.zeros(len(video), np.float32)
+        logits, entity_ids = self.tracker.track(video, first, max_objects_per_batch=self.max_objects)
+        return clean_entities(logits, entity_ids, self.cleanup)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, type=json.loads, help="json: segmenter, tracker, cleanup, device")
+    parser.add_argument("--clips", required=True)
+    parser.add_argument("--entities", required=True)
+    arguments = parser.parse_args()
+
+    told = arguments.settings
+    labeller = EntityLabeller(told)
+    with (
+        ShardReader(arguments.clips) as clips,
+        ShardWriter(arguments.entities, "entities", {"settings": told}) as entities,
+    ):
+        for clip_id, data in progress(clips.items(["video_mp4"]), "entities", total=len(clips)):
+            entity_ids, coverage = labeller.label(decode_mp4(data["video_mp4"]))
+            scores = {
+                "coverage": float(coverage.mean()),
+                "min_coverage": float(coverage.min()),
+                "entities": float(len(np.setdiff1d(entity_ids, [0]))),
+            }
+            try:
+                refuse_bad_labels(scores, told["cleanup"]["min_coverage"])
+                entities.add(clip_id, {"entity_ids": entity_ids}, scores)
+            except RejectedClip as rejected:
+                entities.reject(clip_id, str(rejected), scores)
+
+
+def refuse_bad_labels(scores: dict[str, float], min_coverage: float) -> None:
+    """Raises RejectedClip for a clip without entities or with too little of it labelled."""
+    if not scores["entities"]:
+        raise RejectedClip(Rejection.NO_ENTITIES, "none in the first frame")
+    if scores["coverage"] < min_coverage:
+        raise RejectedClip(Rejection.LOW_COVERAGE, f"{scores['coverage']:.2f} of the pixels, {min_coverage} needed")
+
+
+if __name__ == "__main__":
+    main()

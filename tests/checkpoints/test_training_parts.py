@@ -1,0 +1,89 @@
+"""Parts the trainers of mini checkpoints share: optimizer, budget, replacing folders, scene cache, objective."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import pytest
+import torch
+
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
+from udpdiff.checkpoints.muon import MuonAdam, orthogonalise
+from udpdiff.checkpoints.scene_cache import disparity
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 24), (1, 24, 8), (3, 16, 16)])
+def test_orthogonalise_evens_out_singular_values(shape):
+    generator = torch.Generator().manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(shape, generator=generator)))
+    assert values.min() > 0.3 and values.max() < 1.4
+
+
+def test_optimizer_fits_a_linear_map():
+    generator = torch.Generator().manual_seed(0)
+    target, inputs = torch.randn(6, 10, generator=generator), torch.randn(64, 10, generator=generator)
+    weight, bias = torch.nn.Parameter(torch.zeros(6, 10)), torch.nn.Parameter(torch.zeros(6))
+    optimizer = MuonAdam([weight], [bias], lr=0.05)
+    for _ in range(150):
+        loss = (inputs @ weight.T + bias - inputs @ target.T - 1).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.1
+
+
+def test_budget_by_steps_warms_up_and_decays():
+    budget = Budget(steps=100, minutes=None)
+    first = budget.learning_rate(1.0, warmup_steps=10)
+    budget.step = 20
+    middle = budget.learning_rate(1.0, warmup_steps=10)
+    budget.step = 100
+    assert first == pytest.approx(0.1) and middle > 0.9
+    assert budget.progress == 1 and budget.learning_rate(1.0, warmup_steps=10) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("arguments", [(None, None), (10, 1.0)])
+def test_budget_wants_steps_or_minutes(arguments):
+    with pytest.raises(ValueError, match="exactly one"):
+        Budget(*arguments)
+
+
+def test_trainers_share_their_options(tmp_path):
+    parser = argparse.ArgumentParser()
+    add_budget_arguments(parser)
+    args = parser.parse_args(["--out", str(tmp_path), "--steps", "5"])
+    assert (args.out, args.steps, args.minutes, args.seed) == (tmp_path, 5, None, 0)
+
+
+def test_replaced_folder_holds_only_the_new_files(tmp_path):
+    folder = tmp_path / "checkpoint"
+    replace_folder(folder, lambda fresh: (fresh / "old").write_text("1"))
+    replace_folder(folder, lambda fresh: (fresh / "new").write_text("2"))
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_failed_write_leaves_the_old_folder(tmp_path):
+    folder = tmp_path / "checkpoint"
+    replace_folder(folder, lambda fresh: (fresh / "old").write_text("1"))
+    with pytest.raises(RuntimeError, match="full"):
+        replace_folder(folder, _fail)
+    assert [path.name for path in folder.iterdir()] == ["old"]
+
+
+def _fail(_folder):
+    raise RuntimeError("disk is full")
+
+
+def test_log_keeps_rows_and_file(tmp_path):
+    log = TrainingLog(tmp_path / "logs" / "run.jsonl")
+    log.add(step=1, loss=0.123456789)
+    log.add(step=2, loss=0.1)
+    assert log.rows[0] == {"step": 1, "loss": 0.12346}
+    assert len(log.path.read_text().splitlines()) == 2
+
+
+def test_disparity_is_one_at_the_nearest_point():
+    depth = disparity(np.array([[[2.0, 4.0, 8.0]]], np.float32))
+    np.testing.assert_allclose(depth[0, 0], [1.0, 1 / 3, 0.0], atol=1e-6)

@@ -1,0 +1,144 @@
+"""Real components at tiny size, shared by all tests: no network, no mocks, seconds on one core."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+
+import pytest
+import torch
+
+CAPTIONS = """a an the and of is with on over near red green blue yellow white black grey large small ball box cube
+cylinder cone sphere floor wall moves rolls falls entity segmentation depth estimation :"""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tests share few cores with other work."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny_vae():
+    """AutoencoderKLCogVideoX, 3 levels: 4x spatial, 4x temporal, 16 latent channels."""
+    from diffusers import AutoencoderKLCogVideoX
+
+    torch.manual_seed(0)
+    return AutoencoderKLCogVideoX(
+        down_block_types=("CogVideoXDownBlock3D",) * 3,
+        up_block_types=("CogVideoXUpBlock3D",) * 3,
+        block_out_channels=(8, 8, 8),
+        layers_per_block=1,
+        norm_num_groups=4,
+        sample_height=64,
+        sample_width=64,
+        scaling_factor=0.7,
+    ).eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer():
+    """T5Tokenizer over whole words of captions, with single characters as the fallback."""
+    from transformers import T5Tokenizer
+
+    words = [(f"▁{word}", -1.0) for word in CAPTIONS.split()]
+    characters = [(character, -5.0) for character in string.ascii_lowercase + string.punctuation]
+    special = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -2.0)]
+    return T5Tokenizer(vocab=special + words + characters, extra_ids=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_text_encoder(tiny_tokenizer):
+    """T5EncoderModel of width 32."""
+    from transformers import T5Config, T5EncoderModel
+
+    torch.manual_seed(1)
+    config = T5Config(
+        vocab_size=len(tiny_tokenizer),
+        d_model=32,
+        d_kv=8,
+        d_ff=64,
+        num_layers=1,
+        num_heads=4,
+        dropout_rate=0.0,
+    )
+    return T5EncoderModel(config).eval()
+
+
+@pytest.fixture
+def tiny_scheduler():
+    """CogVideoXDDIMScheduler as CogVideoX-5b uses it."""
+    from diffusers import CogVideoXDDIMScheduler
+
+    return CogVideoXDDIMScheduler(
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        snr_shift_scale=1.0,
+        timestep_spacing="trailing",
+        clip_sample=False,
+    )
+
+
+# The three published families at tiny size: what differs between them is what the tests must cover.
+TRANSFORMER_FAMILIES = {
+    "2b_sincos": {"use_rotary_positional_embeddings": False, "patch_size": 4},
+    "5b_rope": {"use_rotary_positional_embeddings": True, "patch_size": 4},
+    "1.5_rope": {
+        "use_rotary_positional_embeddings": True,
+        "patch_size": 4,
+        "patch_size_t": 2,
+        "patch_bias": False,
+    },
+}
+
+
+def build_tiny_transformer(family: str = "2b_sincos", seed: int = 2):
+    """Return a CogVideoXTransformer3DModel of one family, every parameter random (none left at its zero start)."""
+    from diffusers import CogVideoXTransformer3DModel
+
+    torch.manual_seed(seed)
+    transformer = CogVideoXTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=16,
+        in_channels=16,
+        out_channels=16,
+        time_embed_dim=16,
+        text_embed_dim=32,
+        num_layers=2,
+        sample_width=16,
+        sample_height=16,
+        sample_frames=9,
+        max_text_seq_length=48,
+        spatial_interpolation_scale=1.0,
+        **TRANSFORMER_FAMILIES[family],
+    )
+    return transformer.eval()
+
+
+@pytest.fixture
+def make_tiny_transformer() -> Callable:
+    """Factory of tiny CogVideoX transformers: `make_tiny_transformer(family, seed)`."""
+    return build_tiny_transformer
+
+
+@pytest.fixture(params=sorted(TRANSFORMER_FAMILIES))
+def family(request) -> str:
+    """Each published transformer family in turn."""
+    return request.param
+
+
+@pytest.fixture
+def tiny_transformer():
+    """CogVideoXTransformer3DModel of the 2B family."""
+    return build_tiny_transformer()
+
+
+@pytest.fixture
+def tiny_components(tiny_vae, tiny_text_encoder, tiny_tokenizer, tiny_scheduler) -> dict:
+    """All components of a CogVideoX pipeline but the transformer."""
+    return {
+        "vae": tiny_vae,
+        "text_encoder": tiny_text_encoder,
+        "tokenizer": tiny_tokenizer,
+        "scheduler": tiny_scheduler,
+    }

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from udpdiff.checkpoints import train_features
+from udpdiff.checkpoints.feature_labels import CLIP_LABELS, FRAME_LABELS, clip_labels, frame_labels, visible_pixels
+from udpdiff.checkpoints.feature_models import (
+    ImageLearner,
+    SubjectLearner,
+    VideoLearner,
+    label_quality,
+    word_tokenizer,
+)
+from udpdiff.checkpoints.feature_scenes import load_scenes
+from udpdiff.metrics.features import ImageEncoder, SubjectEncoder, VideoEncoder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("scenes")
+
+
+@pytest.fixture(scope="module")
+def scenes(cache):
+    return load_scenes(6, 10_000_000, cache)
+
+
+def _solid(shape, color, action="stays", heading=""):
+    return {
+        "shape": shape,
+        "color": color,
+        "pattern": "plain",
+        "shiny": False,
+        "size": "",
+        "action": action,
+        "heading": heading,
+        "speed": 0.0,
+    }
+
+
+SCENE = {
+    "solids": [_solid("ball", "red", "moves", "left"), _solid("cube", "blue")],
+    "ground": {"color": "grey", "pattern": "plain"},
+    "backdrop": "night",
+    "camera": "still",
+}
+
+
+def test_only_solids_in_sight_are_labelled():
+    ids = np.ones((2, 10, 10), np.uint16)
+    ids[:, :4, :4] = 3
+    ids[1, 6:, 6:] = 4
+    visible = visible_pixels(ids, 2)
+    assert visible.tolist() == [[16, 0], [16, 16]]
+    first, second = (
+        {name for name, present in zip(FRAME_LABELS, row, strict=True) if present}
+        for row in frame_labels(SCENE, visible)
+    )
+    assert second - first == {"solids 2", "shape cube", "color blue", "blue cube"}
+    assert first - second == {"solids 1"}
+    assert {"red ball", "ground grey", "backdrop night"} <= first
+    whole = {name for name, present in zip(CLIP_LABELS, clip_labels(SCENE, visible), strict=True) if present}
+    assert {"ball moves", "cube stays", "heading left", "camera still", "solids 2"} <= whole
+    assert "cube moves" not in whole
+
+
+def test_label_quality_by_hand():
+    truth = np.array([[1, 0], [0, 0], [1, 1], [0, 1]], np.float32)
+    scores = np.array([[3, -1], [2, -2], [1, 4], [-1, -3]], np.float32)
+    quality = label_quality(scores, truth)
+    assert quality["label_accuracy"] == 6 / 8
+    assert quality["label_accuracy_of_commonest"] == 0.5
+    first, second = (1 + 2 / 3) / 2, (1 + 2 / 4) / 2
+    assert quality["mean_average_precision"] == pytest.approx((first + second) / 2)
+
+
+def test_every_word_of_the_captions_is_known(scenes):
+    tokenizer = word_tokenizer()
+    for text in [*scenes.brief, *scenes.detailed]:
+        tokens = tokenizer(text)["input_ids"]
+        assert tokenizer.unk_token_id not in tokens, text
+        assert (tokens[0], tokens[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
+
+
+def test_parts_are_read_back_from_the_cache(scenes, cache):
+    (path,) = cache.glob("*.npz")
+    with np.load(path) as stored:
+        np.testing.assert_array_equal(stored["video"], scenes.video)
+    again = load_scenes(6, 10_000_000, cache)
+    np.testing.assert_array_equal(again.frame_labels, scenes.frame_labels)
+    assert again.detailed == scenes.detailed
+
+
+def test_image_and_video_encoders_start_with_what_the_subject_encoder_sees(tmp_path):
+    torch.manual_seed(3)
+    subject = SubjectLearner()
+    subject.save(tmp_path)
+    frames = torch.randn(2, 3, 64, 64)
+    seen = subject.model.embeddings(frames)
+    image, video = ImageLearner(), VideoLearner()
+    image.start_from(tmp_path)
+    video.start_from(tmp_path)
+    torch.testing.assert_close(image.model.vision_model.embeddings(frames), seen, atol=5e-3, rtol=1e-3)
+    still = frames[:, None].expand(-1, 9, -1, -1, -1)
+    patches = video.model.videomae.embeddings.patch_embeddings(still).unflatten(1, (3, 64))
+    expected = subject.model.embeddings.patch_embeddings(frames)
+    for tubelet in range(3):
+        torch.testing.assert_close(patches[:, tubelet], expected, atol=5e-3, rtol=1e-3)
+    hidden = torch.randn(2, 5, 96)
+    through = subject.model.layers[2].mlp(hidden)
+    torch.testing.assert_close(image.model.vision_model.encoder.layers[2].mlp(hidden), through, atol=5e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("which", "load"),
+    [
+        ("subject_encoder", lambda ref: SubjectEncoder.from_pretrained(ref).encode),
+        ("image_encoder", lambda ref: ImageEncoder.from_pretrained(ref).encode),
+        ("video_encoder", lambda ref: lambda video: VideoEncoder.from_pretrained(ref).encode_videos([video])),
+    ],
+)
+def test_training_leaves_a_checkpoint_that_loads(which, load, cache, scenes, tmp_path, monkeypatch):
+    monkeypatch.setitem(train_features.BATCH_SIZE, which, 2)
+    subject = tmp_path / "subject"
+    SubjectLearner().save(subject)
+    out = tmp_path / which
+    common = ["--which", which, "--out", str(out), "--scenes", "3", "--held-out", "6", "--cache", str(cache)]
+    train_features.main([*common, "--steps", "2", "--subject", str(subject)])
+    card = json.loads((out / "training.json").read_text())
+    assert (card["name"], card["steps"]) == (which, 2)
+    assert card["quality"]
+    assert (out / "model.safetensors").stat().st_size < 1_500_000
+    features = load(str(out))(scenes.video[0])
+    assert np.isfinite(features).all()
+    train_features.main([*common, "--steps", "1", "--start", str(out)])
+    card = json.loads((out / "training.json").read_text())
+    assert "earlier state of 2 steps" in card["data"]

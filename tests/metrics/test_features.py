@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from reference_weights import clip_visual_as_clip, dino_as_vit, rebuild
+
+from udpdiff.metrics import features, preprocessing
+from udpdiff.metrics.i3d import I3D
+
+SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+
+
+@pytest.fixture(scope="module")
+def video():
+    rng = np.random.default_rng(3)
+    steps = rng.integers(-12, 13, (6, 1, 1, 3)).cumsum(0)
+    return (rng.integers(40, 200, (1, 20, 30, 3)) + steps).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def subject_folder(tmp_path_factory):
+    from transformers import ViTConfig, ViTModel
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("subject")
+    ViTModel(ViTConfig(**SIZES, image_size=24, patch_size=8), add_pooling_layer=False).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def image_folder(tmp_path_factory):
+    from transformers import CLIPConfig, CLIPModel
+
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("image")
+    vision = SIZES | {"image_size": 24, "patch_size": 8}
+    text = SIZES | {"vocab_size": 20, "max_position_embeddings": 8}
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def video_folder(tmp_path_factory):
+    from transformers import VideoMAEConfig, VideoMAEForVideoClassification
+
+    torch.manual_seed(2)
+    folder = tmp_path_factory.mktemp("video")
+    config = VideoMAEConfig(**SIZES, image_size=16, patch_size=8, num_frames=3, tubelet_size=3, num_labels=5)
+    VideoMAEForVideoClassification(config).save_pretrained(folder)
+    return str(folder)
+
+
+def test_subject_features_are_the_class_token_of_the_uncropped_frames(subject_folder, video):
+    encoder = features.SubjectEncoder.from_pretrained(subject_folder, batch_frames=4)
+    found = encoder.encode(video)
+    assert found.shape == (6, 16)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(found, encoder.encode(video.copy()), atol=1e-6)
+    single = np.concatenate([encoder.encode(video[index : index + 1]) for index in range(6)])
+    np.testing.assert_allclose(found, single, atol=1e-5)
+    changed = video.copy()
+    changed[:, :, 0] = 255  # a crop would not see the first column
+    assert np.abs(encoder.encode(changed) - found).max() > 1e-4
+
+
+def test_image_features_see_the_centre_only(image_folder, video):
+    encoder = features.ImageEncoder.from_pretrained(image_folder)
+    found = encoder.encode(video)
+    assert found.shape == (6, 8)
+    changed = video.copy()
+    changed[:, :, 0] = 255
+    np.testing.assert_array_equal(encoder.encode(changed), found)
+
+
+@pytest.mark.parametrize(("layer", "size"), [("logits", 5), ("pooled", 16)])
+def test_video_features(video_folder, video, layer, size):
+    encoder = features.VideoEncoder.from_pretrained(video_folder, layer=layer, batch_videos=2)
+    found = encoder.encode_videos([video, video[::-1], video + 20])
+    assert found.shape == (3, size)
+    assert found.dtype == np.float64
+    assert np.abs(found[0] - found[1]).max() > 1e-6  # the order of frames matters
+    np.testing.assert_allclose(found[2], encoder.encode_videos([video + 20])[0], atol=1e-6)
+    assert encoder.name.endswith(layer)
+
+
+def test_names_hold_no_path(subject_folder):
+    name = features.SubjectEncoder.from_pretrained(subject_folder).name
+    assert name == f"{Path(subject_folder).name} (ViTModel)"
+    with pytest.raises(ValueError, match="mini"):
+        features.SubjectEncoder.from_pretrained("mini:no_such_encoder")
+
+
+def test_frames_must_be_eight_bit_colour():
+    with pytest.raises(ValueError, match="uint8"):
+        preprocessing.as_float_frames(np.zeros((2, 4, 4, 3)))
+
+
+def test_short_side_is_resized_and_the_long_one_cut_to_a_whole_number():
+    frames = torch.rand(1, 3, 360, 640)
+    assert preprocessing.resize_short_side(frames, 224, "bilinear").shape == (1, 3, 224, 398)
+    assert preprocessing.resize_short_side(frames.mT, 224, "bilinear").shape == (1, 3, 398, 224)
+    assert preprocessing.centre_crop(torch.rand(1, 3, 224, 398), 224).shape == (1, 3, 224, 224)
+
+
+def test_bicubic_overshoot_is_kept():
+    step = torch.zeros(1, 3, 8, 8)
+    step[..., 4:] = 255
+    assert preprocessing.resize(step, (32, 32), "bicubic").max() > 256
+
+
+class _Network(torch.nn.Module):
+    """Has the signature of the torchscript I3D; mean and deviation over all pixels."""
+
+    def forward(self, x, rescale: bool = False, resize: bool = False, return_features: bool = False):
+        x = x / 127.5 - 1 if rescale else x
+        return torch.stack([x.mean(dim=(1, 2, 3, 4)), x.std(dim=(1, 2, 3, 4))], 1)
+
+
+def test_i3d_runs_only_with_the_digest_named(tmp_path):
+    path = tmp_path / "network.pt"
+    torch.jit.script(_Network()).save(str(path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    encoder = features.load_video_encoder(f"i3d:{path}#{digest}")
+    assert encoder.name == f"i3d torchscript {digest[:12]} logits"
+    videos = [np.full((9, 8, 8, 3), value, np.uint8) for value in (0, 255, 51)]
+    np.testing.assert_allclose(encoder.encode_videos(videos)[:, 0], [-1, 1, -0.6], atol=1e-6)
+    with pytest.raises(ValueError, match=digest):
+        I3D.from_reference(f"i3d:{path}")
+    with pytest.raises(ValueError, match="publisher"):
+        I3D.from_reference(f"i3d:{path}#{'0' * 64}")
+    with pytest.raises(ValueError, match="no file"):
+        I3D.from_reference(f"i3d:{tmp_path / 'none.pt'}#{digest}")
+    with pytest.raises(ValueError, match="at least 9"):
+        encoder.encode_videos([video[:8] for video in videos])
+
+
+def test_dino_features_equal_the_reference(golden):
+    from transformers import ViTConfig, ViTModel
+
+    from udpdiff.metrics.dino_embeddings import use_dino_embeddings
+
+    weights = dino_as_vit(rebuild(golden.json("vbench", "weights_dino_vitb16.json")))
+    model = ViTModel(ViTConfig(layer_norm_eps=1e-6), add_pooling_layer=False)
+    model.load_state_dict(weights)
+    encoder = features.SubjectEncoder(use_dino_embeddings(model), "reference")
+    reference = golden.tensors("vbench", "features.safetensors")
+    frames = golden.tensors("vbench", "inline_video.safetensors")["frames"][:2]
+    prepared = encoder.prepare(preprocessing.as_float_frames(frames))
+    assert prepared.shape == (2, 3, 280, 224)
+    corner = reference["inline_video.dino_input_frame0_topleft16"]
+    np.testing.assert_allclose(prepared[0, :, :16, :16], corner, atol=2e-6)
+    np.testing.assert_allclose(encoder.encode(frames), reference["inline_video.dino_feat"][:2], atol=1e-6)
+
+
+def test_clip_features_equal_the_reference(golden):
+    from transformers import CLIPConfig, CLIPModel
+
+    weights = clip_visual_as_clip(rebuild(golden.json("vbench", "weights_clip_vitb32_visual.json")))
+    text = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    model = CLIPModel(CLIPConfig(text_config=text | {"vocab_size": 10}))
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    assert not unexpected
+    assert all(name.startswith("text") or name == "logit_scale" for name in missing)
+    encoder = features.ImageEncoder(model, "reference")
+    reference = golden.tensors("vbench", "features.safetensors")
+    frames = golden.tensors("vbench", "inline_video.safetensors")["frames"][:3]
+    corner = reference["inline_video.clip_input_frame0_topleft16"]
+    prepared = encoder.prepare(preprocessing.as_float_frames(frames))
+    np.testing.assert_allclose(prepared[0, :, :16, :16], corner, atol=2e-6)
+    np.testing.assert_allclose(encoder.encode(frames), reference["inline_video.clip_feat"][:3], atol=1e-6)

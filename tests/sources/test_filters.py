@@ -1,0 +1,120 @@
+"""Good clips pass; each kind of bad clip is rejected, for its own reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from udpdiff.clip import Rejection
+from udpdiff.sources.filters import FilterSettings, check, score_clip
+from udpdiff.sources.scenes import SceneSettings, render_clip
+from udpdiff.video_io import decode_mp4, encode_mp4
+
+SETTINGS = FilterSettings()
+
+
+@pytest.fixture(scope="module")
+def scenes() -> list[np.ndarray]:
+    """Four rendered scenes, through the codec as in the workflow."""
+    settings = SceneSettings(height=64, width=64, num_frames=9, fps=8)
+    return [decode_mp4(encode_mp4(render_clip(settings, seed).video, 8)) for seed in range(4)]
+
+
+def blurred(video: np.ndarray, rounds: int) -> np.ndarray:
+    """A box filter of 3 x 3 pixels, repeated."""
+    image = video.astype(np.float32)
+    for _ in range(rounds):
+        image = sum(np.roll(image, (dy, dx), (1, 2)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)) / 9
+    return image.astype(np.uint8)
+
+
+def with_bars(video: np.ndarray, pixels: int, axis: int) -> np.ndarray:
+    barred = np.moveaxis(video.copy(), axis, 1)
+    barred[:, :pixels] = barred[:, -pixels:] = 8
+    return np.moveaxis(barred, 1, axis)
+
+
+def reasons(video: np.ndarray, settings: FilterSettings = SETTINGS) -> set[str]:
+    return {reason.split(":")[0] for reason in check(score_clip(video), settings)}
+
+
+def test_scenes_pass(scenes):
+    for video in scenes:
+        assert check(score_clip(video), SETTINGS) == []
+
+
+def test_scores_are_plain_numbers_in_range(scenes):
+    for video in scenes:
+        scores = score_clip(video)
+        assert all(type(score) is float for score in scores.values())
+        assert all(0 <= scores[name] <= 1 for name in scores if name.endswith("share") or name == "cut_score")
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda video: video * 0, Rejection.TOO_DARK),
+        (lambda video: (video * 0.08).astype(np.uint8), Rejection.TOO_DARK),
+        (lambda video: video * 0 + 255, Rejection.CLIPPED),
+        (lambda video: np.clip(video.astype(int) * 2 + 120, 0, 255).astype(np.uint8), Rejection.CLIPPED),
+        (lambda video: video[:1].repeat(9, axis=0), Rejection.TOO_STILL),
+        (lambda video: blurred(video, 20), Rejection.BLURRED),
+        (lambda video: with_bars(video, 8, axis=1), Rejection.LETTERBOX),
+        (lambda video: with_bars(video, 8, axis=2), Rejection.LETTERBOX),
+    ],
+    ids=["black", "dark", "white", "overexposed", "frozen", "blurred", "letterbox", "pillarbox"],
+)
+def test_bad_clips_are_rejected_for_their_reason(scenes, damage, expected):
+    for video in scenes:
+        assert expected in reasons(damage(video))
+
+
+def test_a_bar_on_one_side_is_no_letterbox(scenes):
+    floor = scenes[0].copy()
+    floor[:, -16:] = 8
+    assert score_clip(floor)["letterbox_share"] == 0
+
+
+def test_a_cut_is_found_wherever_it_is(scenes):
+    other = 255 - scenes[1][:, ::-1]
+    for position in (1, 4, 8):
+        assert Rejection.SCENE_CUT in reasons(np.concatenate([scenes[0][:position], other[position:]]))
+
+
+def test_a_moving_camera_and_a_change_of_light_are_no_cuts():
+    rng = np.random.default_rng(0)
+    world = np.kron(rng.integers(40, 200, (24, 60, 3)), np.ones((6, 6, 1))).astype(np.uint8)
+    pan = np.stack([world[:64, 11 * t : 11 * t + 64] for t in range(9)])
+    assert score_clip(pan)["motion"] > 10
+    assert reasons(pan) == set()
+    light = np.stack([(pan[0] * (1.2 - 0.08 * t)).clip(0, 255).astype(np.uint8) for t in range(9)])
+    assert reasons(light) == set()
+
+
+def test_scores_follow_what_they_measure(scenes):
+    video = scenes[0]
+    assert score_clip(blurred(video, 1))["sharpness"] < 0.5 * score_clip(video)["sharpness"]
+    slow = video[[0, 0, 0, 1, 1, 1, 2, 2, 2]]
+    assert score_clip(slow)["motion"] < 0.6 * score_clip(video)["motion"]
+
+
+def test_thresholds_decide_and_reasons_name_both_numbers(scenes):
+    score = score_clip(scenes[0])["motion"]
+    strict = replace(SETTINGS, min_motion=score + 1)
+    (reason,) = check(score_clip(scenes[0]), strict)
+    assert reason == f"too still: motion {score:.3g}, at least {score + 1:g} needed"
+
+
+def test_a_score_that_is_no_number_rejects(scenes):
+    assert check(score_clip(scenes[0]) | {"cut_score": float("nan")}, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    "video",
+    [np.zeros((9, 64, 64, 3), np.float32), np.zeros((1, 64, 64, 3), np.uint8), np.zeros((9, 8, 64, 3), np.uint8)],
+)
+def test_what_cannot_be_scored_is_named(video):
+    with pytest.raises(ValueError, match="expected"):
+        score_clip(video)

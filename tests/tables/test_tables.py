@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from udpdiff.tables.fill import compare_rows, fill_table
+from udpdiff.tables.paper import PAPER_TABLES
+from udpdiff.tables.specs import TABLES, needed, table_spec
+
+RUNS = {
+    "base",
+    "seg",
+    "depth",
+    "multi",
+    "multi_text",
+    "seg_location",
+    "multi_30_70",
+    "multi_70_30",
+    "depth_anything",
+    "seg_grid8",
+    "seg_grid12",
+}
+
+
+def _figure(value, extractor="mini", per_video=(), low=None, high=None):
+    return {
+        "value": value,
+        "low": low,
+        "high": high,
+        "n": 8,
+        "per_video": list(per_video),
+        "extractor": extractor,
+    }
+
+
+def _write(folder, run, task, metrics, name="quality"):
+    place = folder / run / task
+    place.mkdir(parents=True, exist_ok=True)
+    document = {"run": run, "task": task, "seed": 0, "n": 8, "metrics": metrics}
+    (place / f"{name}.json").write_text(json.dumps(document))
+
+
+def _consistencies(value):
+    return {
+        "subject_consistency": _figure(value, "ViT", [value, value + 0.02], value - 0.01, value + 0.01),
+        "background_consistency": _figure(value, "CLIP", [value, value]),
+        "motion_smoothness_blend": _figure(value, "frame average", [value, value]),
+    }
+
+
+def test_paper_and_specification_have_the_same_rows_and_columns():
+    assert set(PAPER_TABLES) == set(TABLES) == set(range(1, 10))
+    for number, spec in TABLES.items():
+        rows = PAPER_TABLES[number].rows
+        assert [row.label for row in spec.rows] == list(rows)
+        for values in rows.values():
+            assert list(values) == [metric.name for metric in spec.metrics]
+
+
+def test_repeated_models_of_the_paper_have_the_same_values():
+    tables = {number: table.rows for number, table in PAPER_TABLES.items()}
+    multi = tables[2]["UDPDiff (depth)"]
+    assert tables[5]["Task embedding"] == multi
+    assert tables[7]["(0.5, 0.5)"].items() <= multi.items()
+    assert tables[1]["CogVideoX 5B"].items() <= tables[2]["CogVideoX 5B"].items()
+    assert tables[6]["Pixelplanes"] == tables[9]["EntitySeg"] == tables[1]["UDPDiff (segmentation)"]
+    assert tables[8]["DepthCrafter"] == tables[1]["UDPDiff (depth estimation)"]
+
+
+def test_every_run_is_needed_by_some_table_and_only_existing_ones_are():
+    assert {run for number in TABLES for run, _ in needed(number)} == RUNS
+    assert needed(2) == [("base", "video"), ("multi", "seg"), ("multi", "depth")]
+    assert needed(3) == [("multi", "depth")]
+    assert needed(7) == [("multi_30_70", "depth"), ("multi_70_30", "depth"), ("multi", "depth")]
+    with pytest.raises(ValueError, match="expected one of 1, 2"):
+        table_spec(10)
+
+
+def test_ours_and_the_papers_stand_side_by_side(tmp_path):
+    for index, (run, task) in enumerate(needed(7)):
+        _write(tmp_path, run, task, _consistencies(0.9 + index / 100))
+    table = fill_table(7, tmp_path).set_index("model")
+    row = table.loc["(0.7, 0.3)"]
+    assert row["subject_consistency_ours"] == pytest.approx(91)
+    assert (row["subject_consistency_ours_low"], row["subject_consistency_ours_high"]) == pytest.approx((90, 92))
+    assert row["subject_consistency_paper"] == 96.72
+    assert math.isnan(row["background_consistency_ours_low"])
+    assert (row["run"], row["task"], row["n_videos"]) == ("multi_70_30", "depth", 8)
+    assert row["subject_consistency_extractor"] == "ViT"
+    assert row["motion_smoothness_extractor"] == "motion_smoothness_blend: frame average"
+
+
+def test_vbench_smoothness_goes_before_the_average_of_neighbours(tmp_path):
+    for run, task in needed(6):
+        _write(tmp_path, run, task, _consistencies(0.5) | {"motion_smoothness": _figure(0.99, "AMT-S")})
+    table = fill_table(6, tmp_path)
+    assert table["motion_smoothness_ours"].tolist() == pytest.approx([99, 99])
+    assert set(table["motion_smoothness_extractor"]) == {"AMT-S"}
+
+
+def test_depth_rows_read_ours_and_the_comparator(tmp_path):
+    depth = {"depth_delta1_unaligned": _figure(0.4), "depth_rmse_unaligned": _figure(0.2), "depth_delta1": _figure(0.9)}
+    comparator = {f"comparator_{name}": _figure(figure["value"] / 2) for name, figure in depth.items()}
+    _write(tmp_path, "multi", "depth", depth)
+    alone = fill_table(3, tmp_path).set_index("model")
+    assert math.isnan(alone.loc["Depth Anything V2", "delta1_ours"])
+    _write(tmp_path, "multi", "depth", comparator, name="comparator")
+    table = fill_table(3, tmp_path).set_index("model")
+    assert table["delta1_ours"].tolist() == [0.2, 0.4]
+    assert table["delta1_paper"].tolist() == [0.5808, 0.4176]
+    assert table["delta1_aligned_ours"].tolist() == [0.45, 0.9]
+    assert math.isnan(table.loc["UDPDiff (multi-depth)", "delta1_aligned_paper"])
+    assert table["training_data_paper"].tolist() == ["62.6 M", "300 K"]
+
+
+def test_run_time_comes_from_its_own_file(tmp_path):
+    for run, task in needed(4):
+        _write(tmp_path, run, task, _consistencies(0.5))
+        _write(tmp_path, run, task, {"runtime_seconds": _figure(2.5, "one core")}, name="runtime")
+    table = fill_table(4, tmp_path)
+    assert table["runtime_seconds_ours"].tolist() == [2.5] * 3
+    assert table["runtime_seconds_paper"].tolist() == [204.46, 205.75, 205.81]
+
+
+def test_rows_are_compared_video_by_video(tmp_path):
+    for run, task in needed(6):
+        _write(tmp_path, run, task, _consistencies(0.8 if run == "seg" else 0.7))
+    table = compare_rows(6, tmp_path)
+    line = table[table["metric"] == "subject_consistency"].iloc[0]
+    assert (line["model"], line["minus"]) == ("Pixelplanes", "Location-aware colormap")
+    assert (line["difference"], line["low"], line["high"]) == pytest.approx((10, 10, 10))
+
+
+def test_missing_and_misplaced_metrics_are_named(tmp_path):
+    _write(tmp_path, "seg", "seg", _consistencies(0.5))
+    with pytest.raises(ValueError, match="no metrics of seg_location/seg"):
+        fill_table(6, tmp_path)
+    _write(tmp_path, "seg_location", "seg", _consistencies(0.5))
+    path = tmp_path / "seg_location" / "seg" / "quality.json"
+    path.write_text(path.read_text().replace('"seg_location"', '"seg"'))
+    with pytest.raises(ValueError, match="Measure that run again"):
+        fill_table(6, tmp_path)
+    _write(tmp_path, "seg_location", "seg", {"subject_consistency": {"value": 1}})
+    with pytest.raises(ValueError, match="lacks low"):
+        fill_table(6, tmp_path)

@@ -1,0 +1,123 @@
+"""Bad configurations are refused before a job starts, in words that name the key."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from udpdiff import preflight
+from udpdiff.config import ConfigError, parse
+
+ROOT = Path(__file__).parents[1]
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(key: str, value) -> dict:
+    raw = copy.deepcopy(DEFAULT)
+    *path, last = key.split(".")
+    section = raw
+    for part in path:
+        section = section[part]
+    section[last] = value
+    return raw
+
+
+def test_default_is_accepted_and_describes_itself():
+    plan = preflight.check(copy.deepcopy(DEFAULT))
+    assert "320 training and 48 evaluation clips from scenes" in plan.describe()
+    assert plan.shard_count("train") == len(plan.shards["train"]) == 2
+
+
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("training.stepz", 3, ["training.stepz", "unknown key", "'steps'"]),
+        ("clipz", {}, ["clipz", "unknown key", "'clips'"]),
+        ("training.steps", "many", ["training.steps", "'many'", "integer"]),
+        ("training.learning_rate", -1, ["training.learning_rate", "-1", "greater than 0"]),
+        ("model.init_in", "twice", ["model.init_in", "twice", "'zero', 'copy', 'half' or 'resample'"]),
+        ("clips.num_frames", 10, ["clips.num_frames", "10", "4 n + 1", "9 or 13"]),
+        ("clips.height", 70, ["clips.height", "70", "multiple of 16", "64 or 80"]),
+        ("model.base", "mini:cogvideo", ["model.base", "cogvideo"]),
+        ("labels.tracker.checkpoint", "./nowhere", ["labels.tracker.checkpoint", "nowhere", "no such folder"]),
+        ("runs.multi.tasks", {"seg": 0.5, "depth": 0.2}, ["runs.multi", "0.7", "add up to 1"]),
+        ("runs.multi.tasks", {"flow": 1.0}, ["runs.multi", "flow", "seg, depth"]),
+        ("runs.multi.entities", "grid9", ["runs.multi.entities", "grid9", "entityseg"]),
+        ("runs.multi.training", {"stps": 5}, ["runs.multi.training", "stps", "'steps'"]),
+        ("sampling.num_inference_steps", 30, ["sampling.num_inference_steps", "30", "25"]),
+        ("source.kind", "videos", ["source", "path"]),
+    ],
+)
+def test_faults_name_the_key_and_the_remedy(key, value, words):
+    with pytest.raises(ConfigError) as caught:
+        preflight.check(changed(key, value))
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
+
+
+def test_all_faults_are_told_at_once():
+    raw = changed("training.steps", 0)
+    raw["clips"]["fps"] = "fast"
+    with pytest.raises(ConfigError) as caught:
+        parse(raw)
+    assert "training.steps" in str(caught.value) and "clips.fps" in str(caught.value)
+
+
+def test_a_run_overrides_training_for_itself_alone():
+    config = parse(changed("runs.multi.training", {"learning_rate": 0.25}))
+    assert config.run_training("multi").learning_rate == 0.25
+    assert config.run_training("seg").learning_rate == DEFAULT["training"]["learning_rate"]
+
+
+def folder_source(tmp_path: Path, names: list[str], captions: str) -> dict:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(b"")
+    (tmp_path / "captions.csv").write_text(captions)
+    raw = copy.deepcopy(DEFAULT)
+    raw["source"] |= {"kind": "videos", "path": str(folder), "captions": str(tmp_path / "captions.csv")}
+    return raw
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(ConfigError, match=r"source\.path: .*no video"):
+        preflight.check(folder_source(tmp_path, [], "clip,caption\n"))
+
+
+def test_missing_folder_and_csv(tmp_path):
+    raw = folder_source(tmp_path, ["a.mp4", "b.mp4"], "clip,caption\na.mp4,A\nb.mp4,B\n")
+    raw["source"]["captions"] = str(tmp_path / "none.csv")
+    with pytest.raises(ConfigError, match=r"source\.captions: .*no such file"):
+        preflight.check(raw)
+    raw["source"]["path"] = str(tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"source\.path: .*no such folder"):
+        preflight.check(raw)
+
+
+def test_captions_of_unknown_clips(tmp_path):
+    with pytest.raises(ConfigError, match=r"source\.captions: .*zebra"):
+        preflight.check(folder_source(tmp_path, ["a.mp4", "b.mp4"], "clip,caption\na.mp4,A\nzebra.mp4,B\n"))
+
+
+def test_splits_of_a_folder_share_no_source(tmp_path):
+    names = [f"video{index:02d}.{part}.mp4" for index in range(10) for part in range(3)]
+    rows = "".join(f"{name},caption\n" for name in names)
+    plan = preflight.check(folder_source(tmp_path, names, f"clip,caption\n{rows}"))
+    sources = {
+        split: {name.split(".")[0] for shard in plan.shards[split] for name in shard}
+        for split in ("train", "evaluation")
+    }
+    assert sources["train"] and sources["evaluation"] and not sources["train"] & sources["evaluation"]
+
+
+def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
+    raw = folder_source(tmp_path, ["a.mp4", "b.mp4", "c.mp4"], "clip,caption\na.mp4,A\nb.mp4,B\nc.mp4,C\n")
+    raw["source"] |= {"path": "videos", "captions": "captions.csv"}
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("source: {kind: videos, path: videos, captions: captions.csv}")
+    plan = preflight.check(raw, [mine])
+    assert plan.config.source.path == str(tmp_path / "videos")

@@ -1,0 +1,75 @@
+"""Imports go down the floors only, and light modules stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = {
+    "ground": ("tasks", "clip", "video_io"),
+    "config": ("config",),
+    "middle": ("sources", "labelling", "representations", "storage", "model", "metrics"),
+    "training": ("training", "tables"),
+    "top": ("report", "preflight", "checkpoints"),
+}
+FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS.values()) for name in names}
+# The pipeline decodes what it generates; checkpoint references are resolved (a path, nothing more) wherever one is loaded.
+ALLOWED = {("model.pipeline", "representations"), ("tasks", "representations")}
+
+
+def imports_of(path: Path):
+    """(imported module of udpdiff, whether at module level)."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "udpdiff":
+            names = [node.module] if node.module != "udpdiff" else [f"udpdiff.{alias.name}" for alias in node.names]
+            yield from (name.removeprefix("udpdiff.") for name in names)
+        elif isinstance(node, ast.Import):
+            yield from (a.name.removeprefix("udpdiff.") for a in node.names if a.name.startswith("udpdiff."))
+
+
+def module_files():
+    for path in sorted((ROOT / "udpdiff").rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT / "udpdiff").with_suffix("").parts).removesuffix(".__init__")
+        if name != "__init__":
+            yield pytest.param(name, path, id=name)
+
+
+@pytest.mark.parametrize("name, path", module_files())
+def test_imports_go_down(name, path):
+    own = name.split(".")[0]
+    for imported in imports_of(path):
+        other = imported.split(".")[0]
+        if other == own or imported == "checkpoints" or imported == "checkpoints.resolve":
+            continue
+        if (name, other) in ALLOWED:
+            continue
+        assert FLOOR_OF[other] < FLOOR_OF[own], f"{name} imports {imported}, which is not on a lower floor"
+
+
+def test_scripts_are_the_only_ones_above():
+    for path in (ROOT / "udpdiff").rglob("*.py"):
+        assert "scripts" not in {name.split(".")[0] for name in imports_of(path)}
+        assert "from scripts" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    "module", ["preflight", "tables.specs", "report.costs", "checkpoints", "tasks", "storage.shards"]
+)
+def test_what_the_snakefile_imports_is_light(module):
+    code = f"import sys, udpdiff.{module}; print([m for m in ('torch', 'diffusers', 'transformers', 'pandas') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_every_script_belongs_to_a_rule():
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    shared = {"__init__", "progress"}
+    for path in (ROOT / "scripts").glob("*.py"):
+        if path.stem not in shared:
+            assert f"rule {path.stem}:" in rules, f"no rule is called {path.stem}"
+            assert f"scripts.{path.stem} " in rules, f"no rule runs scripts.{path.stem}"

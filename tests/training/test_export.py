@@ -1,0 +1,94 @@
+"""Exported runs load, as whole pipelines and as transformers beside their base, and say what they are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from diffusers import CogVideoXPipeline
+from safetensors.torch import load_file
+
+from udpdiff.model.pipeline import UDPDiffPipeline
+from udpdiff.training.export import load_run
+from udpdiff.training.loop import train
+
+CALL = {"height": 64, "width": 64, "num_frames": 9, "num_inference_steps": 2, "output_type": "latent"}
+
+
+def run(make_settings, make_source, tmp_path, **changes):
+    settings = make_settings(steps=1, **changes)
+    train(settings, make_source(*settings.tasks), tmp_path / "state", tmp_path / "run")
+    return load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("export", ["pipeline", "transformer"])
+def test_a_multi_task_run_samples(tmp_path, make_settings, make_source, export):
+    pipeline = run(make_settings, make_source, tmp_path, export=export, colormaps={"seg": "location"})
+    assert type(pipeline) is UDPDiffPipeline
+    assert pipeline.config.tasks == {"seg": "location", "depth": "spectral"}
+    assert pipeline.scheduler.config.timestep_spacing == "trailing"
+    trained = load_file(tmp_path / "state" / "checkpoint-1" / "weights.safetensors")
+    assert all(torch.equal(trained[name], value) for name, value in pipeline.transformer.state_dict().items())
+    output = pipeline("a red ball", task="depth", generator=torch.Generator().manual_seed(0), **CALL)
+    assert output.dense_frames.shape == (1, 3, 16, 16, 16)
+    copied = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"train.jsonl", "provenance.json", "run.json", "transformer", "scheduler"} <= copied
+    assert ("vae" in copied) == (export == "pipeline")
+
+
+@pytest.mark.parametrize("export", ["pipeline", "transformer"])
+def test_the_base_run_is_a_plain_cogvideox(tmp_path, make_settings, make_source, export):
+    pipeline = run(make_settings, make_source, tmp_path, export=export, tasks={})
+    assert type(pipeline) is CogVideoXPipeline
+    assert pipeline.transformer.config.in_channels == 16
+    latents = pipeline("a red ball", generator=torch.Generator().manual_seed(0), **CALL).frames
+    assert latents.shape == (1, 3, 16, 16, 16)
+
+
+def test_a_whole_export_is_what_diffusers_would_save(tmp_path, make_settings, make_source):
+    pipeline = run(make_settings, make_source, tmp_path, tasks={"seg": 1.0})
+    assert pipeline.transformer.config.num_tasks == 0
+    pipeline.save_pretrained(tmp_path / "again")
+    indices = [json.loads((tmp_path / name / "model_index.json").read_text()) for name in ("run", "again")]
+    for index in indices:
+        index.pop("_name_or_path", None)
+    assert indices[0] == indices[1]
+    assert UDPDiffPipeline.from_pretrained(tmp_path / "run").config.tasks == {"seg": "pixelplanes"}
+
+
+def test_tasks_as_text_need_no_embedding(tmp_path, make_settings, streams):
+    from udpdiff.storage.dataset import LatentSource
+
+    dense = {task: [streams[task]] for task in ("seg", "depth")}
+    source = LatentSource([streams["video"]], dense, {task: [streams["plain"]] for task in dense})
+    settings = make_settings(steps=1, task_condition="text")
+    train(settings, source, tmp_path / "state", tmp_path / "run")
+    pipeline = load_run(tmp_path / "run")
+    assert pipeline.config.task_condition == "text"
+    assert pipeline.transformer.config.num_tasks == 0
+
+
+def test_the_average_is_exported(tmp_path, make_settings, make_source):
+    pipeline = run(make_settings, make_source, tmp_path, tasks={}, ema_decay=0.9)
+    average = load_file(tmp_path / "state" / "checkpoint-1" / "average.safetensors")
+    weights = load_file(tmp_path / "state" / "checkpoint-1" / "weights.safetensors")
+    got = pipeline.transformer.state_dict()["proj_out.weight"]
+    assert torch.equal(got, average["proj_out.weight"])
+    assert not torch.equal(got, weights["proj_out.weight"])
+
+
+def test_lora_without_peft_is_refused_with_the_remedy(tmp_path, make_settings, make_source):
+    try:
+        import peft  # noqa: F401
+    except ImportError:
+        with pytest.raises(ValueError, match=r"`peft`, which is not installed.*lora_rank to null"):
+            run(make_settings, make_source, tmp_path, lora_rank=4)
+        return
+    pipeline = run(make_settings, make_source, tmp_path, lora_rank=4)
+    assert not any("lora" in name for name in pipeline.transformer.state_dict())
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Train the run first"):
+        load_run(tmp_path)

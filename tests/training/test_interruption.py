@@ -1,0 +1,139 @@
+"""What a run survives: signals, a second process, other settings, a lost output folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from udpdiff.training.export import load_run
+from udpdiff.training.interruption import StopRequest
+from udpdiff.training.lock import FolderLocked, exclusive
+from udpdiff.training.log import read_log
+from udpdiff.training.loop import train
+
+SCRIPT = """
+import json, sys, torch
+torch.set_num_threads(1)
+from udpdiff.storage.dataset import LatentSource
+from udpdiff.training.loop import train
+from udpdiff.training.settings import TrainingSettings
+job = json.loads(sys.argv[1])
+train(TrainingSettings.from_dict(job["settings"]), LatentSource(*job["source"]), job["state"], job["run"])
+"""
+
+
+def weights(folder: Path, step: int) -> dict[str, torch.Tensor]:
+    return load_file(folder / f"checkpoint-{step}" / "weights.safetensors")
+
+
+def test_a_signal_saves_exits_75_and_the_run_goes_on_as_if_nothing_had_been(
+    tmp_path, make_settings, make_source, streams
+):
+    settings = make_settings(tasks={"seg": 1.0}, steps=2000, log_every_steps=1)
+    paths = {name: str(path) for name, path in streams.items()}
+    source = [[paths["video"]], {"seg": [paths["seg"]]}, {"plain": [paths["plain"]]}]
+    job = {"settings": settings.to_dict(), "source": source, "state": f"{tmp_path}/state", "run": f"{tmp_path}/run"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, json.dumps(job)], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        while not read_log(tmp_path / "state" / "train.jsonl"):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        errors = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 75, errors
+    assert "asked to stop" in errors
+    assert not (tmp_path / "run").exists()
+
+    stopped = int(max((tmp_path / "state").glob("checkpoint-*")).name.split("-")[1])
+    more = make_settings(tasks={"seg": 1.0}, steps=stopped + 2, log_every_steps=1)
+    train(more, make_source("seg"), tmp_path / "state", tmp_path / "run")
+    train(more, make_source("seg"), tmp_path / "unbroken", tmp_path / "run")
+    resumed, unbroken = weights(tmp_path / "state", stopped + 2), weights(tmp_path / "unbroken", stopped + 2)
+    assert all(torch.equal(resumed[name], unbroken[name]) for name in unbroken)
+    assert [entry["step"] for entry in read_log(tmp_path / "state" / "train.jsonl")] == list(range(1, stopped + 3))
+
+
+def test_a_signal_is_noted_and_the_former_handler_comes_back():
+    former = signal.getsignal(signal.SIGUSR1)
+    with StopRequest() as stop:
+        assert not stop.requested
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert stop.requested
+    assert signal.getsignal(signal.SIGUSR1) == former
+
+
+def test_a_locked_folder_is_refused_and_left_alone(tmp_path, make_settings, make_source):
+    with open(tmp_path / "lock", "a+") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write("process 1 on elsewhere")
+        other.flush()
+        with pytest.raises(FolderLocked, match="process 1 on elsewhere"):
+            train(make_settings(tasks={}), make_source(), tmp_path, tmp_path / "run")
+        assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+    with exclusive(tmp_path):
+        pass
+
+
+def test_log_entries_after_the_checkpoint_are_dropped_on_resume(tmp_path, make_settings, make_source):
+    settings = make_settings(tasks={}, steps=2, log_every_steps=1)
+    train(settings, make_source(), tmp_path / "state", tmp_path / "run")
+    with open(tmp_path / "state" / "train.jsonl", "a") as log:
+        log.write('{"step": 3, "loss": 99}\n{"step": 4, "lo')
+    longer = make_settings(tasks={}, steps=4, log_every_steps=1)
+    train(longer, make_source(), tmp_path / "state", tmp_path / "run")
+    entries = read_log(tmp_path / "state" / "train.jsonl")
+    assert [entry["step"] for entry in entries] == [1, 2, 3, 4]
+    assert entries[2]["loss"] < 99
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"learning_rate": 2e-3}, "learning_rate"), ({"steps": 1}, "of 2 steps, more than the 1"), ({}, "data")],
+)
+def test_another_training_is_moved_aside(tmp_path, capsys, make_settings, make_source, write_streams, changes, reason):
+    train(make_settings(tasks={}, steps=2), make_source(), tmp_path / "state", tmp_path / "run")
+    old = weights(tmp_path / "state", 2)
+    source = make_source() if changes else make_source(streams=write_streams(tmp_path / "data", clips=3, first=50))
+    settings = make_settings(**{"tasks": {}, "steps": 2, **changes})
+    train(settings, source, tmp_path / "state", tmp_path / "run")
+    message = capsys.readouterr().err
+    assert reason in message and "state.superseded-1" in message
+    kept = weights(tmp_path / "state.superseded-1", 2)
+    assert all(torch.equal(old[name], kept[name]) for name in old)
+    new = weights(tmp_path / "state", settings.steps)
+    assert any(not torch.equal(old[name], new[name]) for name in old)
+
+
+def test_how_a_run_is_executed_does_not_supersede_it(tmp_path, make_settings, make_source):
+    train(make_settings(tasks={}, steps=2), make_source(), tmp_path / "state", tmp_path / "run")
+    other = make_settings(tasks={}, steps=2, log_every_steps=1, gradient_checkpointing=True, num_workers=1)
+    train(other, make_source(), tmp_path / "state", tmp_path / "run")
+    assert not (tmp_path / "state.superseded-1").exists()
+
+
+def test_a_completed_run_is_only_exported_again(tmp_path, make_settings, make_source):
+    settings = make_settings(tasks={"depth": 1.0}, steps=2)
+    train(settings, make_source("depth"), tmp_path / "state", tmp_path / "run")
+    before = (tmp_path / "state" / "train.jsonl").read_text(), (tmp_path / "state" / "provenance.json").read_text()
+    first = load_run(tmp_path / "run").transformer.state_dict()
+    (tmp_path / "run").rename(tmp_path / "lost")
+    train(settings, make_source("depth"), tmp_path / "state", tmp_path / "run")
+    again = load_run(tmp_path / "run").transformer.state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    after = (tmp_path / "state" / "train.jsonl").read_text(), (tmp_path / "state" / "provenance.json").read_text()
+    assert after == before

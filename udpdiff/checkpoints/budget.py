@@ -1,0 +1,81 @@
+"""How long a mini checkpoint trains, what it logs and how it is put in place; knows nothing about models."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+class Budget:
+    """A training's length in steps (reproducible) or minutes (as far as this machine gets), as progress in [0, 1]."""
+
+    def __init__(self, steps: int | None, minutes: float | None) -> None:
+        if (steps is None) == (minutes is None):
+            raise ValueError(f"got steps={steps}, minutes={minutes}; expected exactly one of --steps and --minutes")
+        self.steps, self.seconds = steps, None if minutes is None else 60 * minutes
+        self.step = 0
+        self.started = time.monotonic()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def progress(self) -> float:
+        done = self.step / self.steps if self.steps else self.elapsed_seconds / self.seconds
+        return min(1.0, done)
+
+    def learning_rate(self, peak: float, warmup_steps: int, floor: float = 0.01) -> float:
+        """Linear warm-up, then a cosine from peak down to floor * peak."""
+        cosine = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * self.progress))
+        return peak * min(1.0, (self.step + 1) / warmup_steps) * cosine
+
+
+def add_budget_arguments(parser) -> None:
+    """The options every trainer shares: --out, --steps or --minutes, --seed, --threads, --cache."""
+    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--steps", type=int, help="optimizer steps (reproducible)")
+    parser.add_argument("--minutes", type=float, help="stop after this time instead of a number of steps")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--cache", type=Path, default=None, help="where rendered scenes are kept (default: tmp)")
+
+
+class TrainingLog:
+    """Appends {"step", "loss", "seconds", ...} lines to a file and keeps them for the card's curve."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.rows = path, []
+        path.write_text("")
+
+    def add(self, **values: float) -> None:
+        row = {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
+        self.rows.append(row)
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a new folder beside `folder`, then put it in its place: readers see the old or the new one."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh, stale = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("new", "old"))
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    try:
+        write(fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    for path in fresh.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)  # some writers keep weights private to their user
+    if folder.exists():
+        folder.rename(stale)
+    fresh.rename(folder)
+    shutil.rmtree(stale, ignore_errors=True)

@@ -1,0 +1,239 @@
+"""The three small feature extractors with their training targets: real classes, small configurations.
+
+Each entry of `LEARNERS` turns a batch of scenes into a loss and, on held-out scenes, into quality figures. It knows
+nothing of the training loop.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from udpdiff.checkpoints.feature_labels import CLIP_LABELS, FRAME_LABELS
+from udpdiff.checkpoints.feature_scenes import FeatureScenes, caption_words
+from udpdiff.checkpoints.feature_warm_start import continue_from, start_image_encoder, start_video_encoder
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+_PAD, _BEGIN, _UNKNOWN, _END = 0, 1, 2, 3
+_TEXT_LENGTH = 56
+_HEAD = "head.safetensors"
+
+
+class SubjectLearner(nn.Module):
+    """ViTModel (DINO's place in subject consistency): names the solids, floor and backdrop of one frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from transformers import ViTConfig, ViTModel
+
+        config = ViTConfig(
+            **_vision_sizes(), image_size=64, patch_size=8, layer_norm_eps=1e-6, attention_probs_dropout_prob=0.0
+        )
+        self.model = ViTModel(config, add_pooling_layer=False)
+        self.head = nn.Linear(config.hidden_size, len(FRAME_LABELS))
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.head(self.model(pixels).last_hidden_state[:, 0])
+
+    def loss(self, scenes: FeatureScenes, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        frames = rng.integers(scenes.video.shape[1], size=len(chosen))
+        pixels = _normalise(_jitter(scenes.video[chosen, frames][:, None], rng)[:, 0], IMAGENET)
+        return _label_loss(self(pixels), scenes.frame_labels[chosen, frames])
+
+    def evaluate(self, scenes: FeatureScenes) -> dict[str, float]:
+        with torch.inference_mode():
+            scores = [self(_normalise(part, IMAGENET)) for part in _batches(scenes.video[:, 4])]
+        return label_quality(torch.cat(scores).numpy(), scenes.frame_labels[:, 4])
+
+    def save(self, folder: Path) -> None:
+        """The model, and beside it the head, which only a training that goes on needs."""
+        _save_half(self.model, folder)
+        save_file({name: value.half() for name, value in self.head.state_dict().items()}, folder / _HEAD)
+
+    def continue_from(self, folder: Path) -> None:
+        continue_from(self.model, folder)
+        self.head.load_state_dict(load_file(folder / _HEAD))
+
+
+class VideoLearner(nn.Module):
+    """VideoMAEForVideoClassification (I3D's place in the Frechet video distance): content and motion of nine frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from transformers import VideoMAEConfig, VideoMAEForVideoClassification
+
+        config = VideoMAEConfig(
+            **_vision_sizes(),
+            image_size=64,
+            patch_size=8,
+            num_frames=9,
+            tubelet_size=3,
+            layer_norm_eps=1e-6,
+            num_labels=len(CLIP_LABELS),
+            id2label=dict(enumerate(CLIP_LABELS)),
+            label2id={label: index for index, label in enumerate(CLIP_LABELS)},
+            problem_type="multi_label_classification",
+        )
+        self.model = VideoMAEForVideoClassification(config)
+
+    def start_from(self, subject_folder: Path) -> None:
+        start_video_encoder(self.model, subject_folder)
+
+    def continue_from(self, folder: Path) -> None:
+        continue_from(self.model, folder)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.model(pixels).logits
+
+    def loss(self, scenes: FeatureScenes, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        pixels = _normalise(_jitter(scenes.video[chosen], rng), IMAGENET)
+        return _label_loss(self(pixels), scenes.clip_labels[chosen])
+
+    def evaluate(self, scenes: FeatureScenes) -> dict[str, float]:
+        with torch.inference_mode():
+            scores = [self(_normalise(part, IMAGENET)) for part in _batches(scenes.video)]
+        return label_quality(torch.cat(scores).numpy(), scenes.clip_labels)
+
+    def save(self, folder: Path) -> None:
+        _save_half(self.model, folder)
+
+
+class ImageLearner(nn.Module):
+    """CLIPModel (the place of OpenAI CLIP in background consistency): frames and captions, contrastively."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from transformers import CLIPConfig, CLIPModel
+
+        self.tokenizer = word_tokenizer()
+        text = {
+            "vocab_size": len(self.tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 256,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "max_position_embeddings": _TEXT_LENGTH,
+            "pad_token_id": _PAD,
+            "bos_token_id": _BEGIN,
+            "eos_token_id": _END,
+        }
+        vision = {**_vision_sizes(), "image_size": 64, "patch_size": 8, "hidden_act": "gelu", "layer_norm_eps": 1e-6}
+        config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=64)
+        self.model = CLIPModel(config)
+
+    def start_from(self, subject_folder: Path) -> None:
+        start_image_encoder(self.model, subject_folder)
+
+    def continue_from(self, folder: Path) -> None:
+        continue_from(self.model, folder)
+
+    def loss(self, scenes: FeatureScenes, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        frames = rng.integers(scenes.video.shape[1], size=len(chosen))
+        pixels = _normalise(_jitter(scenes.video[chosen, frames][:, None], rng)[:, 0], CLIP)
+        texts = [(scenes.detailed if rng.random() < 0.7 else scenes.brief)[index] for index in chosen]
+        similarity = self._similarity(pixels, texts) * self.model.logit_scale.exp().clamp(max=100)
+        target = torch.arange(len(chosen))
+        cross_entropy = nn.functional.cross_entropy
+        return (cross_entropy(similarity, target) + cross_entropy(similarity.T, target)) / 2
+
+    def _similarity(self, pixels: torch.Tensor, texts: list[str]) -> torch.Tensor:
+        images = self.model.get_image_features(pixel_values=pixels).pooler_output
+        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=_TEXT_LENGTH, return_tensors="pt")
+        words = self.model.get_text_features(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        ).pooler_output
+        return nn.functional.normalize(images, dim=-1) @ nn.functional.normalize(words, dim=-1).T
+
+    def evaluate(self, scenes: FeatureScenes) -> dict[str, float]:
+        """Share of frames that find their own detailed caption first among 64, and chance."""
+        hits, size = [], min(64, len(scenes.video))
+        with torch.inference_mode():
+            for start in range(0, len(scenes.video) - size + 1, size):
+                part = slice(start, start + size)
+                similarity = self._similarity(_normalise(scenes.video[part, 4], CLIP), scenes.detailed[part])
+                hits.append((similarity.argmax(1) == torch.arange(size)).float().mean().item())
+        return {"caption_retrieval_top1": float(np.mean(hits)), "captions": size, "chance": 1 / size}
+
+    def save(self, folder: Path) -> None:
+        _save_half(self.model, folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+LEARNERS = {"subject_encoder": SubjectLearner, "image_encoder": ImageLearner, "video_encoder": VideoLearner}
+
+
+def label_quality(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Share of labels told right, the same for always answering the commoner value, and the mean average precision."""
+    right = ((scores > 0) == (truth > 0.5)).mean()
+    rate = truth.mean(0)
+    precisions = []
+    for score, present in zip(scores.T, truth.T, strict=True):
+        if present.any():
+            ranked = present[np.argsort(-score, kind="stable")]
+            precisions.append((np.cumsum(ranked) / np.arange(1, len(ranked) + 1))[ranked > 0.5].mean())
+    return {
+        "label_accuracy": float(right),
+        "label_accuracy_of_commonest": float(np.maximum(rate, 1 - rate).mean()),
+        "mean_average_precision": float(np.mean(precisions)),
+        "mean_average_precision_of_chance": float(rate[rate > 0].mean()),
+    }
+
+
+def word_tokenizer():
+    """A word-level tokenizer over every word the scene captions can use."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["<pad>", "<begin>", "<unknown>", "<end>"]
+    vocabulary = {word: index for index, word in enumerate([*special, *caption_words()])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unknown>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<begin> $A <end>", special_tokens=[("<begin>", _BEGIN), ("<end>", _END)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<begin>",
+        unk_token="<unknown>",
+        eos_token="<end>",
+        model_max_length=_TEXT_LENGTH,
+    )
+
+
+def _vision_sizes() -> dict[str, int]:
+    return {"hidden_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 384}
+
+
+def _label_loss(logits: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
+    return nn.functional.binary_cross_entropy_with_logits(logits, torch.from_numpy(labels))
+
+
+def _batches(videos: np.ndarray, size: int = 32) -> list[np.ndarray]:
+    return [videos[start : start + size] for start in range(0, len(videos), size)]
+
+
+def _jitter(video: np.ndarray, rng: np.random.Generator, reach: int = 4) -> np.ndarray:
+    """Each clip (B, T, H, W, 3) moved by up to `reach` pixels; the border is repeated."""
+    height, width = video.shape[2:4]
+    padded = np.pad(video, ((0, 0), (0, 0), (reach, reach), (reach, reach), (0, 0)), mode="edge")
+    corners = rng.integers(0, 2 * reach + 1, (len(video), 2))
+    return np.stack([clip[:, y : y + height, x : x + width] for clip, (y, x) in zip(padded, corners, strict=True)])
+
+
+def _normalise(frames: np.ndarray, statistics) -> torch.Tensor:
+    """uint8 (..., H, W, 3) to float32 (..., 3, H, W) with the mean and deviation given."""
+    mean, deviation = (torch.tensor(values) for values in statistics)
+    return (torch.from_numpy(np.ascontiguousarray(frames)).float() / 255).sub(mean).div(deviation).movedim(-1, -3)
+
+
+def _save_half(model, folder: Path) -> None:
+    """Store float16 weights without touching the float32 ones in training."""
+    half = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
+    model.save_pretrained(folder, state_dict=half)

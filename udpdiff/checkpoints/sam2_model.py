@@ -1,0 +1,106 @@
+"""The architecture of the mini SAM 2: the sam2 package's own model, shrunk by hydra overrides."""
+
+from __future__ import annotations
+
+import torch
+
+from udpdiff.labelling.propagation import build_predictor
+
+CONFIG = "configs/sam2.1/sam2.1_hiera_t.yaml"
+# Masks come at a quarter of the image size: one mask pixel per pixel of a 64 x 64 clip.
+IMAGE_SIZE, EMBED_DIM, WIDTH, MEMORY_WIDTH = 256, 24, 96, 48
+# Every entity of a clip is tracked, so an entity that leaves loses its pixels to the others: neither object
+# scores (which replace masks by a constant) nor object pointers nor several candidate masks are needed.
+SWITCHED_OFF = (
+    "use_obj_ptrs_in_encoder",
+    "proj_tpos_enc_in_obj_ptrs",
+    "add_tpos_enc_to_obj_ptrs",
+    "use_signed_tpos_enc_to_obj_ptrs",
+    "use_mlp_for_obj_ptr_proj",
+    "pred_obj_scores",
+    "pred_obj_scores_mlp",
+    "fixed_no_obj_ptr",
+    "no_obj_embed_spatial",
+    "multimask_output_in_sam",
+    "multimask_output_for_tracking",
+    "use_multimask_token_for_obj_ptr",
+)
+
+
+def model_overrides() -> list[str]:
+    """Hydra overrides that shrink sam2.1_hiera_t to about 1.8 M parameters."""
+    grid = IMAGE_SIZE // 16
+    # The stock rotary base, 10,000, is made for 64 x 64 places; with 16 x 16 most of its waves would be flat.
+    attention = {
+        "embedding_dim": WIDTH,
+        "dropout": 0.0,
+        "feat_sizes": f"[{grid},{grid}]",
+        "rope_theta": 100.0,
+    }
+    trunk = {
+        "embed_dim": EMBED_DIM,
+        "stages": "[1,2,2]",
+        "window_spec": f"[8,8,{grid}]",
+        "q_pool": 2,
+        "global_att_blocks": "[]",
+        "window_pos_embed_bkg_spatial_size": f"[{grid},{grid}]",
+    }
+    neck = {
+        "d_model": WIDTH,
+        "position_encoding.num_pos_feats": WIDTH,
+        "backbone_channel_list": f"[{4 * EMBED_DIM},{2 * EMBED_DIM},{EMBED_DIM}]",
+        "fpn_top_down_levels": "[0,1,2]",
+    }
+    memory_attention = {
+        "d_model": WIDTH,
+        "num_layers": 2,
+        "layer.d_model": WIDTH,
+        "layer.dim_feedforward": 2 * WIDTH,
+        "layer.dropout": 0.0,
+        "layer.cross_attention.kv_in_dim": MEMORY_WIDTH,
+        **{f"layer.self_attention.{name}": value for name, value in attention.items()},
+        **{f"layer.cross_attention.{name}": value for name, value in attention.items()},
+    }
+    memory_encoder = {
+        "in_dim": WIDTH,
+        "out_dim": MEMORY_WIDTH,
+        "position_encoding.num_pos_feats": MEMORY_WIDTH,
+        "mask_downsampler.embed_dim": WIDTH,
+        "mask_downsampler.kernel_size": 4,
+        "mask_downsampler.stride": 4,
+        "mask_downsampler.padding": 0,
+        "fuser.num_layers": 1,
+        "fuser.layer.dim": WIDTH,
+        "fuser.layer.layer_scale_init_value": 0.1,
+    }
+    # Competing masks enter the memory without overlap.
+    switches = {
+        "image_size": IMAGE_SIZE,
+        "num_maskmem": 3,
+        "non_overlap_masks_for_mem_enc": True,
+        **dict.fromkeys(SWITCHED_OFF, False),
+    }
+    groups = {
+        "": switches,
+        "image_encoder.": {"scalp": 0},
+        "image_encoder.trunk.": trunk,
+        "image_encoder.neck.": neck,
+        "memory_attention.": memory_attention,
+        "memory_encoder.": memory_encoder,
+    }
+    return [
+        f"++model.{prefix}{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for prefix, group in groups.items()
+        for name, value in group.items()
+    ]
+
+
+def build_model(seed: int):
+    """The mini predictor with random weights; memory attention starts by looking at the same place."""
+    torch.manual_seed(seed)
+    model = build_predictor(CONFIG, model_overrides())
+    for layer in model.memory_attention.layers:
+        # Equal constant biases make the rotary score largest where query and memory positions agree.
+        torch.nn.init.constant_(layer.cross_attn_image.q_proj.bias, 1.0)
+        torch.nn.init.constant_(layer.cross_attn_image.k_proj.bias, 1.0)
+    return model

@@ -1,0 +1,268 @@
+"""Trains the base model of `mini:cogvideox`: a small CogVideoX transformer and T5 encoder, jointly, on scenes.
+
+    python -m udpdiff.checkpoints.train_base --out DIR --vae DIR/vae (--steps N | --minutes M) [--seed S]
+
+DIR becomes a CogVideoXPipeline folder. CogVideoX takes a pretrained T5; none is this small, so the encoder learns with
+the transformer. Objective: plain v-prediction over the scheduler's own noise levels; 10 % of the prompts are empty.
+
+Source: CogVideoX (Yang et al. 2024), sections 2 and 3; zero-initialised gates after Peebles and Xie 2023 (adaLN-Zero).
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from udpdiff.checkpoints import base_quality, base_samples
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
+from udpdiff.checkpoints.card import write_card
+from udpdiff.checkpoints.muon import MuonAdam
+from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, CachedScenes, cached_scenes
+from udpdiff.checkpoints.tokenizer import TEXT_LENGTH, build_tokenizer
+from udpdiff.checkpoints.train_vae import SETTINGS
+from udpdiff.checkpoints.vae_quality import to_pixel_values
+
+TRAIN_SCENES, HELD_OUT_SCENES = 8000, 48
+TEXT_DIM, TEXT_LAYERS = 128, 2
+BATCH = 24
+PEAK_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 4e-3, 60, 0.998
+PROMPT_DROPOUT, DETAILED_SHARE = 0.1, 0.8
+SAVE_EVERY_SECONDS = 600
+_NOTES = (
+    "A CogVideoXPipeline folder of 64 x 64 px, 9 frames. Transformer and T5 encoder were trained jointly, from scratch "
+    "(CogVideoX takes a pretrained T5; none is this small), by v-prediction on the latents of `vae/`, which has a "
+    "card too. The tokenizer's vocabulary was counted from the captions. Prompts are padded to 48 tokens and the encoder "
+    "sees no attention mask, as in CogVideoXPipeline: pass `max_sequence_length=48`."
+)
+
+
+def build_scheduler():
+    """CogVideoX-5B's noise levels: scaled linear, zero terminal SNR, v-prediction."""
+    from diffusers import CogVideoXDDIMScheduler
+
+    return CogVideoXDDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=True,
+        snr_shift_scale=1.0,
+        set_alpha_to_one=True,
+        clip_sample=False,
+        timestep_spacing="trailing",
+    )
+
+
+def build_transformer():
+    """The transformer with zero-initialised gates and output, so that each block starts as the identity."""
+    from diffusers import CogVideoXTransformer3DModel
+
+    model = CogVideoXTransformer3DModel(
+        num_attention_heads=4,
+        attention_head_dim=48,
+        num_layers=6,
+        time_embed_dim=64,
+        text_embed_dim=TEXT_DIM,
+        max_text_seq_length=TEXT_LENGTH,
+        patch_size=2,
+        sample_height=SETTINGS.height // 4,
+        sample_width=SETTINGS.width // 4,
+        sample_frames=SETTINGS.num_frames,
+        spatial_interpolation_scale=1.0,
+        temporal_interpolation_scale=1.0,
+    )
+    linears = [block.norm1.linear for block in model.transformer_blocks]
+    linears += [block.norm2.linear for block in model.transformer_blocks] + [model.norm_out.linear, model.proj_out]
+    for linear in linears:
+        torch.nn.init.zeros_(linear.weight)
+        torch.nn.init.zeros_(linear.bias)
+    return model
+
+
+def build_text_encoder(vocabulary_size: int):
+    """A two-layer T5 encoder, without dropout."""
+    from transformers import T5Config, T5EncoderModel
+
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=vocabulary_size,
+            d_model=TEXT_DIM,
+            d_kv=32,
+            d_ff=256,
+            num_layers=TEXT_LAYERS,
+            num_heads=4,
+            dropout_rate=0.0,
+            feed_forward_proj="gated-gelu",
+            tie_word_embeddings=True,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """latents float16 (N, F, C, h, w), scaled; brief and detailed token ids (N, L); empty prompt's ids (L,)."""
+
+    latents: torch.Tensor
+    brief: torch.Tensor
+    detailed: torch.Tensor
+    empty: torch.Tensor
+
+    def batch(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Latents float32 (B, F, C, h, w) and token ids (B, L) of scenes drawn at random."""
+        index = torch.randint(len(self.latents), (count,), generator=generator)
+        detailed = torch.rand(count, 1, generator=generator) < DETAILED_SHARE
+        token_ids = torch.where(detailed, self.detailed[index], self.brief[index])
+        dropped = torch.rand(count, 1, generator=generator) < PROMPT_DROPOUT
+        return self.latents[index].float(), torch.where(dropped, self.empty, token_ids)
+
+
+@torch.no_grad()
+def encode_latents(vae, scenes: CachedScenes) -> torch.Tensor:
+    """Posterior means, scaled: float16 (N, F, C, h, w)."""
+    parts = []
+    for start in range(0, len(scenes), 8):
+        with torch.autocast("cpu", torch.bfloat16):
+            mean = vae.encode(to_pixel_values(scenes.video[start : start + 8])).latent_dist.mode()
+        parts.append((mean.float() * vae.config.scaling_factor).permute(0, 2, 1, 3, 4).half())
+    return torch.cat(parts)
+
+
+def load_data(vae, tokenizer, scenes: CachedScenes) -> TrainingData:
+    """Latents and tokens of scenes."""
+
+    def tokens(captions: list[str]) -> torch.Tensor:
+        options = {"padding": "max_length", "max_length": TEXT_LENGTH, "truncation": True, "return_tensors": "pt"}
+        return tokenizer(captions, **options).input_ids
+
+    return TrainingData(encode_latents(vae, scenes), tokens(scenes.brief), tokens(scenes.detailed), tokens([""])[0])
+
+
+class Objective(torch.nn.Module):
+    """v-prediction loss of transformer and text encoder together."""
+
+    def __init__(self, transformer, text_encoder, scheduler) -> None:
+        super().__init__()
+        self.transformer, self.text_encoder = transformer, text_encoder
+        self.alphas_cumprod = scheduler.alphas_cumprod.float()
+
+    def forward(self, latents, token_ids, noise, timesteps) -> torch.Tensor:
+        alpha = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
+        noisy_latents = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+        velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+        with torch.autocast("cpu", torch.bfloat16):
+            prompt_embeds = self.text_encoder(token_ids)[0]
+            output = self.transformer(noisy_latents, prompt_embeds, timesteps, return_dict=False)[0]
+        return F.mse_loss(output.float(), velocity)
+
+
+def draw_timesteps(count: int, generator: torch.Generator, levels: int = 1000) -> torch.Tensor:
+    """Uniform over the noise levels, one from each of `count` equal strata: less noise in the loss."""
+    strata = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    return (strata * levels).long().clamp(max=levels - 1)
+
+
+def split_parameters(model: torch.nn.Module) -> tuple[list, list]:
+    """Weights of the blocks' linear layers for Muon; embeddings, gates, in- and output, norms and biases for Adam."""
+    matrices, others = [], []
+    for name, weight in model.named_parameters():
+        inside = "transformer_blocks." in name or "encoder.block." in name
+        plain = weight.ndim == 2 and "norm" not in name and "relative_attention_bias" not in name
+        (matrices if inside and plain else others).append(weight)
+    return matrices, others
+
+
+def save_pipeline(folder: Path, vae_folder: Path, tokenizer, objective: Objective, scheduler) -> None:
+    """A whole CogVideoXPipeline folder, weights in float16 (they load as float32); the VAE as it is, with its card."""
+    from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
+
+    pipeline = CogVideoXPipeline(
+        tokenizer=tokenizer,
+        text_encoder=copy.deepcopy(objective.text_encoder).half(),
+        vae=AutoencoderKLCogVideoX.from_pretrained(vae_folder).half(),
+        transformer=copy.deepcopy(objective.transformer).half(),
+        scheduler=scheduler,
+    )
+    pipeline.save_pretrained(folder)
+    shutil.copytree(vae_folder, folder / "vae", dirs_exist_ok=True)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train, log, export every few minutes and at the end."""
+    from diffusers import AutoencoderKLCogVideoX
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    generator = torch.Generator().manual_seed(args.seed)
+    scenes = cached_scenes(SETTINGS, args.scenes, 0, args.cache)
+    tokenizer, scheduler = build_tokenizer(scenes.brief + scenes.detailed), build_scheduler()
+    vae = AutoencoderKLCogVideoX.from_pretrained(args.vae)
+    data = load_data(vae, tokenizer, scenes)
+    held_out = load_data(vae, tokenizer, cached_scenes(SETTINGS, HELD_OUT_SCENES, HELD_OUT_SEED, args.cache))
+    objective = Objective(build_transformer(), build_text_encoder(len(tokenizer)), scheduler)
+    ema = copy.deepcopy(objective).requires_grad_(False)
+    optimizer = MuonAdam(*split_parameters(objective), lr=PEAK_LEARNING_RATE, adam_ratio=0.5)
+    budget, log = Budget(args.steps, args.minutes), TrainingLog(args.out.with_name(f"{args.out.name}.training.jsonl"))
+    next_save, losses = SAVE_EVERY_SECONDS, []
+    while budget.progress < 1:
+        latents, token_ids = data.batch(BATCH, generator)
+        for group in optimizer.param_groups:
+            group["lr"] = budget.learning_rate(PEAK_LEARNING_RATE, WARMUP_STEPS)
+        noise = torch.randn(latents.shape, generator=generator)
+        loss = objective(latents, token_ids, noise, draw_timesteps(BATCH, generator))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
+        optimizer.step()
+        budget.step += 1
+        decay = min(EMA_DECAY, (1 + budget.step) / (10 + budget.step))
+        torch._foreach_lerp_(list(ema.parameters()), list(objective.parameters()), 1 - decay)
+        losses.append(loss.item())
+        if budget.step % 50 == 0:
+            log.add(step=budget.step, loss=float(np.mean(losses)), seconds=budget.elapsed_seconds)
+            losses = []
+        if budget.elapsed_seconds > next_save or budget.progress >= 1:
+            next_save = budget.elapsed_seconds + SAVE_EVERY_SECONDS
+            quality = base_quality.measure(ema, held_out.latents, held_out.detailed)
+            log.add(step=budget.step, **quality)
+            export(args, tokenizer, ema, scheduler, budget, log, quality)
+
+
+def export(args, tokenizer, ema: Objective, scheduler, budget: Budget, log: TrainingLog, quality: dict) -> None:
+    """Put the pipeline in place with its card, and sample a sheet of prompts beside it when asked."""
+
+    def write(folder: Path) -> None:
+        save_pipeline(folder, args.vae, tokenizer, ema, scheduler)
+        write_card(
+            folder,
+            name="cogvideox",
+            data=f"{args.scenes} rendered scenes (seeds from 0) with their captions, {SETTINGS}",
+            steps=budget.step,
+            seed=args.seed,
+            quality=quality,
+            curve=[(row["step"], row["loss"]) for row in log.rows if "loss" in row],
+            notes=_NOTES,
+        )
+
+    replace_folder(args.out, write)
+    if args.sheet:
+        base_samples.write_sheet(args.out, args.sheet)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_budget_arguments(parser)
+    parser.add_argument("--vae", type=Path, required=True, help="folder of the trained VAE")
+    parser.add_argument("--scenes", type=int, default=TRAIN_SCENES, help="number of training scenes")
+    parser.add_argument("--sheet", type=Path, default=None, help="PNG of sampled frames, rewritten at each export")
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,271 @@
+"""Train the mini SAM 2 checkpoint from nothing on procedural scenes.
+
+    python -m udpdiff.checkpoints.train_sam2 --out DIR (--steps N | --minutes M) --seed S
+
+A step tracks all entities of one clip from a slightly wrong first frame; the loss compares their competing masks,
+one label per pixel, with the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange, reduce
+
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
+from udpdiff.checkpoints.card import write_card
+from udpdiff.checkpoints.sam2_model import CONFIG, IMAGE_SIZE, build_model, model_overrides
+from udpdiff.checkpoints.scene_cache import BLOCK_SCENES, HELD_OUT_SEED, cached_scenes
+from udpdiff.labelling.propagation import PIXEL_MEAN, PIXEL_STD, MaskTracker
+from udpdiff.sources.scenes import SceneSettings
+
+SCENES = SceneSettings(height=64, width=64, num_frames=9, fps=8.0)
+NUM_SCENES, STEPS_PER_BLOCK, HELD_OUT_SCENES = 4000, 150, 128
+PEAK_LEARNING_RATE, AVERAGE_DECAY = 1e-3, 0.995
+DATA = "procedural scenes, 64 x 64, 9 frames, 8 fps: true entities of the first frame, disturbed, tracked to the last"
+LOG_EVERY_STEPS, SAVE_EVERY_SECONDS = 25, 420
+# (until this share of the budget, lengths drawn from)
+FRAME_CURRICULUM = ((0.6, (2, 3, 3, 4)), (0.88, (3, 4, 5, 6)), (1.0, (5, 7, 9)))
+
+
+class ScenePool:
+    """Training clips, one more block every `STEPS_PER_BLOCK` steps, so that training starts at once."""
+
+    def __init__(self, cache: Path | None):
+        self.cache = cache
+        self.blocks: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def sample(self, step: int, num_frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """A random part of a random scene: video uint8 (L, H, W, 3) and entity ids (L, H, W), augmented."""
+        while len(self.blocks) < min(NUM_SCENES // BLOCK_SCENES, 1 + step // STEPS_PER_BLOCK):
+            scenes = cached_scenes(SCENES, BLOCK_SCENES, len(self.blocks) * BLOCK_SCENES, self.cache)
+            self.blocks.append((scenes.video, scenes.entity_ids))
+        videos, ids = self.blocks[rng.integers(len(self.blocks))]
+        index = rng.integers(len(videos))
+        return augment(videos[index], ids[index], num_frames, rng)
+
+
+def augment(video: np.ndarray, ids: np.ndarray, num_frames: int, rng: np.random.Generator):
+    """Random stretch of frames, speed, direction, mirroring and colours of a clip, with chroma as in yuv420p."""
+    stride = int(rng.integers(1, 1 + min(3, (len(video) - 1) // (num_frames - 1))))
+    start = int(rng.integers(len(video) - (num_frames - 1) * stride))
+    frames = start + stride * np.arange(num_frames)
+    frames = frames[::-1] if rng.random() < 0.5 else frames
+    video, ids = video[frames], ids[frames]
+    if rng.random() < 0.5:
+        video, ids = video[:, :, ::-1], ids[:, :, ::-1]
+    if rng.random() < 0.15:
+        video, ids = video[:, ::-1], ids[:, ::-1]
+    colors = video[..., rng.permutation(3)] if rng.random() < 0.3 else video
+    colors = colors * rng.uniform(0.85, 1.15, 3) + rng.normal(0, rng.choice([0.0, 3.0]), video.shape)
+    if rng.random() < 0.5:
+        grey = colors.mean(-1, keepdims=True)
+        chroma = reduce(colors - grey, "l (h a) (w b) c -> l h w c", "mean", a=2, b=2)
+        colors = grey + chroma.repeat(2, axis=1).repeat(2, axis=2)
+    return np.clip(colors, 0, 255).astype(np.uint8), ids
+
+
+def disturb_prompt(ids0: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """First-frame ids (H, W) with a segmenter's kind of errors: wobbly borders, at times a missing entity."""
+    from scipy.ndimage import map_coordinates, zoom
+
+    if rng.random() < 0.5:
+        return ids0
+    height, width = ids0.shape
+    wobble = rng.normal(0, rng.uniform(0.3, 1.2), (2, height // 4, width // 4))
+    offsets = np.stack([zoom(axis, 4, order=1) for axis in wobble])
+    places = np.indices(ids0.shape) + offsets
+    disturbed = map_coordinates(ids0, places, order=0, mode="nearest")
+    present = np.unique(disturbed)
+    if len(present) > 3 and rng.random() < 0.1:
+        disturbed = np.where(disturbed == rng.choice(present), 0, disturbed)
+    return disturbed
+
+
+def normalise(video: np.ndarray) -> torch.Tensor:
+    """uint8 (L, H, W, 3) -> float32 (L, 3, S, S), with the resampling of `propagation.preprocess_frames`."""
+    images = rearrange(torch.from_numpy(np.ascontiguousarray(video)), "l h w c -> l c h w").float()
+    images = F.interpolate(images, (IMAGE_SIZE, IMAGE_SIZE), mode="bicubic", antialias=True).clamp(0, 255)
+    return (images / 255 - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
+
+
+def track(model, images: torch.Tensor, masks0: torch.Tensor) -> torch.Tensor:
+    """Differentiable tracking of one clip: images (L, 3, S, S), masks0 float (N, H, W) -> logits (N, L-1, H, W).
+
+    Mirrors the predictor: the prompt becomes the output of frame 0, and memories are made of the masks at low
+    resolution, scaled up, without overlap.
+    """
+    backbone_out = model.forward_image(images)
+    prompts = F.interpolate(masks0[:, None], (IMAGE_SIZE, IMAGE_SIZE), mode="nearest")
+    outputs = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
+    for frame_idx in range(len(images)):
+        frame = {
+            name: [level[frame_idx, None].expand(len(masks0), -1, -1, -1) for level in backbone_out[name]]
+            for name in ("backbone_fpn", "vision_pos_enc")
+        }
+        _, features, positions, sizes = model._prepare_backbone_features(frame)
+        current = model.track_step(
+            frame_idx=frame_idx,
+            is_init_cond_frame=frame_idx == 0,
+            current_vision_feats=features,
+            current_vision_pos_embeds=positions,
+            feat_sizes=sizes,
+            point_inputs=None,
+            mask_inputs=prompts if frame_idx == 0 else None,
+            output_dict=outputs,
+            num_frames=len(images),
+            run_mem_encoder=False,
+        )
+        if frame_idx + 1 < len(images):
+            high = F.interpolate(current["pred_masks"], (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")
+            high = torch.where(high >= high.amax(0), high, high.clamp(max=-10.0))
+            scores = torch.full((len(masks0), 1), 10.0)
+            memory, memory_positions = model._encode_new_memory(features, sizes, high, scores, False)
+            current["maskmem_features"], current["maskmem_pos_enc"] = memory, memory_positions
+        outputs["non_cond_frame_outputs" if frame_idx else "cond_frame_outputs"][frame_idx] = current
+    return torch.cat([out["pred_masks"] for out in outputs["non_cond_frame_outputs"].values()], dim=1)
+
+
+def tracking_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy and soft tube IoU of logits (N, L, H, W) against labels (L, H, W) in 0 .. N, 0 = none.
+
+    Label 0 competes with logit 0, as it does in the argmax of the clean-up.
+    """
+    scores = torch.cat([torch.zeros_like(logits[:1]), logits])
+    log_shares = scores.log_softmax(0)
+    cross_entropy = F.nll_loss(log_shares[None], labels[None])
+    shares = log_shares[1:].exp().flatten(1)
+    truth = F.one_hot(labels, len(scores))[..., 1:].flatten(0, -2).T.float()
+    intersection, total = (shares * truth).sum(1), (shares + truth).sum(1)
+    soft_iou = (intersection + 1) / (total - intersection + 1)
+    return 2 * cross_entropy + (1 - soft_iou).mean()
+
+
+def clip_loss(model, video: np.ndarray, ids: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """Loss of tracking every entity of a disturbed first frame through one clip."""
+    prompt = disturb_prompt(ids[0], rng)
+    present = np.unique(prompt[prompt > 0])
+    masks0 = torch.from_numpy(prompt[None] == present[:, None, None]).float()
+    lookup = np.zeros(256, np.int64)
+    lookup[present] = np.arange(1, len(present) + 1)
+    logits = track(model, normalise(video), masks0)
+    return tracking_loss(logits, torch.from_numpy(lookup[ids[1:]]))
+
+
+def tube_ious(predicted: np.ndarray, truth: np.ndarray, min_pixels: int = 12) -> dict[int, float]:
+    """Tube IoU, over all frames but the first, of each entity with min_pixels on the first true frame."""
+    ids, counts = np.unique(truth[0], return_counts=True)
+    ious = {}
+    for entity_id in ids[(counts >= min_pixels) & (ids > 0)]:
+        ours, true = predicted[1:] == entity_id, truth[1:] == entity_id
+        if true.any():
+            ious[int(entity_id)] = float((ours & true).sum() / (ours | true).sum())
+    return ious
+
+
+def evaluate(model, count: int, cache: Path | None = None) -> dict[str, float]:
+    """Mean tube IoU on unseen scenes given the true first frame: all entities, solids alone, standing still."""
+    scenes = cached_scenes(SCENES, count, HELD_OUT_SEED, cache)
+    tracker, started = MaskTracker(model), time.process_time()
+    tracked, still = [], []
+    for video, truth in zip(scenes.video, scenes.entity_ids, strict=True):
+        tracked.append(tube_ious(tracker.track_ids(video, truth[0].astype(np.int32)), truth))
+        still.append(tube_ious(np.repeat(truth[:1], len(truth), axis=0), truth))
+    seconds = (time.process_time() - started) / count
+    solids = [iou for ious in tracked for entity_id, iou in ious.items() if entity_id > 2]
+    everything = [iou for ious in tracked for iou in ious.values()]
+    return {
+        "tube_iou": round(float(np.mean(everything)), 4),
+        "tube_iou_solids": round(float(np.mean(solids)), 4),
+        "tube_iou_standing_still": round(float(np.mean([iou for ious in still for iou in ious.values()])), 4),
+        "core_seconds_per_clip": round(seconds, 3),
+    }
+
+
+def learning_rate(progress: float, step: int, warmup_steps: int = 40) -> float:
+    """Warm-up, a constant stretch, and over the last 40 % of the budget a straight line to 2 % of the peak."""
+    return PEAK_LEARNING_RATE * min(1.0, (step + 1) / warmup_steps, 0.02 + 0.98 * (1 - progress) / 0.4)
+
+
+def draw_num_frames(progress: float, rng: np.random.Generator) -> int:
+    """Length of a training clip: mostly short, for many updates; whole clips at the end, against drift."""
+    lengths = next(lengths for until, lengths in FRAME_CURRICULUM if progress <= until)
+    return int(rng.choice(lengths))
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train for a number of steps or minutes; save the averaged weights every few minutes and at the end."""
+    torch.set_num_threads(args.threads)
+    model = build_model(args.seed).train()
+    if args.resume:
+        model.load_state_dict(MaskTracker.from_pretrained(args.resume, device="cpu").predictor.state_dict())
+    averaged = copy.deepcopy(model).eval()
+    pool, rng = ScenePool(args.cache), np.random.default_rng([args.seed, 1])
+    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.02)
+    budget = Budget(args.steps, args.minutes)
+    log = TrainingLog(args.out.with_name(f"{args.out.name}.training.jsonl"))
+    losses, next_save = [], SAVE_EVERY_SECONDS
+    while budget.progress < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(budget.progress, budget.step)
+        video, ids = pool.sample(budget.step, draw_num_frames(budget.progress, rng), rng)
+        loss = clip_loss(model, video, ids, rng)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        budget.step += 1
+        _average(averaged, model, min(AVERAGE_DECAY, (budget.step + 1) / (budget.step + 10)))
+        losses.append(loss.item())
+        if budget.step % LOG_EVERY_STEPS == 0:
+            log.add(step=budget.step, loss=sum(losses) / len(losses), seconds=budget.elapsed_seconds)
+            losses.clear()
+        if budget.elapsed_seconds > next_save:
+            save(averaged, args, budget, log, count=HELD_OUT_SCENES // 8)
+            next_save = budget.elapsed_seconds + SAVE_EVERY_SECONDS
+    save(averaged, args, budget, log, count=HELD_OUT_SCENES)
+
+
+@torch.no_grad()
+def _average(averaged, model, keep: float) -> None:
+    for slow, fast in zip(averaged.parameters(), model.parameters(), strict=True):
+        slow.lerp_(fast, 1 - keep)
+
+
+def save(model, args: argparse.Namespace, budget: Budget, log: TrainingLog, count: int) -> None:
+    """Measure on held-out scenes and put weights, configuration, log and card in place."""
+    quality = evaluate(model, count, args.cache)
+    log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
+
+    def write(folder: Path) -> None:
+        MaskTracker(model).save_pretrained(folder, CONFIG, model_overrides())
+        shutil.copy(log.path, folder / "training.jsonl")
+        describe(folder, budget.step, args.seed, quality, log.rows, args.resume)
+
+    replace_folder(args.out, write)
+
+
+def describe(folder: Path, steps: int, seed: int, quality: dict, rows: list[dict], resumed: Path | None) -> None:
+    """Write the card, counting the steps of the training that this one went on from, if any."""
+    earlier = json.loads((resumed / "training.json").read_text()) if resumed else {"steps": 0, "curve": []}
+    curve = [(earlier["steps"] + row["step"], row["loss"]) for row in rows if "loss" in row]
+    write_card(folder, "sam2", DATA, earlier["steps"] + steps, seed, quality, earlier["curve"] + curve)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_budget_arguments(parser)
+    parser.add_argument("--resume", type=Path, help="folder whose weights to start from, instead of random ones")
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""The configuration as frozen, checked data.
+
+`config.yaml` holds every default; this module holds every type and bound. It knows nothing about files, checkpoints or
+the workflow: those checks are in `preflight`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from udpdiff.tasks import TASKS
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; its message names the key, what was got and what is allowed."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Section):
+    kind: Literal["scenes", "videos"]
+    path: str | None
+    captions: str | None
+    min_solids: Annotated[int, Field(ge=1, le=8)]
+    max_solids: Annotated[int, Field(ge=1, le=8)]
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if self.min_solids > self.max_solids:
+            raise ValueError(f"min_solids {self.min_solids} is more than max_solids {self.max_solids}")
+        if self.kind == "videos" and not self.path:
+            raise ValueError("kind is videos, but path names no folder of video files")
+        return self
+
+
+class Clips(_Section):
+    height: Positive
+    width: Positive
+    num_frames: Annotated[int, Field(ge=5)]
+    fps: Annotated[float, Field(gt=0)]
+    train: Positive
+    evaluation: Positive
+    evaluation_share: Annotated[float, Field(gt=0, lt=1)]
+    shard_clips: Positive
+
+
+class Filters(_Section):
+    min_sharpness: float
+    max_clipped_share: Share
+    max_near_black_share: Share
+    max_letterbox_share: Share
+    min_motion: float
+    max_cut_score: float
+
+
+class EntityLabeller(_Section):
+    segmenter: str
+    score_threshold: Share
+
+
+class Tracker(_Section):
+    checkpoint: str
+    max_objects: Positive
+
+
+class Cleanup(_Section):
+    min_area_share: Share
+    min_coverage: Share
+
+
+class DepthEstimator(_Section):
+    checkpoint: str
+    batch_frames: Positive
+    normalise: Literal["clip", "frame"]
+
+
+class Labels(_Section):
+    device: str | None
+    entities: dict[str, EntityLabeller]
+    tracker: Tracker
+    cleanup: Cleanup
+    depth: dict[str, DepthEstimator]
+
+
+class Encoding(_Section):
+    colourings: Positive
+    min_color_distance: Count
+    location_grid: Annotated[int, Field(ge=2, le=11)]
+    batch_clips: Positive
+
+
+class Model(_Section):
+    base: str
+    init_in: Literal["zero", "copy", "half", "resample"]
+    init_out: Literal["copy", "resample", "zero"]
+
+
+class Training(_Section):
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup_steps: Count
+    schedule: Literal["constant", "cosine"]
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
+    objective: Literal["v", "eps_weighted"]
+    detailed_share: Share
+    caption_dropout: Share
+    mixed_precision: Literal["no", "bf16", "fp16"]
+    gradient_checkpointing: bool
+    gradient_accumulation_steps: Positive
+    lora_rank: Positive | None
+    checkpoint_every_steps: Positive
+    log_every_steps: Positive
+    validation_every_steps: Positive
+    export: Literal["pipeline", "transformer"]
+
+
+class Run(_Section):
+    """One trained configuration. `tasks` is empty for the unwidened base, else task -> share of the data."""
+
+    tasks: dict[str, Annotated[float, Field(gt=0)]]
+    task_condition: Literal["embedding", "text"] = "embedding"
+    entities: str = "entityseg"
+    colormap: Literal["pixelplanes", "location"] = "pixelplanes"
+    depth: str = "depth_anything"
+    training: dict[str, object] = {}
+
+    @model_validator(mode="after")
+    def _known_tasks(self):
+        unknown = sorted(set(self.tasks) - set(TASKS))
+        if unknown:
+            raise ValueError(f"unknown task {unknown[0]!r}; allowed: {', '.join(TASKS)}")
+        if self.tasks and abs(sum(self.tasks.values()) - 1) > 1e-6:
+            raise ValueError(f"the shares of tasks add up to {sum(self.tasks.values()):g}; they must add up to 1")
+        return self
+
+
+class Sampling(_Section):
+    prompts: Positive
+    caption: Literal["brief", "detailed"]
+    num_inference_steps: Positive
+    guidance_scale: Annotated[float, Field(ge=1)]
+    seed: Count
+    batch_size: Positive
+
+
+class Metrics(_Section):
+    subject_encoder: str
+    image_encoder: str
+    video_encoder: str
+    interpolator: str
+    bootstrap_samples: Positive
+    runtime_repeats: Positive
+
+
+class Report(_Section):
+    examples: Positive
+
+
+class Config(_Section):
+    """The whole configuration; see `config.yaml` for what each key means."""
+
+    seed: Count
+    source: Source
+    clips: Clips
+    filters: Filters
+    labels: Labels
+    encoding: Encoding
+    model: Model
+    training: Training
+    runs: dict[Annotated[str, Field(pattern=r"^[a-z0-9_]+$")], Run]
+    sampling: Sampling
+    metrics: Metrics
+    report: Report
+
+    @model_validator(mode="after")
+    def _labellers_exist(self):
+        for name, run in self.runs.items():
+            for key, allowed in (("entities", self.labels.entities), ("depth", self.labels.depth)):
+                labeller = getattr(run, key)
+                if labeller not in allowed:
+                    raise ValueError(
+                        f"runs.{name}.{key}: got {labeller!r}, which labels.{key} does not define; "
+                        f"allowed: {', '.join(allowed)}"
+                    )
+        if 1000 % self.sampling.num_inference_steps:
+            raise ValueError(
+                f"sampling.num_inference_steps: got {self.sampling.num_inference_steps}, which does not divide the "
+                "scheduler's 1000 training steps; use 10, 20, 25, 40, 50 or 100"
+            )
+        return self
+
+    def run_training(self, run: str) -> Training:
+        """The training section as it holds for one run, its own overrides applied."""
+        return Training(**(self.training.model_dump() | self.runs[run].training))
+
+
+def parse(raw: dict) -> Config:
+    """The checked configuration.
+
+    Raises: ConfigError, one line per fault, naming the key, what was got and what is allowed.
+    """
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(fault) for fault in error.errors())) from None
+    for name in config.runs:
+        try:
+            config.run_training(name)
+        except ValidationError as error:
+            lines = [f"runs.{name}.training: {_explain(fault, Training)}" for fault in error.errors()]
+            raise ConfigError("\n".join(lines)) from None
+    return config
+
+
+def _explain(fault: dict, root: type[BaseModel] = Config) -> str:
+    path = [str(part) for part in fault["loc"] if part != "[key]"]
+    key = ".".join(path)
+    if fault["type"] == "extra_forbidden":
+        siblings = _known_keys(path[:-1], root)
+        near = difflib.get_close_matches(path[-1], siblings, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"{key}: unknown key; {hint}allowed here: {', '.join(siblings)}"
+    if fault["type"] == "missing":
+        return f"{key}: missing; a --configfile is merged over config.yaml, so this key was removed or set to null"
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    return f"{key}: got {fault['input']!r}; {message[0].lower()}{message[1:]}"
+
+
+def _known_keys(path: list[str], root: type[BaseModel]) -> list[str]:
+    """Names allowed below a path of section names."""
+    section = root
+    for part in path:
+        annotation = section.model_fields[part].annotation if part in section.model_fields else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            section = annotation
+        elif annotation is not None and getattr(annotation, "__args__", None):
+            section = annotation.__args__[-1]
+    return sorted(section.model_fields)

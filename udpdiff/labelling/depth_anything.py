@@ -1,0 +1,92 @@
+"""Per-frame relative depth with Depth Anything V2, normalised over the clip.
+
+Knows one model class and the depth convention (1 = nearest); nothing of colormaps, files or the truth.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from udpdiff.checkpoints import resolve
+from udpdiff.labelling.image_preparation import ImagePreparation, check_images
+
+if TYPE_CHECKING:
+    import torch
+
+NORMALISATIONS = ("clip", "frame")
+FLAT = 1e-5  # relative range of a prediction that counts as constant
+
+
+class DepthAnything:
+    """Estimates depth frame by frame; frames agree only as far as the network's own scale does.
+
+    Source: Depth Anything V2 (arXiv 2406.09414); transformers' `DepthAnythingForDepthEstimation`.
+    """
+
+    def __init__(self, model: torch.nn.Module, preparation: ImagePreparation):
+        self.model = model.eval()
+        self.preparation = preparation
+
+    @classmethod
+    def from_pretrained(cls, ref: str, device: str | torch.device | None = None, dtype=None) -> DepthAnything:
+        """Load a folder, hub id or `mini:` name, e.g. "depth-anything/Depth-Anything-V2-Large-hf".
+
+        `device` None: CUDA where there is one; `dtype` None: float32. ValueError for a checkpoint of another class.
+        """
+        import torch
+        from transformers import AutoConfig, DepthAnythingForDepthEstimation
+
+        ref = resolve(str(ref))
+        config = AutoConfig.from_pretrained(ref)
+        if config.model_type != "depth_anything":
+            raise ValueError(
+                f"Got depth checkpoint {ref!r} of type {config.model_type!r}. Expected 'depth_anything', "
+                "e.g. depth-anything/Depth-Anything-V2-Small-hf."
+            )
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        model = DepthAnythingForDepthEstimation.from_pretrained(ref, dtype=dtype or torch.float32).to(device)
+        return cls(model, ImagePreparation.from_pretrained(ref, multiple=config.patch_size))
+
+    def estimate(
+        self, video: np.ndarray, batch_size: int = 8, normalise: Literal["clip", "frame"] = "clip"
+    ) -> np.ndarray:
+        """Depth of every frame.
+
+        video: uint8 (T, H, W, 3). Returns float32 (T, H, W) in [0, 1], 1 = nearest, 0 = farthest; minimum and maximum
+        are taken over the whole clip, or over each frame. A constant prediction gives zeros. ValueError otherwise.
+        """
+        if normalise not in NORMALISATIONS:
+            raise ValueError(f"Got normalise={normalise!r}. Expected one of {NORMALISATIONS}.")
+        disparity = self.predict_disparity(video, batch_size)
+        axes = (0, 1, 2) if normalise == "clip" else (1, 2)
+        low, high = disparity.min(axes, keepdims=True), disparity.max(axes, keepdims=True)
+        span = high - low
+        # A flat prediction differs by rounding alone, which must not be stretched to a picture.
+        flat = span <= FLAT * np.maximum(np.abs(high), np.abs(low))
+        return np.where(flat, 0.0, (disparity - low) / np.where(flat, 1.0, span)).astype(np.float32)
+
+    def predict_disparity(self, video: np.ndarray, batch_size: int = 8) -> np.ndarray:
+        """The network's relative inverse depth, higher = nearer, float32 (T, H, W), at the size of the video."""
+        import torch
+        from torch.nn import functional
+
+        check_images(video, "video")
+        if batch_size < 1:
+            raise ValueError(f"Got batch_size={batch_size}. Expected at least 1.")
+        weight = next(self.model.parameters())
+        parts = []
+        for start in range(0, len(video), batch_size):
+            pixel_values = self.preparation.pixel_values(video[start : start + batch_size], weight.device)
+            with torch.inference_mode():
+                predicted = self.model(pixel_values.to(weight.dtype)).predicted_depth.float()
+                if predicted.shape[-2:] != video.shape[1:3]:
+                    predicted = functional.interpolate(
+                        predicted[:, None], video.shape[1:3], mode="bilinear", align_corners=True
+                    )[:, 0]
+            parts.append(predicted.cpu().numpy())
+        disparity = np.concatenate(parts)
+        if not np.isfinite(disparity).all():
+            raise ValueError(f"Got depth that is not finite with dtype {weight.dtype}. Try dtype=torch.float32.")
+        return disparity

@@ -1,0 +1,230 @@
+"""Entity propagation: first-frame entity ids -> per-entity mask logits on every frame, with SAM 2.
+
+The tracker drives the `sam2` package's batched video predictor on frames held in memory. It knows nothing about
+how the first frame was segmented, nor how overlapping logits become one label per pixel (see `cleanup.py`).
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import types
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+WEIGHTS_NAME = "sam2.safetensors"
+CONFIG_NAME = "sam2.json"
+# The package's default predictor tracks objects one after the other; the legacy class tracks them as one batch,
+# with the same result when every prompt is on the first frame (tests/labelling/test_propagation.py).
+BATCHED_PREDICTOR = "++model._target_=sam2.sam2_video_predictor_legacy.SAM2VideoPredictor"
+# Small holes are filled in cleanup.py; the package would need its CUDA extension for it and warn without.
+NO_HOLE_FILLING = "++model.fill_hole_area=0"
+PIXEL_MEAN, PIXEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class Tracks(NamedTuple):
+    """Mask logits float32 (N, T, H, W), above 0 inside, and the N entity ids they belong to, ascending."""
+
+    logits: np.ndarray
+    entity_ids: list[int]
+
+
+def build_predictor(config: str, overrides: Sequence[str], device: str | torch.device = "cpu"):
+    """Build the batched predictor, without weights, from one of the sam2 package's yaml files and hydra overrides.
+
+    Source: github.com/facebookresearch/sam2, sam2/build_sam.py.
+    """
+    from sam2.build_sam import build_sam2_video_predictor
+
+    return build_sam2_video_predictor(
+        config,
+        device=str(device),
+        hydra_overrides_extra=[BATCHED_PREDICTOR, *overrides],
+        apply_postprocessing=False,
+    )
+
+
+def preprocess_frames(video: np.ndarray, image_size: int) -> torch.Tensor:
+    """Squash uint8 (T, H, W, 3) frames to normalised float32 (T, 3, S, S), as the package does with jpg files."""
+    import torch
+    from PIL import Image
+
+    resized = [np.asarray(Image.fromarray(frame).resize((image_size, image_size))) for frame in video]
+    images = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).float() / 255.0
+    return (images - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
+
+
+class MaskTracker:
+    """Tracks entity masks from the first frame through a clip with a SAM 2 video predictor.
+
+    Memory: one float32 (3, S, S) tensor per frame, plus, for at most `max_objects_per_batch` objects at a time,
+    the outputs of as many frames as the model can look back at (16 for the published models, about 0.75 MiB per
+    object and frame at S = 1024). `track` also holds its result; `track_ids` holds two (T, H, W) arrays instead.
+    Source: SAM 2 (arXiv 2408.00714); UDPDiff section 4.1 for its use on entities.
+    """
+
+    def __init__(self, predictor, dtype: torch.dtype | None = None):
+        self.predictor = predictor.eval()
+        self.dtype = dtype
+        # The predictor stores memories as bfloat16 and widens them only by autocast or beside object pointers.
+        predictor.memory_attention.register_forward_pre_hook(_widen_memory, with_kwargs=True)
+
+    @classmethod
+    def from_pretrained(
+        cls, ref: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> MaskTracker:
+        """Load from a hub id the sam2 package knows, or a folder with `sam2.safetensors` and `sam2.json`.
+
+        The json names the package's yaml (`config`) and the hydra `overrides`; the weights are the package's own
+        state dict. `dtype` is the autocast type (None: float32). ValueError for any other reference.
+        """
+        import torch
+
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        if (Path(ref) / CONFIG_NAME).is_file():
+            return cls(_load_folder(Path(ref), device), dtype)
+        from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_video_predictor_hf
+
+        if str(ref) not in HF_MODEL_ID_TO_FILENAMES:
+            raise ValueError(
+                f"Got SAM 2 reference {str(ref)!r}. Expected a folder holding {WEIGHTS_NAME} and {CONFIG_NAME}, "
+                f"or one of {sorted(HF_MODEL_ID_TO_FILENAMES)}. Resolve `mini:` names before loading."
+            )
+        overrides = [BATCHED_PREDICTOR, NO_HOLE_FILLING]
+        return cls(
+            build_sam2_video_predictor_hf(str(ref), device=str(device), hydra_overrides_extra=overrides),
+            dtype,
+        )
+
+    def save_pretrained(self, folder: str | Path, config: str, overrides: Sequence[str]) -> None:
+        """Write the float16 weights and the json that `from_pretrained` reads."""
+        import torch
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {name: value.detach().cpu().to(torch.float16) for name, value in self.predictor.state_dict().items()}
+        save_file({name: value.contiguous() for name, value in state.items()}, folder / WEIGHTS_NAME)
+        description = {"config": config, "overrides": list(overrides)}
+        (folder / CONFIG_NAME).write_text(json.dumps(description, indent=2) + "\n")
+
+    def track(self, video: np.ndarray, entity_ids0: np.ndarray, max_objects_per_batch: int = 16) -> Tracks:
+        """Track every entity of the first frame.
+
+        video uint8 (T, H, W, 3); entity_ids0 integer (H, W), 0 = none. Returns logits float32 (N, T, H, W) and ids.
+        ValueError where shapes disagree or the first frame has no entity.
+        """
+        ids = _check(video, entity_ids0)
+        logits = np.empty((len(ids), *video.shape[:3]), np.float32)
+        for first, frame_idx, frame_logits in self._propagate(video, entity_ids0, ids, max_objects_per_batch):
+            logits[first : first + len(frame_logits), frame_idx] = frame_logits
+        return Tracks(logits, ids)
+
+    def track_ids(self, video: np.ndarray, entity_ids0: np.ndarray, max_objects_per_batch: int = 16) -> np.ndarray:
+        """Like `track`, but returns uint16 (T, H, W) ids, the largest positive logit winning, 0 where none is."""
+        ids = np.asarray(_check(video, entity_ids0), np.uint16)
+        best = np.zeros(video.shape[:3], np.float32)
+        labels = np.zeros(video.shape[:3], np.uint16)
+        for first, frame_idx, frame_logits in self._propagate(video, entity_ids0, list(ids), max_objects_per_batch):
+            top = frame_logits.max(axis=0)
+            wins = top > best[frame_idx]
+            labels[frame_idx][wins] = ids[first + frame_logits.argmax(axis=0)][wins]
+            best[frame_idx][wins] = top[wins]
+        return labels
+
+    def _propagate(
+        self, video: np.ndarray, entity_ids0: np.ndarray, ids: list[int], max_objects_per_batch: int
+    ) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yield (index of the first object, frame_idx, logits float32 (n, H, W)) chunk by chunk."""
+        import torch
+
+        if max_objects_per_batch < 1:
+            raise ValueError(f"Got max_objects_per_batch={max_objects_per_batch}. Expected at least 1.")
+        device = self.predictor.device
+        images = preprocess_frames(video, self.predictor.image_size).to(device)
+        enabled = self.dtype not in (None, torch.float32)
+        for first in range(0, len(ids), max_objects_per_batch):
+            chunk = ids[first : first + max_objects_per_batch]
+            with torch.inference_mode(), torch.autocast(device.type, dtype=self.dtype, enabled=enabled):
+                state = init_state(self.predictor, images, *video.shape[1:3])
+                for obj_id in chunk:
+                    self.predictor.add_new_mask(state, 0, int(obj_id), torch.from_numpy(entity_ids0 == obj_id))
+                for frame_idx, _, masks in _propagate_quietly(self.predictor, state):
+                    _forget(state, frame_idx - _memory_horizon(self.predictor))
+                    yield first, frame_idx, masks[:, 0].float().cpu().numpy()
+
+
+def init_state(predictor, images: torch.Tensor, height: int, width: int) -> dict:
+    """The predictor's own `init_state`, for normalised frames (T, 3, S, S) in memory instead of a path.
+
+    Seam: `init_state` reads its frames through the module-level `load_video_frames`; this runs the same function
+    with that one name answered by `images`, leaving the package untouched.
+    """
+    load = _rebound(type(predictor).init_state, load_video_frames=lambda **_: (images, height, width))
+    return load(predictor, video_path=None)
+
+
+def _propagate_quietly(predictor, state: dict) -> Iterator:
+    """`propagate_in_video` without its progress bar (one per chunk would fill the logs of a data set)."""
+    propagate = _rebound(type(predictor).propagate_in_video, tqdm=lambda frames, **_: frames)
+    return propagate(predictor, state)
+
+
+def _rebound(function, **names):
+    """A copy of `function` that sees `names` in place of its module's globals of the same names."""
+    plain = inspect.unwrap(function)
+    missing = [name for name in names if name not in plain.__globals__ or name not in plain.__code__.co_names]
+    if missing:
+        raise RuntimeError(f"Got a sam2 version whose {plain.__name__} does not use {missing}; tested with 1.1.0.")
+    return types.FunctionType(plain.__code__, {**plain.__globals__, **names}, plain.__name__, plain.__defaults__)
+
+
+def _widen_memory(module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+    return args, kwargs | {"memory": kwargs["memory"].to(kwargs["memory_pos"].dtype)}
+
+
+def _memory_horizon(predictor) -> int:
+    """How many frames back the model can look: spatial memories or object pointers, whichever is longer."""
+    pointers = predictor.max_obj_ptrs_in_encoder if predictor.use_obj_ptrs_in_encoder else 0
+    return max(predictor.num_maskmem * predictor.memory_temporal_stride_for_eval, pointers)
+
+
+def _forget(state: dict, frame_idx: int) -> None:
+    """Drop the outputs of a frame no later frame can attend to; the predictor itself keeps every frame."""
+    state["output_dict"]["non_cond_frame_outputs"].pop(frame_idx, None)
+    for outputs in state["output_dict_per_obj"].values():
+        outputs["non_cond_frame_outputs"].pop(frame_idx, None)
+
+
+def _load_folder(folder: Path, device: str | torch.device):
+    from safetensors.torch import load_file
+
+    description = json.loads((folder / CONFIG_NAME).read_text())
+    predictor = build_predictor(description["config"], description["overrides"], device)
+    state = {name: value.float() for name, value in load_file(folder / WEIGHTS_NAME).items()}
+    predictor.load_state_dict(state)
+    return predictor
+
+
+def _check(video: np.ndarray, entity_ids0: np.ndarray) -> list[int]:
+    """Validate the inputs and return the entity ids of the first frame, ascending."""
+    if video.ndim != 4 or video.shape[-1] != 3 or video.dtype != np.uint8:
+        raise ValueError(f"Got video {video.dtype} {video.shape}. Expected uint8 (T, H, W, 3).")
+    if entity_ids0.shape != video.shape[1:3] or not np.issubdtype(entity_ids0.dtype, np.integer):
+        raise ValueError(
+            f"Got entity_ids0 {entity_ids0.dtype} {entity_ids0.shape}. Expected integers of the video's frame shape "
+            f"{video.shape[1:3]}; pass the entity ids of the first frame alone."
+        )
+    ids = [int(entity_id) for entity_id in np.unique(entity_ids0) if entity_id != 0]
+    if not ids:
+        raise ValueError(
+            "Got a first frame without entities (all ids are 0). Expected at least one entity; "
+            "reject the clip, or lower the segmenter's score threshold."
+        )
+    return ids

@@ -1,0 +1,93 @@
+"""95 % intervals over videos: percentile bootstrap for means and paired differences, subsampling for distances.
+
+The bootstrap draws videos with replacement. For a Frechet distance that is invalid: repeated rows shrink the covariance
+and the bias grows, so the interval would not even hold the estimate. `subsample_interval` draws without replacement.
+
+Source: Efron and Tibshirani, An Introduction to the Bootstrap; Politis and Romano, Large Sample Confidence Regions
+Based on Subsamples under Minimal Assumptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+LEVEL = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with the ends of its 95 % interval, over n videos; the ends are nan when n is too small to tell."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def bootstrap_mean(
+    values: Sequence[float], *, weights: Sequence[float] | None = None, resamples: int = 2000, seed: int = 0
+) -> Estimate:
+    """Mean of per-video values (N,), optionally weighted (N,), with its percentile bootstrap interval.
+
+    With one video the interval is nan: one value says nothing about the spread.
+    """
+    values = np.asarray(values, np.float64)
+    weights = np.ones_like(values) if weights is None else np.asarray(weights, np.float64)
+    if values.ndim != 1 or values.shape != weights.shape or not len(values):
+        raise ValueError(f"Bootstrap: got values {values.shape}, weights {weights.shape}; expected (N,), N >= 1.")
+    if not np.isfinite(values).all():
+        raise ValueError("Bootstrap: got values that are not finite; leave such videos out and report how many.")
+    value = float(np.average(values, weights=weights))
+    if len(values) < 2:
+        return Estimate(value, float("nan"), float("nan"), len(values))
+    drawn = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    means = (values[drawn] * weights[drawn]).sum(1) / weights[drawn].sum(1)
+    return Estimate(value, *(float(end) for end in np.percentile(means, LEVEL)), len(values))
+
+
+def bootstrap_difference(
+    first: Sequence[float], second: Sequence[float], *, resamples: int = 2000, seed: int = 0
+) -> Estimate:
+    """Mean of first - second, paired by prompt and seed, with its interval; sharper than two separate intervals."""
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"Paired difference: got {first.shape} and {second.shape} values, expected as many of both.")
+    return bootstrap_mean(first - second, resamples=resamples, seed=seed)
+
+
+def subsample_interval(
+    distance: Callable[[np.ndarray, np.ndarray], float],
+    reference: np.ndarray,
+    features: np.ndarray,
+    *,
+    resamples: int = 100,
+    share: float = 0.5,
+    seed: int = 0,
+) -> Estimate:
+    """Distance of features (N, D) to reference (M, D), and an interval from subsets without replacement.
+
+    Both sets are cut to `share` of their rows, together where N = M (the videos are then taken as pairs). The subset
+    distances are centred on their own mean, because they carry the bias of the smaller sets, and scaled by
+    sqrt(b / (n - b)), which turns the spread of subsets of b of n rows into that of fresh samples of n.
+    With fewer than 8 videos the interval is nan.
+    """
+    value = float(distance(reference, features))
+    size = min(len(reference), len(features))
+    if size < 8:
+        return Estimate(value, float("nan"), float("nan"), len(features))
+    rng = np.random.default_rng(seed)
+    subset_values = []
+    for _ in range(resamples):
+        rows = _rows(rng, len(features), share)
+        paired = len(reference) == len(features)
+        subset_values.append(distance(reference[rows if paired else _rows(rng, len(reference), share)], features[rows]))
+    spread = np.asarray(subset_values) - np.mean(subset_values)
+    low, high = np.percentile(spread * np.sqrt(share / (1 - share)), LEVEL)
+    return Estimate(value, value + float(low), value + float(high), len(features))
+
+
+def _rows(rng: np.random.Generator, count: int, share: float) -> np.ndarray:
+    return rng.permutation(count)[: max(2, round(share * count))]

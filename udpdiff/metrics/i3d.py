@@ -1,0 +1,66 @@
+"""I3D features of Kinetics-400 from a torchscript file that the user supplies: what published FVD numbers stand on.
+
+The file (i3d_torchscript.pt, as StyleGAN-V and its followers use it) holds code besides weights, so it is only run when
+its SHA-256 is the one the configuration names: `i3d:PATH#SHA256`. Its input is (B, 3, T, H, W) in [0, 255], which it
+scales to [-1, 1] and squashes to 224 x 224 itself; its output the 400 logits averaged over time.
+
+Source: universome/stylegan-v, src/metrics/frechet_video_distance.py; universome/fvd-comparison.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+MIN_FRAMES = 9
+
+
+class I3D:
+    """Callable features of videos; `.name` carries the first 12 digits of the file's digest."""
+
+    def __init__(self, network, digest: str, device: str = "cpu", batch_videos: int = 4) -> None:
+        self.network, self.device, self.batch_videos = network, device, batch_videos
+        self.name = f"i3d torchscript {digest[:12]} logits"
+
+    @classmethod
+    def from_reference(cls, ref: str, *, device: str = "cpu", batch_videos: int = 4) -> I3D:
+        """Load `i3d:PATH#SHA256`.
+
+        Raises ValueError when the file is missing, when no digest is given (the message says the file's own, to be
+        compared with its publisher's) or when it differs.
+        """
+        import torch
+
+        place, _, wanted = ref.removeprefix("i3d:").partition("#")
+        path = Path(place)
+        if not path.is_file():
+            raise ValueError(f"I3D: no file {place}; expected i3d:PATH#SHA256 with the torchscript file at PATH.")
+        digest = sha256_of_file(path)
+        if wanted.lower() != digest:
+            raise ValueError(
+                f"I3D: {path.name} has SHA-256 {digest}, expected {wanted or 'one to be named'}. The file is run as "
+                f"code: compare with its publisher's digest, then write i3d:{place}#{digest}."
+            )
+        return cls(torch.jit.load(str(path), map_location=device).eval(), digest, device, batch_videos)
+
+    def encode_videos(self, videos) -> np.ndarray:
+        """Features float64 (N, 400) of videos uint8 (T, H, W, 3) of one size, T >= 9."""
+        import torch
+
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(videos), self.batch_videos):
+                batch = np.stack(videos[start : start + self.batch_videos])
+                if batch.shape[1] < MIN_FRAMES:
+                    raise ValueError(f"I3D: got {batch.shape[1]} frames, expected at least {MIN_FRAMES}.")
+                pixels = torch.from_numpy(batch).movedim(-1, 1).float().to(self.device)
+                parts.append(self.network(pixels, rescale=True, resize=True, return_features=True).double().cpu())
+        return torch.cat(parts).numpy()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Hex digest of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,49 @@
+"""Middle frames for motion smoothness: a weight-free average, and the seam for a user's own network (AMT).
+
+The average of both neighbours needs no weights but is not what VBench uses, so its figures carry another name,
+`motion_smoothness_blend`, and are never set beside AMT's. AMT itself is CC BY-NC and not part of this project: a user
+who has it names a function of theirs, `plugin:MODULE:FUNCTION`.
+
+Source: Vchitect/VBench, vbench/motion_smoothness.py (AMT-S at t = 0.5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Interpolator:
+    """interpolate: two float32 (P, H, W, 3) in [0, 255] -> the P frames in between; metric: the name of its figure."""
+
+    name: str
+    metric: str
+    interpolate: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def blend(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """The average of the frames before and after."""
+    return (before + after) / 2
+
+
+def load_interpolator(ref: str) -> Interpolator:
+    """The interpolator of a reference: `blend`, or `plugin:MODULE:FUNCTION`.
+
+    FUNCTION is called without arguments and returns the network as an object with the attribute `name` (str) that can
+    be called as `interpolate` above. Only a plug-in whose name starts with `amt` reports as `motion_smoothness`,
+    VBench's figure; others report as `motion_smoothness_NAME`.
+    """
+    if ref == "blend":
+        return Interpolator("frame average", "motion_smoothness_blend", blend)
+    kind, _, place = ref.partition(":")
+    module, _, function = place.partition(":")
+    if kind != "plugin" or not module or not function:
+        raise ValueError(f"Interpolator: got {ref!r}, expected 'blend' or 'plugin:MODULE:FUNCTION'.")
+    network = getattr(import_module(module), function)()
+    name = str(network.name)
+    metric = "motion_smoothness" if name.lower().startswith("amt") else f"motion_smoothness_{name.lower()}"
+    return Interpolator(name, metric, network)

@@ -1,0 +1,63 @@
+"""Subject consistency, background consistency and motion smoothness, as VBench defines them.
+
+Knows features and frames; not which network made the features or the middle frames (see `features` and
+`interpolation`). With f_t the unit feature of frame t, both consistencies of a video of T frames are
+
+    1 / (T-1) * sum over t = 1..T-1 of (max(0, f_t . f_(t-1)) + max(0, f_t . f_0)) / 2
+
+Source: Vchitect/VBench, vbench/subject_consistency.py, background_consistency.py, motion_smoothness.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+Interpolate = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def consistency(features: np.ndarray) -> float:
+    """Consistency of one video from its frame features (T, D), T >= 2; they are normalised here.
+
+    Subject consistency takes features of a subject encoder (DINO), background consistency of an image encoder (CLIP).
+    """
+    features = np.asarray(features, np.float64)
+    if features.ndim != 2 or len(features) < 2:
+        raise ValueError(f"Frame features: got shape {features.shape}, expected (T, D) with T >= 2 frames.")
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    if not np.all(lengths > 0):
+        raise ValueError("Frame features: got a frame whose feature is all zero; its direction is undefined.")
+    unit = features / lengths
+    to_previous = np.einsum("td,td->t", unit[1:], unit[:-1])
+    to_first = unit[1:] @ unit[0]
+    return float(((np.maximum(to_previous, 0) + np.maximum(to_first, 0)) / 2).mean())
+
+
+def frame_weighted_mean(values: Sequence[float], num_frames: Sequence[int]) -> float:
+    """Mean of per-video consistencies over a set of videos, weighted by T-1 as VBench does on one process."""
+    return float(np.average(np.asarray(values, np.float64), weights=np.asarray(num_frames) - 1))
+
+
+def motion_smoothness(video: np.ndarray, interpolate: Interpolate) -> float:
+    """How well the odd frames of a video are predicted from the even ones around them, 1 = exactly.
+
+    video: uint8 (T, H, W, 3), T >= 3; the last frame of an even T is unused. interpolate: maps the even frames before
+    and after, float32 (P, H, W, 3) in [0, 255], to the P frames in between; predictions are cut to whole numbers
+    (truncated, not rounded) before they are compared.
+    """
+    if video.dtype != np.uint8 or video.ndim != 4 or len(video) < 3:
+        raise ValueError(f"Video: got {video.dtype} {video.shape}, expected uint8 (T, H, W, 3) with T >= 3 frames.")
+    even = video[0::2].astype(np.float32)
+    odd = video[1::2][: len(even) - 1].astype(np.float64)
+    predicted = np.asarray(interpolate(even[:-1], even[1:]))
+    if predicted.shape != odd.shape:
+        raise ValueError(f"Interpolator: got frames {predicted.shape}, expected {odd.shape}, one per pair.")
+    predicted = truncate_to_uint8(predicted).astype(np.float64)
+    differences = np.abs(predicted - odd).mean(axis=(1, 2, 3))
+    return float((255 - differences.mean()) / 255)
+
+
+def truncate_to_uint8(frames: np.ndarray) -> np.ndarray:
+    """Frames in [0, 255] as uint8, fractions cut off; rounding would change the smoothness by about 5e-4."""
+    return np.clip(frames, 0, 255).astype(np.uint8)

@@ -1,0 +1,114 @@
+"""Widening a CogVideoX transformer from (video) to (video, dense) latents without disturbing what it knows.
+
+Only the patch embedding's input and the output projection change shape; everything else is copied. Both
+layers are channel-major, so the new dense channels append after the video channels.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from diffusers import CogVideoXTransformer3DModel
+from einops import rearrange
+
+from udpdiff.model.transformer import PARENT_PARAMETERS, UDPDiffTransformer3DModel
+
+InitIn = Literal["zero", "copy", "half", "resample"]
+InitOut = Literal["copy", "resample", "zero"]
+
+
+def expand_transformer(
+    base: CogVideoXTransformer3DModel,
+    num_tasks: int,
+    init_in: InitIn = "zero",
+    init_out: InitOut = "copy",
+    generator: torch.Generator | None = None,
+) -> UDPDiffTransformer3DModel:
+    """Return a new transformer with twice the channels of `base`, which is left as it was.
+
+    init_in, for the dense input channels: `zero`; `copy` of the video weights; `half` of them in both halves,
+    which keeps the scale of the activations; `resample`, video channels drawn with replacement. init_out, for
+    the dense output channels: `copy`, `resample` or `zero`. `zero` with `copy` and the zero task embedding
+    leaves the video half of the output exactly as the base predicts it. Device, dtype and train mode follow
+    `base`.
+
+    Raises ValueError for an unknown initialisation, for `resample` without a (CPU) generator, or a base
+    already widened.
+
+    Source: UDPDiff, section 4.1 ("resampling the original channel weights"), which leaves the reading open.
+    """
+    _check(base, init_in, init_out, generator)
+    config = {name: base.config[name] for name in PARENT_PARAMETERS if name in base.config}
+    config |= {"in_channels": 2 * base.config.in_channels, "out_channels": 2 * base.config.out_channels}
+
+    # Built without storage, then given tensors: a 5B base would otherwise spend minutes on a random initialisation.
+    with torch.device("meta"):
+        widened = UDPDiffTransformer3DModel(**config, num_tasks=num_tasks)
+
+    state = {name: tensor.detach().clone() for name, tensor in base.state_dict().items()}
+    name = "patch_embed.proj.weight"
+    state[name] = _widen_input(state[name], base.config.in_channels, init_in, generator)
+    rows = _output_rows(base.config.out_channels, init_out, generator)
+    for name in ("proj_out.weight", "proj_out.bias"):
+        state[name] = _widen_output(state[name], base.config.out_channels, rows)
+    if num_tasks:
+        zeros = torch.zeros(num_tasks, base.config.time_embed_dim, dtype=base.dtype, device=base.device)
+        state["time_embedding.task_embedding.weight"] = zeros
+    widened.load_state_dict(state, assign=True)
+    # The positional table of the sincos models is a buffer outside the state dict.
+    for name, buffer in base.named_buffers():
+        module, _, attribute = name.rpartition(".")
+        setattr(widened.get_submodule(module), attribute, buffer.detach().clone())
+    return widened.train(base.training)
+
+
+def _check(base: CogVideoXTransformer3DModel, init_in: str, init_out: str, generator: torch.Generator | None) -> None:
+    for name, value, choices in (
+        ("init_in", init_in, get_args(InitIn)),
+        ("init_out", init_out, get_args(InitOut)),
+    ):
+        if value not in choices:
+            raise ValueError(f"Unknown {name}: got {value!r}, expected one of {choices}.")
+    if "resample" in (init_in, init_out) and generator is None:
+        raise ValueError("Got generator=None, expected a seeded torch.Generator: `resample` draws channels at random.")
+    if isinstance(base, UDPDiffTransformer3DModel):
+        raise ValueError(
+            f"Got a UDPDiffTransformer3DModel with {base.config.in_channels} channels, expected a CogVideoX base."
+            " It is widened already; train it as it is."
+        )
+
+
+def _draw_channels(channels: int, generator: torch.Generator) -> torch.Tensor:
+    """Draw as many channel numbers as there are channels, with replacement."""
+    return torch.randint(channels, (channels,), generator=generator, device=generator.device).cpu()
+
+
+def _widen_input(
+    weight: torch.Tensor, channels: int, init_in: InitIn, generator: torch.Generator | None
+) -> torch.Tensor:
+    """Widen the patch embedding: Conv2d (D, C, p, p) of 1.0, or Linear (D, C * p_t * p * p) of 1.5."""
+    video = weight.reshape(weight.shape[0], channels, -1)
+    if init_in == "zero":
+        halves = (video, torch.zeros_like(video))
+    elif init_in == "copy":
+        halves = (video, video)
+    elif init_in == "half":
+        halves = (video / 2, video / 2)
+    else:
+        halves = (video, video[:, _draw_channels(channels, generator)])
+    return torch.cat(halves, dim=1).reshape(weight.shape[0], 2 * weight.shape[1], *weight.shape[2:])
+
+
+def _output_rows(channels: int, init_out: InitOut, generator: torch.Generator | None) -> torch.Tensor | None:
+    """Return which video channel each dense output channel starts from, long (C,); None for zeros."""
+    if init_out == "zero":
+        return None
+    return torch.arange(channels) if init_out == "copy" else _draw_channels(channels, generator)
+
+
+def _widen_output(tensor: torch.Tensor, channels: int, rows: torch.Tensor | None) -> torch.Tensor:
+    """Widen the output projection's weight (C * patch, D) or bias (C * patch,)."""
+    video = rearrange(tensor, "(channel patch) ... -> channel patch ...", channel=channels)
+    dense = torch.zeros_like(video) if rows is None else video[rows.to(video.device)]
+    return rearrange(torch.cat((video, dense)), "channel patch ... -> (channel patch) ...")

@@ -1,0 +1,51 @@
+"""Videos to VAE latents and back, as CogVideoX scales them.
+
+Tiling stays off: at its usual size CogVideoX's tiling blends half-frame tiles, which would be cached for ever.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def load_vae(base: str, device: str | None = None, dtype: str = "float32"):
+    """The frozen VAE of a CogVideoX checkpoint: a folder or a hub id."""
+    import torch
+    from diffusers import AutoencoderKLCogVideoX
+
+    vae = AutoencoderKLCogVideoX.from_pretrained(base, subfolder="vae", torch_dtype=getattr(torch, dtype))
+    return vae.eval().requires_grad_(False).to(device or default_device())
+
+
+def default_device() -> str:
+    """`cuda` when there is a GPU, else `cpu`."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def encode_videos(vae, videos: np.ndarray) -> np.ndarray:
+    """Posterior means times the scaling factor.
+
+    videos: uint8 (B, T, H, W, 3) with T = 4 n + 1. Returns float32 (B, F, C, h, w).
+    """
+    import torch
+    from einops import rearrange
+
+    pixel_values = torch.from_numpy(np.ascontiguousarray(videos)).to(vae.device)
+    pixel_values = rearrange(pixel_values, "b t h w c -> b c t h w").to(vae.dtype) / 127.5 - 1
+    with torch.inference_mode():
+        latents = vae.encode(pixel_values).latent_dist.mode() * vae.config.scaling_factor
+    return rearrange(latents, "b c f h w -> b f c h w").float().cpu().numpy()
+
+
+def decode_latents(vae, latents: np.ndarray) -> np.ndarray:
+    """The inverse: latents float (B, F, C, h, w) to uint8 (B, T, H, W, 3)."""
+    import torch
+    from einops import rearrange
+
+    scaled = torch.from_numpy(np.ascontiguousarray(latents)).to(vae.device, vae.dtype) / vae.config.scaling_factor
+    with torch.inference_mode():
+        frames = vae.decode(rearrange(scaled, "b f c h w -> b c f h w")).sample
+    frames = rearrange(frames, "b c t h w -> b t h w c").float().clamp(-1, 1)
+    return ((frames + 1) * 127.5).round().to(torch.uint8).cpu().numpy()

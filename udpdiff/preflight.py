@@ -1,0 +1,213 @@
+"""Everything that can be refused before a job starts, and the plan that follows from a good configuration.
+
+Reads configuration, file names and small json files; imports no model library, for the Snakefile runs it at every parse.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+
+import yaml
+
+from udpdiff import checkpoints
+from udpdiff.clip import SPLITS
+from udpdiff.config import Clips, Config, ConfigError, parse
+from udpdiff.sources import captions_csv, splits, videos
+from udpdiff.sources.videos import printable
+from udpdiff.storage.digests import digest
+
+__all__ = ["ConfigError", "Plan", "check"]
+
+# Scenes of the training and the evaluation split come from disjoint ranges of seeds; the mini checkpoints were trained
+# on seeds below the first.
+FIRST_TRAIN_SEED = 5_000_000
+FIRST_EVALUATION_SEED = 10_000_000
+_SEED_STRIDE = 7_919
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked configuration with what follows from it: which clips there are and which streams a run needs."""
+
+    config: Config
+
+    @cached_property
+    def shards(self) -> dict[str, list[list[str]]]:
+        """split -> shards -> clip names: file names of a folder of videos, `scene-SEED` for scenes."""
+        config = self.config
+        if config.source.kind == "videos":
+            return video_names(self.files, config.seed, config.clips)
+        return {split: scene_names(split, config.seed, config.clips) for split in SPLITS}
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """File name -> video file, for a folder of videos."""
+        return {path.name: path for path in videos.list_videos(self.config.source.path)}
+
+    def shard_count(self, split: str) -> int:
+        if self.config.source.kind == "scenes":
+            return ceil(getattr(self.config.clips, split) / self.config.clips.shard_clips)
+        return len(self.shards[split])
+
+    def files_digest(self, split: str, shard: int) -> str:
+        """Changes when a source file of the shard is replaced; empty for scenes, which are made from their seeds."""
+        if self.config.source.kind == "scenes":
+            return ""
+        return digest([[printable(name), self.files[name].stat().st_size] for name in self.shards[split][shard]])
+
+    def run_streams(self, run: str) -> dict[str, dict[str, str]]:
+        """The latent streams that a run trains on, by what they are to it: {"video": NAME, "dense": {task: NAME}, ...}."""
+        spec = self.config.runs[run]
+        dense = {"seg": f"{spec.colormap}-{spec.entities}", "depth": f"depth-{spec.depth}"}
+        styles = spec.tasks if spec.task_condition == "text" else ["plain"]
+        return {
+            "video": "video",
+            "dense": {task: dense[task] for task in spec.tasks},
+            "text": {style: f"text-{style}" for style in styles},
+        }
+
+    def describe(self) -> str:
+        """One paragraph for people: what will be built from what."""
+        config, clips = self.config, self.config.clips
+        counts = {split: sum(map(len, self.shards[split])) for split in SPLITS}
+        return (
+            f"udpdiff: {counts['train']} training and {counts['evaluation']} evaluation clips from {config.source.kind}"
+            f" ({clips.num_frames} frames of {clips.height} x {clips.width} at {clips.fps:g} fps);"
+            f" {len(config.runs)} runs ({', '.join(config.runs)}) of {config.training.steps} steps from"
+            f" {config.model.base}; {config.sampling.prompts} prompts each."
+        )
+
+
+def scene_names(split: str, seed: int, clips: Clips) -> list[list[str]]:
+    """Clip ids `scene-SEED` of one split, by shard; the splits never share a scene."""
+    first = {"train": FIRST_TRAIN_SEED, "evaluation": FIRST_EVALUATION_SEED}[split] + seed * _SEED_STRIDE
+    names = [f"scene-{first + index}" for index in range(getattr(clips, split))]
+    return splits.assign_shards(names, clips.shard_clips)
+
+
+def video_names(files: Iterable[str], seed: int, clips: Clips) -> dict[str, list[list[str]]]:
+    """File names by split and shard; the splits never share a source video."""
+    source_of = {name: splits.source_of(name) for name in files}
+    wanted = min(clips.evaluation, max(1, round(clips.evaluation_share * len(set(source_of.values())))))
+    split_of = splits.split_sources(list(source_of.values()), wanted, seed)
+    chosen = {split: [name for name, source in source_of.items() if split_of[source] == split] for split in SPLITS}
+    return {split: splits.assign_shards(chosen[split][: getattr(clips, split)], clips.shard_clips) for split in SPLITS}
+
+
+def check(raw: dict, config_files: list[Path] = ()) -> Plan:
+    """The plan of a configuration that can be run.
+
+    `raw` is the merged configuration; `config_files` are the files that were merged over the default, in order: a
+    relative path in one of them is relative to that file.
+
+    Raises: ConfigError with one line per fault: the key, what was got, what is allowed.
+    """
+    _anchor_paths(raw, config_files)
+    plan = Plan(parse(raw))
+    faults = [*_checkpoint_faults(plan.config), *_size_faults(plan.config), *_source_faults(plan)]
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return plan
+
+
+def _anchor_paths(raw, config_files):
+    for file in config_files:
+        source = (yaml.safe_load(Path(file).read_text()) or {}).get("source") or {}
+        for key in ("path", "captions"):
+            value = source.get(key) if isinstance(source, dict) else None
+            if isinstance(value, str) and isinstance(raw.get("source"), dict) and raw["source"].get(key) == value:
+                raw["source"][key] = str((Path(file).parent / Path(value).expanduser()).resolve())
+
+
+def _checkpoint_references(config: Config):
+    yield "model.base", config.model.base
+    for name, labeller in config.labels.entities.items():
+        yield f"labels.entities.{name}.segmenter", labeller.segmenter
+    yield "labels.tracker.checkpoint", config.labels.tracker.checkpoint
+    for name, estimator in config.labels.depth.items():
+        yield f"labels.depth.{name}.checkpoint", estimator.checkpoint
+    for name in ("subject_encoder", "image_encoder", "video_encoder"):
+        yield f"metrics.{name}", getattr(config.metrics, name)
+
+
+def _checkpoint_faults(config):
+    for key, reference in _checkpoint_references(config):
+        if re.fullmatch(r"[\w.-]+/[\w.-]+", reference) and not reference.startswith("."):
+            continue  # a hub id, which only the hub can judge
+        if reference.startswith("i3d:"):  # a file and its digest
+            reference = reference.removeprefix("i3d:").partition("#")[0]
+        try:
+            folder = Path(checkpoints.resolve(reference))
+        except (ValueError, FileNotFoundError) as error:
+            yield f"{key}: {error}"
+            continue
+        if not folder.exists():
+            yield (
+                f"{key}: got {reference!r}, and there is no such folder; "
+                "allowed: mini:NAME, an existing folder, or a hub id such as THUDM/CogVideoX-5b"
+            )
+
+
+def _size_faults(config):
+    """Sizes against the base checkpoint's own numbers, when its json files are at hand."""
+    try:
+        folder = Path(checkpoints.resolve(config.model.base))
+        vae = json.loads((folder / "vae" / "config.json").read_text())
+        transformer = json.loads((folder / "transformer" / "config.json").read_text())
+    except (OSError, ValueError):
+        # A hub id: CogVideoX's published numbers.
+        vae, transformer = {"block_out_channels": [0] * 4, "temporal_compression_ratio": 4}, {"patch_size": 2}
+    temporal = int(vae.get("temporal_compression_ratio", 4))
+    if (config.clips.num_frames - 1) % temporal:
+        low = (config.clips.num_frames - 1) // temporal * temporal + 1
+        yield (
+            f"clips.num_frames: got {config.clips.num_frames}; the VAE takes {temporal} n + 1 frames, "
+            f"for example {low} or {low + temporal}"
+        )
+    multiple = 2 ** (len(vae["block_out_channels"]) - 1) * int(transformer["patch_size"])
+    for key in ("height", "width"):
+        size = getattr(config.clips, key)
+        if size % multiple:
+            low = max(size // multiple, 1) * multiple
+            yield (
+                f"clips.{key}: got {size}; it must be a multiple of {multiple} (the VAE's compression times the "
+                f"transformer's patch), for example {low} or {low + multiple}"
+            )
+
+
+def _source_faults(plan):
+    source = plan.config.source
+    if source.kind == "scenes":
+        return
+    folder = Path(source.path)
+    if not folder.is_dir():
+        yield f"source.path: got {source.path!r}, and there is no such folder; name a folder of video files"
+        return
+    files = plan.files
+    if len(files) < 2:
+        yield (
+            f"source.path: {source.path!r} holds {len(files) or 'no'} video files; at least 2 are needed, one to train on "
+            f"and one to evaluate; files count by their ending: {', '.join(sorted(videos.EXTENSIONS))}"
+        )
+        return
+    if source.captions is None:
+        yield "source.captions: got null; name a csv with the columns clip,caption"
+    elif not Path(source.captions).is_file():
+        yield f"source.captions: got {source.captions!r}, and there is no such file; name a csv with columns clip,caption"
+    else:
+        try:
+            captions_csv.read_captions(source.captions, files)
+        except ValueError as error:
+            yield f"source.captions: {error}"
+            return
+    if not all(plan.shards[split] for split in SPLITS):
+        yield (
+            f"source.path: {len(files)} videos leave a split without clips; "
+            "add source videos or change clips.evaluation_share"
+        )

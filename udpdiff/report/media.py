@@ -1,0 +1,76 @@
+"""Pictures and small films for the report: panels that play in step, first frames, strips.
+
+Arrays in, files out; knows nothing about results folders or HTML.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from udpdiff.video_io import write_mp4
+
+_GAP_PIXELS = 6
+_MIN_PANEL_PIXELS = 160
+
+
+def color_entities(entity_ids: np.ndarray) -> np.ndarray:
+    """Fixed, well separated colours for ids, the same id always the same: uint16 (T, H, W) -> uint8 (T, H, W, 3)."""
+    golden = 0.61803398875
+    ids = np.arange(int(entity_ids.max()) + 1)
+    hue, value = (ids * golden) % 1.0, np.where(ids % 3 == 0, 0.75, np.where(ids % 3 == 1, 1.0, 0.9))
+    sector = (hue * 6)[:, None] + np.array([0, 4, 2])
+    palette = np.clip(np.abs(sector % 6 - 3) - 1, 0, 1) * 0.75 + 0.25
+    palette = (palette * value[:, None] * 255).astype(np.uint8)
+    palette[0] = 0
+    return palette[entity_ids]
+
+
+def color_depth(depth: np.ndarray) -> np.ndarray:
+    """Depth in [0, 1] as the paper colours it (Spectral), uint8 (T, H, W, 3)."""
+    from matplotlib import colormaps
+
+    return (colormaps["Spectral"](np.asarray(depth, np.float32))[..., :3] * 255).astype(np.uint8)
+
+
+def overlay(video: np.ndarray, colors: np.ndarray, strength: float = 0.55) -> np.ndarray:
+    """Colours laid over the video, both uint8 (T, H, W, 3)."""
+    return (video * (1 - strength) + colors * strength).astype(np.uint8)
+
+
+def side_by_side(videos: list[np.ndarray]) -> np.ndarray:
+    """One film of several of equal size, left to right, enlarged without blur to be looked at."""
+    scale = max(1, -(-_MIN_PANEL_PIXELS // videos[0].shape[1]))
+    large = [video.repeat(scale, axis=1).repeat(scale, axis=2) for video in videos]
+    gap = np.full((*large[0].shape[:2], _GAP_PIXELS, 3), 255, np.uint8)
+    parts = [large[0]]
+    for video in large[1:]:
+        parts += [gap, video]
+    film = np.concatenate(parts, axis=2)
+    return film[:, : film.shape[1] // 2 * 2, : film.shape[2] // 2 * 2]
+
+
+def strip(videos: list[np.ndarray], frames: int = 6) -> np.ndarray:
+    """Evenly spaced frames from left to right, one row per video: the layout of the paper's figures 3 to 5."""
+    picked = np.linspace(0, len(videos[0]) - 1, frames).round().astype(int)
+    rows = [np.concatenate(list(video[picked]), axis=1) for video in videos]
+    return np.concatenate(rows, axis=0)
+
+
+def write_film(folder: Path, name: str, videos: list[np.ndarray], fps: float) -> dict[str, str]:
+    """Writes `name`.mp4 and its first frame `name`.png; returns their names for the page, relative to it."""
+    film = side_by_side(videos)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Two rounds at the clip's own speed: a clip at the mini scale lasts a second.
+    write_mp4(folder / f"{name}.mp4", np.concatenate([film, film]), fps)
+    write_png(folder / f"{name}.png", film[0])
+    return {"film": f"{folder.name}/{name}.mp4", "poster": f"{folder.name}/{name}.png"}
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """uint8 (H, W, 3) to a png file."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)

@@ -1,0 +1,81 @@
+"""Plots of the report as SVG files: training curves over runs and losses over timesteps.
+
+Entries of training logs in, files out; draws with matplotlib.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+
+def training_curves(logs: dict[str, list[dict]], keys: dict[str, str], path: Path, y_label: str) -> Path:
+    """One panel per key (key -> title), one smoothed line per run that has it.
+
+    logs: run -> entries of train.jsonl with `step` and the keys, dotted for nested ones.
+    """
+    figure, axes = _subplots(len(keys))
+    for axis, (key, title) in zip(axes, keys.items(), strict=True):
+        for index, (run, entries) in enumerate(logs.items()):
+            points = [(entry["step"], _get(entry, key)) for entry in entries if _get(entry, key) is not None]
+            if not points:
+                continue
+            steps, values = (np.array(column, float) for column in zip(*points, strict=True))
+            axis.plot(steps, _smooth(values), label=run, color=f"C{index}", linewidth=1.4)
+            axis.plot(steps, values, color=f"C{index}", linewidth=0.5, alpha=0.2)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("step")
+        axis.set_yscale("log")
+        axis.grid(alpha=0.25)
+    axes[0].set_ylabel(y_label)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="lower center", ncol=min(len(labels), 6), fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.1, 1, 1))
+    return _save(figure, path)
+
+
+def bar_intervals(rows: list[tuple[str, float, float, float]], path: Path, x_label: str) -> Path:
+    """Horizontal bars with 95 % intervals: (name, value, low, high)."""
+    figure, (axis,) = _subplots(1, height=0.4 * len(rows) + 1)
+    names, values, low, high = zip(*rows, strict=True)
+    errors = np.abs(np.array([np.subtract(values, low), np.subtract(high, values)]))
+    axis.barh(names, values, xerr=errors, color="#4c72b0", alpha=0.85, capsize=3)
+    axis.invert_yaxis()
+    axis.set_xlabel(x_label)
+    axis.grid(axis="x", alpha=0.25)
+    figure.tight_layout()
+    return _save(figure, path)
+
+
+def _subplots(count, height=3.4):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, count, figsize=(4.2 * count + 0.6, height), squeeze=False)
+    return figure, list(axes[0])
+
+
+def _save(figure, path):
+    from matplotlib import pyplot
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+    pyplot.close(figure)
+    return path
+
+
+def _get(entry, key):
+    for part in key.split("."):
+        if isinstance(entry, list):
+            entry = entry[int(part)] if int(part) < len(entry) else None
+        else:
+            entry = entry.get(part) if isinstance(entry, dict) else None
+    return entry
+
+
+def _smooth(values, window=7):
+    kernel = np.ones(min(window, len(values)))
+    return np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")

@@ -1,0 +1,183 @@
+"""The report: one page, opened from disk, that shows what was measured, made and used.
+
+Everything that reaches the page goes through Jinja's autoescaping; the page asks nothing of a network.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from markupsafe import Markup
+
+from udpdiff.report import costs, gallery, plots, quality
+from udpdiff.storage.captions import read_captions
+from udpdiff.tables import specs
+from udpdiff.training.log import read_log
+
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(settings: dict, results: Path, benchmarks: Path, measured: list[Path], page: Path, media: Path) -> dict:
+    """Writes the page and its media; returns the figures of quality.json, the cost up to now included."""
+    runs = {run: list(spec["tasks"]) or ["video"] for run, spec in settings["runs"].items()}
+    examples = settings["report"]["examples"]
+    context = {
+        "settings": settings,
+        "settings_yaml": yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
+        "generated": _generated(results, runs, examples, media),
+        "compared": _compared(results, runs, examples, media),
+        "data": _data_set(settings, results, media),
+        "tables": _tables(results),
+        "curves": _curves(results, runs, media),
+        "provenance": _provenance(results, runs),
+    }
+    figures = quality.collect(measured)
+    jobs = costs.read_jobs(benchmarks)
+    figures["cost.total_seconds"] = round(costs.Invocations(results).total_seconds(), 1)
+    figures["cost.peak_rss_gb"] = round(costs.peak_rss_gb(jobs), 3)
+    for rule, row in costs.seconds_per_rule(jobs).items():
+        figures[f"cost.{rule}_seconds"] = round(row["seconds"], 1)
+    context |= {
+        "figures": figures,
+        "verdicts": quality.judge(figures),
+        "stages": costs.seconds_per_rule(jobs),
+        "jobs": [asdict(job) for job in jobs],
+    }
+    page.parent.mkdir(parents=True, exist_ok=True)
+    context["style"] = Markup((_TEMPLATES / "style.css").read_text())
+    page.write_text(_environment().get_template("index.html.j2").render(context), encoding="utf-8")
+    return figures
+
+
+def _environment():
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
+    environment.filters["number"] = _number
+    return environment
+
+
+def _number(value, digits: int = 3) -> str:
+    """A figure for people: a dash when it was not measured."""
+    if value is None or value != value:
+        return "–"
+    return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _generated(results, runs, examples, media):
+    """Galleries of the multi-task run, then of the single-task runs, dense stream and decoded prediction included."""
+    chosen = [("multi", "seg"), ("multi", "depth"), ("seg", "seg"), ("depth", "depth")]
+    available = [(run, task) for run, task in chosen if task in runs.get(run, [])][:2]
+    return [
+        {
+            "run": run,
+            "task": task,
+            "films": gallery.generated(results / "samples" / run / task, task, examples, media),
+        }
+        for run, task in available
+    ]
+
+
+def _compared(results, runs, examples, media):
+    candidates = {
+        "CogVideoX (base)": ("base", "video"),
+        "UDPDiff (seg)": ("multi", "seg"),
+        "UDPDiff (depth)": ("multi", "depth"),
+    }
+    samples = {
+        label: results / "samples" / run / task
+        for label, (run, task) in candidates.items()
+        if task in runs.get(run, [])
+    }
+    return gallery.compared(samples, min(examples, 6), media) if len(samples) > 1 else []
+
+
+def _data_set(settings, results, media):
+    """Films of labelled clips, counts per split and every rejection."""
+    prompting, estimator = next(iter(settings["labels"]["entities"])), next(iter(settings["labels"]["depth"]))
+    films, counts, shards = [], [], []
+    for split in ("train", "evaluation"):
+        clip_shards = _in_order((results / "clips" / split).glob("*.h5"))
+        shards += clip_shards
+        words = read_captions(_in_order((results / "captions" / split).glob("*.parquet")))
+        counts.append({"split": split} | gallery.count(clip_shards))
+        for path in clip_shards:
+            labels = [
+                results / "entities" / prompting / split / path.name,
+                results / "depth" / estimator / split / path.name,
+            ]
+            if not all(label.exists() for label in labels):
+                continue
+            shards += labels
+            # A folder of videos is shown whole, so that every clip's labels can be looked at; scenes by examples.
+            wanted = settings["report"]["examples"] if settings["source"]["kind"] == "scenes" else 200
+            if split == "train" or settings["source"]["kind"] == "videos":
+                name = f"{split}-{path.stem}"
+                films += gallery.data_set(path, *labels, words, wanted - len(films), media, name)
+    return {"films": films, "counts": counts, "rejections": gallery.rejections(shards)}
+
+
+def _in_order(paths):
+    return sorted(paths, key=lambda path: int(path.stem))
+
+
+def _tables(results):
+    """Each csv as rows for the page: every metric with ours, its interval and the paper's value apart."""
+    tables = []
+    for number in specs.TABLES:
+        path = results / f"table{number}.csv"
+        if not path.exists():
+            continue
+        frame = pd.read_csv(path)
+        metrics = [name.removesuffix("_ours") for name in frame.columns if name.endswith("_ours")]
+        tables.append(
+            {
+                "number": number,
+                "title": specs.TABLES[number].title,
+                "metrics": metrics,
+                "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
+            }
+        )
+    return tables
+
+
+def _curves(results, runs, media):
+    logs = {run: read_log(results / "training" / run / "train.jsonl") for run in runs}
+    logs = {run: entries for run, entries in logs.items() if entries}
+    if not logs:
+        return []
+    plot = plots.training_curves
+    curves = [
+        (
+            plot(
+                logs,
+                {"loss": "both streams", "loss_video": "video stream", "loss_dense": "dense stream"},
+                media / "curves.svg",
+                "loss",
+            ),
+            "Loss over training, by stream",
+        ),
+        (
+            plot(
+                logs,
+                {f"loss_timestep.{i}": f"timesteps {250 * i}–{250 * i + 249}" for i in range(4)},
+                media / "timesteps.svg",
+                "loss",
+            ),
+            "Loss over training, by quarter of the noise schedule",
+        ),
+    ]
+    return [{"image": f"{media.name}/{path.name}", "title": title} for path, title in curves]
+
+
+def _provenance(results, runs):
+    found = {}
+    for run in runs:
+        path = results / "runs" / run / "provenance.json"
+        if path.exists():
+            found[run] = json.loads(path.read_text())
+    return found

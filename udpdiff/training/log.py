@@ -1,0 +1,106 @@
+"""The training log: `train.jsonl`, one json object per line, only ever appended to while a training runs.
+
+Losses are means over all samples since the entry before. An entry has `step`, `seconds`, `loss`, `loss_video`,
+`loss_dense`, `loss_task` (by task), `loss_timestep` (quarters of the timesteps, least noise first), `grad_norm`,
+`learning_rate`, `steps_per_second`, `seconds_left` and `compute_share`; a validation entry has `step` and
+`validation`. A value is missing where no sample contributed to it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import torch
+
+TIMESTEP_BINS = 4
+
+
+class Losses(Protocol):
+    """What a loss per sample comes as: float (B,) each."""
+
+    total: torch.Tensor
+    video: torch.Tensor
+    dense: torch.Tensor | None
+
+
+class LossWindow:
+    """Sums of losses since the last log entry; json-able, so that a resumed run logs what an unbroken one would."""
+
+    def __init__(self, sums: dict[str, list[float]] | None = None) -> None:
+        self.sums = dict(sums or {})
+
+    def add(self, name: str, values: torch.Tensor) -> None:
+        """Add the losses of some samples, float (n,)."""
+        if not values.numel():
+            return
+        total, count = self.sums.get(name, (0.0, 0))
+        self.sums[name] = [total + values.double().sum().item(), count + values.numel()]
+
+    def mean(self, name: str) -> float | None:
+        """Return the mean so far, None without samples."""
+        total, count = self.sums.get(name, (0.0, 0))
+        return total / count if count else None
+
+    def add_samples(self, losses: Losses, timestep_bins: torch.Tensor, tasks: Sequence[str | None]) -> None:
+        """Add the losses of B samples; timestep_bins: long (B,); tasks: B names, None for the base model."""
+        self.add("loss", losses.total)
+        self.add("loss_video", losses.video)
+        if losses.dense is not None:
+            self.add("loss_dense", losses.dense)
+        for index in range(TIMESTEP_BINS):
+            self.add(f"bin {index}", losses.total[timestep_bins == index])
+        for task in sorted(set(tasks) - {None}):
+            rows = [row for row, name in enumerate(tasks) if name == task]
+            self.add(f"task {task}", losses.total[rows])
+
+    def entry(self) -> dict[str, Any]:
+        """Return the loss part of a log entry and start anew."""
+        bins = [self.mean(f"bin {index}") for index in range(TIMESTEP_BINS)]
+        tasks = {name.removeprefix("task "): self.mean(name) for name in sorted(self.sums) if name.startswith("task ")}
+        entry = {
+            "loss": self.mean("loss"),
+            "loss_video": self.mean("loss_video"),
+            "loss_dense": self.mean("loss_dense"),
+            "loss_task": tasks or None,
+            "loss_timestep": bins,
+            "grad_norm": self.mean("grad_norm"),
+        }
+        self.sums = {}
+        return {name: value for name, value in entry.items() if value is not None}
+
+
+def timestep_bins(timesteps: torch.Tensor, num_timesteps: int) -> torch.Tensor:
+    """Return the quarter of the noise schedule that each timestep is in, long (B,)."""
+    return timesteps * TIMESTEP_BINS // num_timesteps
+
+
+def append_entry(path: Path, entry: dict[str, Any]) -> None:
+    """Append one line."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """Return all whole entries; a line cut short by a crash is left out."""
+    if not path.exists():
+        return []
+    entries = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return entries
+
+
+def truncate_log(path: Path, step: int) -> None:
+    """Drop the entries after a step: the steps are about to be taken again."""
+    kept = [entry for entry in read_log(path) if entry["step"] <= step]
+    temporary = path.with_suffix(".part")
+    temporary.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+    os.replace(temporary, path)
