@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from udpdiff.checkpoints import train_features
+from udpdiff.checkpoints.feature_corruptions import CORRUPTIONS, corrupt, corrupt_some
 from udpdiff.checkpoints.feature_labels import CLIP_LABELS, FRAME_LABELS, clip_labels, frame_labels, visible_pixels
 from udpdiff.checkpoints.feature_models import (
     ImageLearner,
@@ -139,3 +140,25 @@ def test_training_leaves_a_checkpoint_that_loads(which, load, cache, scenes, tmp
     train_features.main([*common, "--steps", "1", "--start", str(out)])
     card = json.loads((out / "training.json").read_text())
     assert "earlier state of 2 steps" in card["data"]
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_each_fault_changes_a_clip_and_keeps_its_form(name, scenes):
+    video = scenes.video[0]
+    faulty = corrupt(video, name, np.random.default_rng(1))
+    assert (faulty.shape, faulty.dtype) == (video.shape, np.uint8)
+    assert np.abs(faulty.astype(int) - video).mean() > 0.2
+    if name == "frames out of order":
+        assert sorted(frame.tobytes() for frame in faulty) == sorted(frame.tobytes() for frame in video)
+    if name == "frozen":
+        assert (faulty == faulty[0]).all()
+
+
+def test_half_of_the_clips_get_one_fault_each(scenes):
+    clips = np.concatenate([scenes.video] * 20)
+    faulty, labels = corrupt_some(clips, np.random.default_rng(2))
+    assert set(labels.sum(1)) == {0, 1}
+    assert 0.35 < labels.sum(1).mean() < 0.65
+    np.testing.assert_array_equal(faulty[labels.sum(1) == 0], clips[labels.sum(1) == 0])
+    with pytest.raises(ValueError, match="expected one of"):
+        corrupt(clips[0], "upside down", np.random.default_rng(3))

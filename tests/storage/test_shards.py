@@ -23,6 +23,8 @@ ATTRS = {
     "clips": {"height": 6, "width": 8, "num_frames": 5, "fps": 8.0},
     "latents": {"scaling_factor": 0.7, "vae": "mini:cogvideox"},
     "text": {"text_style": "mixed"},
+    "videos": {"run": "base", "task": "none", "fps": 8.0},
+    "predictions": {"run": "seg", "task": "seg", "fps": 8.0},
 }
 SIZES = {"T": 5, "S": 4, "H": 6, "W": 8, "K": 3, "F": 2, "C": 4, "h": 3, "w": 2, "L": 7, "D": 5}
 
@@ -212,6 +214,7 @@ with ShardWriter({path!r}, "entities", {{"seed": 1}}, resume=True) as writer:
         if f"clip{{index}}" not in writer.done:
             rng = np.random.default_rng(index)
             writer.add(f"clip{{index}}", {{"entity_ids": rng.integers(0, 9, (4, 32, 32)).astype(np.uint16)}})
+            print(index, flush=True)
 """
 
 
@@ -222,6 +225,8 @@ def test_sigkill_at_any_moment_leaves_no_half_file_and_resumes(tmp_path):
             [sys.executable, "-c", CHILD.format(path=str(path))], stdout=subprocess.PIPE, text=True
         )
         counts.append(int(child.stdout.readline().split()[1]))
+        for _ in range(3):  # each child gets somewhere, however busy the machine
+            assert child.stdout.readline()
         time.sleep(delay_seconds)
         child.send_signal(signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL

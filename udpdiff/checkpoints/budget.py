@@ -1,4 +1,4 @@
-"""How long a mini checkpoint trains, what it logs and how it is put in place; knows nothing about models."""
+"""How long a mini checkpoint trains, what it logs, averages and how it is put in place; knows no particular model."""
 
 from __future__ import annotations
 
@@ -59,6 +59,14 @@ class TrainingLog:
         self.rows.append(row)
         with self.path.open("a") as file:
             file.write(json.dumps(row) + "\n")
+
+
+def follow(average, model, decay: float) -> None:
+    """Move the parameters of `average`, an exponential moving average of `model`, by 1 - decay towards the model's."""
+    import torch
+
+    with torch.no_grad():
+        torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:

@@ -34,6 +34,11 @@ def write_card(
     )
 
 
+def steps_of(folder: str | Path) -> int:
+    """The optimizer steps on a checkpoint's card."""
+    return json.loads((Path(folder) / "training.json").read_text())["steps"]
+
+
 def _shown(value) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from udpdiff.checkpoints.feature_corruptions import CORRUPTIONS, corrupt_some
 from udpdiff.checkpoints.feature_labels import CLIP_LABELS, FRAME_LABELS
 from udpdiff.checkpoints.feature_scenes import FeatureScenes, caption_words
 from udpdiff.checkpoints.feature_warm_start import continue_from, start_image_encoder, start_video_encoder
@@ -22,6 +23,7 @@ CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711
 _PAD, _BEGIN, _UNKNOWN, _END = 0, 1, 2, 3
 _TEXT_LENGTH = 56
 _HEAD = "head.safetensors"
+VIDEO_LABELS = (*CLIP_LABELS, *CORRUPTIONS)
 
 
 class SubjectLearner(nn.Module):
@@ -61,7 +63,7 @@ class SubjectLearner(nn.Module):
 
 
 class VideoLearner(nn.Module):
-    """VideoMAEForVideoClassification (I3D's place in the Frechet video distance): content and motion of nine frames."""
+    """VideoMAEForVideoClassification (I3D's place in the Frechet video distance): content, motion, faults of a clip."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,9 +76,8 @@ class VideoLearner(nn.Module):
             num_frames=9,
             tubelet_size=3,
             layer_norm_eps=1e-6,
-            num_labels=len(CLIP_LABELS),
-            id2label=dict(enumerate(CLIP_LABELS)),
-            label2id={label: index for index, label in enumerate(CLIP_LABELS)},
+            id2label=dict(enumerate(VIDEO_LABELS)),
+            label2id={label: index for index, label in enumerate(VIDEO_LABELS)},
             problem_type="multi_label_classification",
         )
         self.model = VideoMAEForVideoClassification(config)
@@ -91,13 +92,18 @@ class VideoLearner(nn.Module):
         return self.model(pixels).logits
 
     def loss(self, scenes: FeatureScenes, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        pixels = _normalise(_jitter(scenes.video[chosen], rng), IMAGENET)
-        return _label_loss(self(pixels), scenes.clip_labels[chosen])
+        videos, faults = corrupt_some(_jitter(scenes.video[chosen], rng), rng)
+        content, faulty = self(_normalise(videos, IMAGENET)).split([len(CLIP_LABELS), len(CORRUPTIONS)], dim=1)
+        # The few faults weigh as much as the many contents: they are what the distance must not miss.
+        return _label_loss(content, scenes.clip_labels[chosen]) + _label_loss(faulty, faults)
 
     def evaluate(self, scenes: FeatureScenes) -> dict[str, float]:
+        videos, faults = corrupt_some(scenes.video, np.random.default_rng(0))
         with torch.inference_mode():
-            scores = [self(_normalise(part, IMAGENET)) for part in _batches(scenes.video)]
-        return label_quality(torch.cat(scores).numpy(), scenes.clip_labels)
+            scores = torch.cat([self(_normalise(part, IMAGENET)) for part in _batches(videos)]).numpy()
+        quality = label_quality(scores, np.concatenate([scenes.clip_labels, faults], 1))
+        of_faults = label_quality(scores[:, len(CLIP_LABELS) :], faults)["mean_average_precision"]
+        return quality | {"mean_average_precision_of_faults": of_faults}
 
     def save(self, folder: Path) -> None:
         _save_half(self.model, folder)

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
+from udpdiff.checkpoints.card import write_card
 from udpdiff.checkpoints.muon import MuonAdam
 
 HELD_OUT_SEED = 10_000_000  # seeds from here on are never trained on
@@ -86,16 +87,27 @@ def log_path(out: Path) -> Path:
     return out.with_name(out.name + ".training.jsonl")
 
 
-def save_half(model, out: Path, preprocessor: dict, write_card: Callable[[Path], None]) -> None:
+def save_half(model, args, preprocessor: dict, data: str, quality: dict, log: TrainingLog) -> None:
     """Put a transformers model in place: float16 weights, image processor configuration, log and card."""
 
     def write(folder: Path) -> None:
         copy.deepcopy(model).half().to(memory_format=torch.contiguous_format).save_pretrained(folder)
         (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n")
-        shutil.copy(log_path(out), folder / "training.jsonl")
-        write_card(folder)
+        shutil.copy(log_path(args.out), folder / "training.jsonl")
+        describe(folder, args, data, quality, log.rows)
 
-    replace_folder(out, write)
+    replace_folder(args.out, write)
+
+
+def describe(folder: Path, args, data: str, quality: dict, rows: list[dict]) -> None:
+    """Write the card; steps and curve of the checkpoint that the training started from come first."""
+    steps, curve, notes = 0, [], ""
+    if args.start_from and (args.start_from / "training.json").exists():
+        earlier = json.loads((args.start_from / "training.json").read_text())
+        steps, curve = earlier["steps"], [tuple(point) for point in earlier["curve"]]
+        notes = f"Trained in stages; the last one went on from a checkpoint of {steps} steps with a fresh schedule."
+    curve += [(steps + row["step"], row["loss"]) for row in rows if "loss" in row]
+    write_card(folder, args.out.name, data, steps + rows[-1]["step"], args.seed, quality, curve, notes)
 
 
 def _by_optimizer(model: torch.nn.Module):

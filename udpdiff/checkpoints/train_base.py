@@ -1,6 +1,8 @@
 """Trains the base model of `mini:cogvideox`: a small CogVideoX transformer and T5 encoder, jointly, on scenes.
 
-    python -m udpdiff.checkpoints.train_base --out DIR --vae DIR/vae (--steps N | --minutes M) [--seed S]
+    python -m udpdiff.checkpoints.train_base --out DIR --vae DIR/vae (--steps N | --minutes M) [--seed S] [--resume DIR]
+
+--resume goes on from the averaged weights of a saved folder, with a fresh optimizer and a lower learning rate.
 
 DIR becomes a CogVideoXPipeline folder. CogVideoX takes a pretrained T5; none is this small, so the encoder learns with
 the transformer. Objective: plain v-prediction over the scheduler's own noise levels; 10 % of the prompts are empty.
@@ -21,18 +23,24 @@ import torch
 import torch.nn.functional as F
 
 from udpdiff.checkpoints import base_quality, base_samples
-from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
-from udpdiff.checkpoints.card import write_card
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow, replace_folder
+from udpdiff.checkpoints.card import steps_of, write_card
 from udpdiff.checkpoints.muon import MuonAdam
+from udpdiff.checkpoints.plain_attention import PlainAttention
 from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, CachedScenes, cached_scenes
 from udpdiff.checkpoints.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.checkpoints.train_vae import SETTINGS
 from udpdiff.checkpoints.vae_quality import to_pixel_values
+from udpdiff.sources.ray_casting import FIRST_SOLID_ID
 
 TRAIN_SCENES, HELD_OUT_SCENES = 8000, 48
 TEXT_DIM, TEXT_LAYERS = 128, 2
-BATCH = 24
-PEAK_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 4e-3, 60, 0.998
+BATCH = 16
+PEAK_LEARNING_RATE, RESUMED_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 3e-3, 2.2e-3, 60, 0.998
+SOLIDS_WEIGHT, SOLIDS_WEIGHT_UNTIL = (
+    3.0,
+    0.75,
+)  # solids fill a seventh of a picture; the end of a training is unweighted
 PROMPT_DROPOUT, DETAILED_SHARE = 0.1, 0.8
 SAVE_EVERY_SECONDS = 600
 _NOTES = (
@@ -107,31 +115,40 @@ def build_text_encoder(vocabulary_size: int):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """latents float16 (N, F, C, h, w), scaled; brief and detailed token ids (N, L); empty prompt's ids (L,)."""
+    """Latents float16 (N, F, C, h, w), scaled; solids bool (N, F, 1, h, w), where a solid is seen; brief and detailed
+    token ids (N, L); empty prompt's ids (L,)."""
 
     latents: torch.Tensor
+    solids: torch.Tensor
     brief: torch.Tensor
     detailed: torch.Tensor
     empty: torch.Tensor
 
-    def batch(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Latents float32 (B, F, C, h, w) and token ids (B, L) of scenes drawn at random."""
+    def batch(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Latents float32 (B, F, C, h, w), solids and token ids (B, L) of scenes drawn at random."""
         index = torch.randint(len(self.latents), (count,), generator=generator)
         detailed = torch.rand(count, 1, generator=generator) < DETAILED_SHARE
         token_ids = torch.where(detailed, self.detailed[index], self.brief[index])
         dropped = torch.rand(count, 1, generator=generator) < PROMPT_DROPOUT
-        return self.latents[index].float(), torch.where(dropped, self.empty, token_ids)
+        return self.latents[index].float(), self.solids[index], torch.where(dropped, self.empty, token_ids)
 
 
 @torch.no_grad()
-def encode_latents(vae, scenes: CachedScenes) -> torch.Tensor:
+def encode_latents(vae, video: np.ndarray) -> torch.Tensor:
     """Posterior means, scaled: float16 (N, F, C, h, w)."""
     parts = []
-    for start in range(0, len(scenes), 8):
+    for start in range(0, len(video), 8):
         with torch.autocast("cpu", torch.bfloat16):
-            mean = vae.encode(to_pixel_values(scenes.video[start : start + 8])).latent_dist.mode()
+            mean = vae.encode(to_pixel_values(video[start : start + 8])).latent_dist.mode()
         parts.append((mean.float() * vae.config.scaling_factor).permute(0, 2, 1, 3, 4).half())
     return torch.cat(parts)
+
+
+def find_solids(entity_ids: np.ndarray) -> torch.Tensor:
+    """Bool (N, F, 1, h, w): the latent cells of 4 x 4 px (and 1, 4, 4, ... frames) in which entity_ids show a solid."""
+    solids = torch.from_numpy(entity_ids >= FIRST_SOLID_ID).float()
+    cells = F.max_pool2d(solids, 4)
+    return torch.cat([cells[:, :1], F.max_pool3d(cells[:, None, 1:], (4, 1, 1))[:, 0]], 1).bool().unsqueeze(2)
 
 
 def load_data(vae, tokenizer, scenes: CachedScenes) -> TrainingData:
@@ -141,7 +158,8 @@ def load_data(vae, tokenizer, scenes: CachedScenes) -> TrainingData:
         options = {"padding": "max_length", "max_length": TEXT_LENGTH, "truncation": True, "return_tensors": "pt"}
         return tokenizer(captions, **options).input_ids
 
-    return TrainingData(encode_latents(vae, scenes), tokens(scenes.brief), tokens(scenes.detailed), tokens([""])[0])
+    latents, solids = encode_latents(vae, scenes.video), find_solids(scenes.entity_ids)
+    return TrainingData(latents, solids, tokens(scenes.brief), tokens(scenes.detailed), tokens([""])[0])
 
 
 class Objective(torch.nn.Module):
@@ -152,14 +170,15 @@ class Objective(torch.nn.Module):
         self.transformer, self.text_encoder = transformer, text_encoder
         self.alphas_cumprod = scheduler.alphas_cumprod.float()
 
-    def forward(self, latents, token_ids, noise, timesteps) -> torch.Tensor:
+    def forward(self, latents, token_ids, noise, timesteps, weight=None) -> torch.Tensor:
         alpha = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
         noisy_latents = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16), PlainAttention():
             prompt_embeds = self.text_encoder(token_ids)[0]
             output = self.transformer(noisy_latents, prompt_embeds, timesteps, return_dict=False)[0]
-        return F.mse_loss(output.float(), velocity)
+        error = (output.float() - velocity).square()
+        return error.mean() if weight is None else (weight * error).mean() / weight.mean()
 
 
 def draw_timesteps(count: int, generator: torch.Generator, levels: int = 1000) -> torch.Tensor:
@@ -179,18 +198,26 @@ def split_parameters(model: torch.nn.Module) -> tuple[list, list]:
 
 
 def save_pipeline(folder: Path, vae_folder: Path, tokenizer, objective: Objective, scheduler) -> None:
-    """A whole CogVideoXPipeline folder, weights in float16 (they load as float32); the VAE as it is, with its card."""
+    """A whole CogVideoXPipeline folder; the transformer in float16 (loads as float32), the VAE as it is, with its card."""
     from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 
     pipeline = CogVideoXPipeline(
         tokenizer=tokenizer,
-        text_encoder=copy.deepcopy(objective.text_encoder).half(),
+        text_encoder=objective.text_encoder,  # transformers loads weights in the type they are stored in
         vae=AutoencoderKLCogVideoX.from_pretrained(vae_folder).half(),
         transformer=copy.deepcopy(objective.transformer).half(),
         scheduler=scheduler,
     )
     pipeline.save_pretrained(folder)
     shutil.copytree(vae_folder, folder / "vae", dirs_exist_ok=True)
+
+
+def load_objective(folder: Path) -> Objective:
+    """Transformer and text encoder of a saved pipeline, in float32."""
+    from diffusers import CogVideoXPipeline
+
+    pipeline = CogVideoXPipeline.from_pretrained(folder)
+    return Objective(pipeline.transformer.float(), pipeline.text_encoder.float(), pipeline.scheduler)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -205,24 +232,30 @@ def train(args: argparse.Namespace) -> None:
     vae = AutoencoderKLCogVideoX.from_pretrained(args.vae)
     data = load_data(vae, tokenizer, scenes)
     held_out = load_data(vae, tokenizer, cached_scenes(SETTINGS, HELD_OUT_SCENES, HELD_OUT_SEED, args.cache))
-    objective = Objective(build_transformer(), build_text_encoder(len(tokenizer)), scheduler)
+    if args.resume is None:
+        objective, peak = (
+            Objective(build_transformer(), build_text_encoder(len(tokenizer)), scheduler),
+            PEAK_LEARNING_RATE,
+        )
+    else:
+        objective, peak = load_objective(args.resume), RESUMED_LEARNING_RATE
     ema = copy.deepcopy(objective).requires_grad_(False)
-    optimizer = MuonAdam(*split_parameters(objective), lr=PEAK_LEARNING_RATE, adam_ratio=0.5)
+    optimizer = MuonAdam(*split_parameters(objective), lr=peak, adam_ratio=0.5)
     budget, log = Budget(args.steps, args.minutes), TrainingLog(args.out.with_name(f"{args.out.name}.training.jsonl"))
     next_save, losses = SAVE_EVERY_SECONDS, []
     while budget.progress < 1:
-        latents, token_ids = data.batch(BATCH, generator)
+        latents, solids, token_ids = data.batch(BATCH, generator)
+        weight = 1 + (SOLIDS_WEIGHT - 1) * solids.float() if budget.progress < SOLIDS_WEIGHT_UNTIL else None
         for group in optimizer.param_groups:
-            group["lr"] = budget.learning_rate(PEAK_LEARNING_RATE, WARMUP_STEPS)
+            group["lr"] = budget.learning_rate(peak, WARMUP_STEPS)
         noise = torch.randn(latents.shape, generator=generator)
-        loss = objective(latents, token_ids, noise, draw_timesteps(BATCH, generator))
+        loss = objective(latents, token_ids, noise, draw_timesteps(BATCH, generator), weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(objective.parameters(), 1.0)
         optimizer.step()
         budget.step += 1
-        decay = min(EMA_DECAY, (1 + budget.step) / (10 + budget.step))
-        torch._foreach_lerp_(list(ema.parameters()), list(objective.parameters()), 1 - decay)
+        follow(ema, objective, min(EMA_DECAY, (1 + budget.step) / (10 + budget.step)))
         losses.append(loss.item())
         if budget.step % 50 == 0:
             log.add(step=budget.step, loss=float(np.mean(losses)), seconds=budget.elapsed_seconds)
@@ -247,7 +280,7 @@ def export(args, tokenizer, ema: Objective, scheduler, budget: Budget, log: Trai
             seed=args.seed,
             quality=quality,
             curve=[(row["step"], row["loss"]) for row in log.rows if "loss" in row],
-            notes=_NOTES,
+            notes=_NOTES + (f" Resumed from {steps_of(args.resume)} earlier steps." if args.resume else ""),
         )
 
     replace_folder(args.out, write)
@@ -259,6 +292,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_budget_arguments(parser)
     parser.add_argument("--vae", type=Path, required=True, help="folder of the trained VAE")
+    parser.add_argument("--resume", type=Path, default=None, help="folder of a pipeline to go on from")
     parser.add_argument("--scenes", type=int, default=TRAIN_SCENES, help="number of training scenes")
     parser.add_argument("--sheet", type=Path, default=None, help="PNG of sampled frames, rewritten at each export")
     train(parser.parse_args())

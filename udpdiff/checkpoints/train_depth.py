@@ -18,6 +18,7 @@ from udpdiff.sources.scenes import SceneSettings
 SIDE, PATCH = 64, 8
 BATCH_SIZE = 16
 TRAIN_SCENES, HELD_OUT_SCENES = 10_000, 256
+DATA = f"single frames of {TRAIN_SCENES} procedural scenes, with their exact metric depth"
 DISPARITY_SCALE = 4.0  # target = DISPARITY_SCALE / z, about 0.2 (backdrop) to 1.4 (close by)
 PREPROCESSOR = {
     "image_processor_type": "DPTImageProcessor",
@@ -114,7 +115,7 @@ def main() -> None:
         quality = measure(model, held_out, HELD_OUT_SCENES if budget.progress == 1 else 32)
         log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
         print(log.rows[-1], flush=True)
-        save_half(model, args.out, PREPROCESSOR, lambda folder: None)
+        save_half(model, args, PREPROCESSOR, DATA, quality, log)
 
     model = start_from(build_model(), args.start_from).to(memory_format=torch.channels_last)
     train(model, lambda model, generator: draw_loss(model, maps, preparation, generator), save, args, 1.5e-3)

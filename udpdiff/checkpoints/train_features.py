@@ -70,6 +70,7 @@ def train(learner, scenes, held_out, options) -> None:
             _save(learner, held_out, options, budget, log)
             next_save = budget.elapsed_seconds + SAVE_EVERY_SECONDS
     _save(learner, held_out, options, budget, log)
+    log.path.unlink()
 
 
 def _save(learner, held_out, options, budget: Budget, log: TrainingLog) -> None:
@@ -103,7 +104,8 @@ def _card(options, log: TrainingLog) -> dict:
 
 
 def _log_path(out: Path) -> Path:
-    """Where the log grows: beside the folder, which is replaced as a whole; each save copies it inside."""
+    """Where the log grows: beside the folder, which is replaced as a whole; each save copies it inside, and the
+    end removes it."""
     return out.with_name(f".{out.name}.training.jsonl")
 
 

@@ -29,9 +29,9 @@ from udpdiff.sources.scenes import SceneSettings
 
 SCENES = SceneSettings(height=64, width=64, num_frames=9, fps=8.0)
 NUM_SCENES, STEPS_PER_BLOCK, HELD_OUT_SCENES = 4000, 150, 128
-PEAK_LEARNING_RATE, AVERAGE_DECAY = 1e-3, 0.995
+PEAK_LEARNING_RATE, AVERAGE_DECAY = 3e-4, 0.99
 DATA = "procedural scenes, 64 x 64, 9 frames, 8 fps: true entities of the first frame, disturbed, tracked to the last"
-LOG_EVERY_STEPS, SAVE_EVERY_SECONDS = 25, 420
+LOG_EVERY_STEPS, SAVE_EVERY_SECONDS = 25, 720
 # (until this share of the budget, lengths drawn from)
 FRAME_CURRICULUM = ((0.6, (2, 3, 3, 4)), (0.88, (3, 4, 5, 6)), (1.0, (5, 7, 9)))
 
@@ -229,7 +229,7 @@ def train(args: argparse.Namespace) -> None:
             log.add(step=budget.step, loss=sum(losses) / len(losses), seconds=budget.elapsed_seconds)
             losses.clear()
         if budget.elapsed_seconds > next_save:
-            save(averaged, args, budget, log, count=HELD_OUT_SCENES // 8)
+            save(averaged, args, budget, log, count=HELD_OUT_SCENES // 16)
             next_save = budget.elapsed_seconds + SAVE_EVERY_SECONDS
     save(averaged, args, budget, log, count=HELD_OUT_SCENES)
 

@@ -25,6 +25,7 @@ SIDE = 64
 STRIDES = (2, 4, 8, 16)
 BATCH_SIZE = 12
 TRAIN_SCENES, HELD_OUT_SCENES = 10_000, 256
+DATA = f"single frames of {TRAIN_SCENES} procedural scenes, with their exact entity ids"
 MIN_TRUE_PIXELS = 6  # smaller visible parts are not asked for
 MIN_MEASURED_PIXELS = 12
 EDGE_WEIGHT = 4.0
@@ -216,7 +217,7 @@ def main() -> None:
         quality = measure(model, held_out.video[:count, 0], held_out.entity_ids[:count, 0])
         log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
         print(log.rows[-1], flush=True)
-        save_half(model, args.out, PREPROCESSOR, lambda folder: None)
+        save_half(model, args, PREPROCESSOR, DATA, quality, log)
 
     train(
         start_from(build_model(), args.start_from),

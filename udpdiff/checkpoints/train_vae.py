@@ -1,6 +1,8 @@
 """Trains the VAE of `mini:cogvideox`: AutoencoderKLCogVideoX, three levels, on scenes and on colormaps of their truth.
 
-    python -m udpdiff.checkpoints.train_vae --out DIR (--steps N | --minutes M) [--seed S]
+    python -m udpdiff.checkpoints.train_vae --out DIR (--steps N | --minutes M) [--seed S] [--refine VAE]
+
+With --refine, a trained VAE's decoder goes on learning on whole pictures; its encoder, so every latent, stays as it is.
 
 Objective: L1 + L1 of spatial and temporal differences (edges decide where an entity ends) + a small KL term. The
 decoder sees noisy latents and, for part of a batch, half-size latents, so that small errors of a diffusion model stay
@@ -20,8 +22,8 @@ import torch
 import torch.nn.functional as F
 
 from udpdiff.checkpoints import vae_quality
-from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
-from udpdiff.checkpoints.card import write_card
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow, replace_folder
+from udpdiff.checkpoints.card import steps_of, write_card
 from udpdiff.checkpoints.muon import MuonAdam
 from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, CachedScenes, cached_scenes
 from udpdiff.sources.scenes import SceneSettings
@@ -31,7 +33,7 @@ WIDTHS = (16, 32, 64)
 TRAIN_SCENES, HELD_OUT_SCENES = 1250, 48
 CROP, CROP_BATCH, FULL_BATCH = 32, 12, 4
 FULL_SIZE_FROM = 0.8  # share of the training after which whole pictures replace crops
-PEAK_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 4e-3, 30, 0.998
+PEAK_LEARNING_RATE, REFINE_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 4e-3, 1.5e-3, 30, 0.998
 KL_WEIGHT, EDGE_WEIGHT, HALF_SIZE_WEIGHT, LATENT_NOISE = 6e-4, 0.5, 0.25, 0.15
 SAVE_EVERY_SECONDS = 300
 
@@ -52,6 +54,15 @@ def build_vae():
         sample_width=SETTINGS.width,
         scaling_factor=1.0,
     )
+
+
+def load_decoder_to_refine(folder: Path):
+    """A trained VAE, in float32, whose encoder is frozen; its latents are scaled as before."""
+    from diffusers import AutoencoderKLCogVideoX
+
+    vae = AutoencoderKLCogVideoX.from_pretrained(folder).float()
+    vae.encoder.requires_grad_(False)
+    return vae
 
 
 class PictureSampler:
@@ -115,7 +126,8 @@ def export(
 ) -> dict[str, float]:
     """Scale, measure and put the VAE in place, as float16 weights with a card."""
     vae = copy.deepcopy(vae).eval()
-    set_scaling_factor(vae, train)
+    if args.refine is None:
+        set_scaling_factor(vae, train)
     quality = vae_quality.measure(vae, held_out)
     log.add(step=budget.step, **quality)
 
@@ -124,6 +136,9 @@ def export(
         write_card(
             folder,
             name="cogvideox/vae",
+            notes=""
+            if args.refine is None
+            else f"Decoder refined from {steps_of(args.refine)} steps of the whole VAE.",
             data=f"video, random-colour entities and Spectral depth of {len(train)} scenes (seeds from 0), {SETTINGS}",
             steps=budget.step,
             seed=args.seed,
@@ -142,27 +157,27 @@ def train(args: argparse.Namespace) -> dict[str, float]:
     scenes = cached_scenes(SETTINGS, TRAIN_SCENES, 0, args.cache)
     held_out = cached_scenes(SETTINGS, HELD_OUT_SCENES, HELD_OUT_SEED, args.cache)
     sampler = PictureSampler(scenes, np.random.default_rng(args.seed))
-    vae = build_vae()
+    vae = build_vae() if args.refine is None else load_decoder_to_refine(args.refine)
     ema = copy.deepcopy(vae).requires_grad_(False)
-    kernels = [weight for weight in vae.parameters() if weight.ndim > 2]
-    others = [weight for weight in vae.parameters() if weight.ndim <= 2]
-    optimizer = MuonAdam(kernels, others, lr=PEAK_LEARNING_RATE)
+    weights = [weight for weight in vae.parameters() if weight.requires_grad]
+    kernels, others = ([w for w in weights if (w.ndim > 2) == wide] for wide in (True, False))
+    peak = PEAK_LEARNING_RATE if args.refine is None else REFINE_LEARNING_RATE
+    optimizer = MuonAdam(kernels, others, lr=peak)
     budget, log = Budget(args.steps, args.minutes), TrainingLog(args.out.with_name(args.out.name + ".training.jsonl"))
     next_save, parts_seen = SAVE_EVERY_SECONDS, []
     while budget.progress < 1:
-        full = budget.progress >= FULL_SIZE_FROM
+        full = budget.progress >= FULL_SIZE_FROM or args.refine is not None
         pixel_values = sampler.batch(FULL_BATCH if full else CROP_BATCH, None if full else CROP)
         for group in optimizer.param_groups:
-            group["lr"] = budget.learning_rate(PEAK_LEARNING_RATE, WARMUP_STEPS)
+            group["lr"] = budget.learning_rate(peak, WARMUP_STEPS)
         with torch.autocast("cpu", torch.bfloat16):
-            loss, parts = objective(vae, pixel_values, half_size=budget.step % 2 == 0)
+            loss, parts = objective(vae, pixel_values, half_size=budget.step % 2 == 0 and args.refine is None)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
         optimizer.step()
         budget.step += 1
-        decay = min(EMA_DECAY, (1 + budget.step) / (10 + budget.step))
-        torch._foreach_lerp_(list(ema.parameters()), list(vae.parameters()), 1 - decay)
+        follow(ema, vae, min(EMA_DECAY, (1 + budget.step) / (10 + budget.step)))
         parts_seen.append({"loss": loss.item()} | parts)
         if budget.step % 50 == 0:
             means = {name: float(np.mean([row[name] for row in parts_seen])) for name in parts_seen[0]}
@@ -177,6 +192,7 @@ def train(args: argparse.Namespace) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_budget_arguments(parser)
+    parser.add_argument("--refine", type=Path, default=None, help="folder of a trained VAE: train its decoder only")
     print(train(parser.parse_args()))
 
 

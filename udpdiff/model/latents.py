@@ -13,7 +13,7 @@ def load_vae(base: str, device: str | None = None, dtype: str = "float32"):
     import torch
     from diffusers import AutoencoderKLCogVideoX
 
-    vae = AutoencoderKLCogVideoX.from_pretrained(base, subfolder="vae", torch_dtype=getattr(torch, dtype))
+    vae = AutoencoderKLCogVideoX.from_pretrained(base, subfolder="vae", dtype=getattr(torch, dtype))
     return vae.eval().requires_grad_(False).to(device or default_device())
 
 

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from udpdiff.report import costs, gallery, plots, quality
 from udpdiff.storage.captions import read_captions
 from udpdiff.tables import specs
+from udpdiff.tables.paper import PAPER_TABLES
 from udpdiff.training.log import read_log
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -58,6 +59,7 @@ def _environment():
 
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
     environment.filters["number"] = _number
+    environment.filters["figure"] = _figure
     return environment
 
 
@@ -66,6 +68,11 @@ def _number(value, digits: int = 3) -> str:
     if value is None or value != value:
         return "–"
     return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _figure(value) -> str:
+    """A figure of a table: as many digits as its size can carry."""
+    return _number(value, 2 if value is not None and abs(value) >= 10 else 4 if value is not None and abs(value) < 0.1 else 3)
 
 
 def _generated(results, runs, examples, media):
@@ -128,18 +135,24 @@ def _in_order(paths):
 def _tables(results):
     """Each csv as rows for the page: every metric with ours, its interval and the paper's value apart."""
     tables = []
-    for number in specs.TABLES:
+    for number, spec in specs.TABLES.items():
         path = results / f"table{number}.csv"
         if not path.exists():
             continue
         frame = pd.read_csv(path)
-        metrics = [name.removesuffix("_ours") for name in frame.columns if name.endswith("_ours")]
+        columns = [metric for metric in (*spec.metrics, *spec.extra) if f"{metric.name}_ours" in frame.columns]
+        made_by = {
+            metric.label: sorted(set(frame[f"{metric.name}_extractor"].dropna()))
+            for metric in columns
+            if f"{metric.name}_extractor" in frame.columns
+        }
         tables.append(
             {
                 "number": number,
-                "title": specs.TABLES[number].title,
-                "metrics": metrics,
+                "title": PAPER_TABLES[number].title,
+                "metrics": [{"name": m.name, "label": m.label, "printed": m in spec.metrics} for m in columns],
                 "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
+                "extractors": [f"{label}: {', '.join(names)}" for label, names in made_by.items() if names],
             }
         )
     return tables
@@ -175,9 +188,19 @@ def _curves(results, runs, media):
 
 
 def _provenance(results, runs):
-    found = {}
-    for run in runs:
-        path = results / "runs" / run / "provenance.json"
-        if path.exists():
-            found[run] = json.loads(path.read_text())
-    return found
+    """Code, versions and hardware of the first trained run, and one line per run."""
+    records = {run: results / "training" / run / "provenance.json" for run in runs}
+    records = {run: json.loads(path.read_text()) for run, path in records.items() if path.exists()}
+    if not records:
+        return {"facts": {}, "runs": []}
+    first = next(iter(records.values()))
+    facts = {"commit": first["commit"], "uncommitted changes": first["dirty"], "package sha256": first["package_sha256"]}
+    facts |= {name: version for name, version in first["versions"].items() if version}
+    facts |= {name: value for name, value in first["hardware"].items() if value}
+    wanted = ("steps", "batch_size", "learning_rate", "tasks", "task_condition", "base")
+    lines = [
+        {"run": run, "started": record["started"], "package": record["package_sha256"][:12]}
+        | {name: record["settings"][name] for name in wanted}
+        for run, record in records.items()
+    ]
+    return {"facts": facts, "runs": lines}

@@ -8,7 +8,8 @@ All frames are decoded together, so that an entity keeps one id. The steps:
    two neighbours into what may be a third entity's colour elsewhere, and this is what keeps that third one out.
 4. Specks take the colour around them.
 
-Two entities of one colour stay one, even where they never touch. Knows nothing of how colours were drawn.
+Two entities of one colour stay one, even where they never touch; so do, after damage, two of nearly one colour (closer
+than about 12 steps, where splitting finds no gap between them). Knows nothing of how colours were drawn.
 Source: the interior-pixel and splitting ideas go back to UniGS's progressive dichotomy module; the rest is ours.
 """
 

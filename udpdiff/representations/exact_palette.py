@@ -1,7 +1,7 @@
 """Tells painted colormaps from generated ones, and reads entities off the painted ones exactly.
 
 A painted colormap has few colours, and nearly every pixel equals a neighbour. Blur makes ramps (pixels between their
-two neighbours in all channels), noise makes lone pixels close to a neighbour's colour; either gives generated ones away.
+two neighbours in all channels), noise makes lone pixels close to a neighbour's colour; either is a sign of damage.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-LUT_SIZE = 128
+LUT_SIZE = 4096
 _NODES = 11
 _CHUNK_PIXELS = 1 << 18
 # A table over all 2^24 colours pays off from about here on; below it, pixels are projected one by one.

@@ -55,7 +55,7 @@ def build_transformer(settings: TrainingSettings, folder: str) -> CogVideoXTrans
 
     The random part of the widening depends on the seed alone. Single-task and task-as-text runs get no task embedding.
     """
-    base = CogVideoXTransformer3DModel.from_pretrained(folder, subfolder="transformer", torch_dtype=torch.float32)
+    base = CogVideoXTransformer3DModel.from_pretrained(folder, subfolder="transformer", dtype=torch.float32)
     if not settings.tasks:
         return base
     embedded = settings.task_condition == "embedding" and len(settings.tasks) > 1

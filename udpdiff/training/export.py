@@ -69,10 +69,10 @@ def trained_transformer(
     return transformer.eval()
 
 
-def load_run(folder: str | Path, torch_dtype: torch.dtype | None = None) -> CogVideoXPipeline:
+def load_run(folder: str | Path, dtype: torch.dtype | None = None) -> CogVideoXPipeline:
     """Return the pipeline of an exported run: `UDPDiffPipeline`, or diffusers' own for the base run.
 
-    torch_dtype: of all models; by default float32. For `export: transformer` the rest comes from the base checkpoint,
+    dtype: of all models; by default float32. For `export: transformer` the rest comes from the base checkpoint,
     which must still be in its place. Raises ValueError for a folder that is no exported run.
     """
     from diffusers import CogVideoXPipeline
@@ -83,25 +83,25 @@ def load_run(folder: str | Path, torch_dtype: torch.dtype | None = None) -> CogV
     if not (folder / _RECIPE).exists():
         raise ValueError(f"{folder}: got no {_RECIPE}, expected the folder of an exported run. Train the run first.")
     recipe = json.loads((folder / _RECIPE).read_text(encoding="utf-8"))
-    dtype = {"torch_dtype": torch_dtype or torch.float32}
+    loading = {"dtype": dtype or torch.float32}
     if recipe["export"] == "pipeline":
         pipeline_class = UDPDiffPipeline if recipe["tasks"] else CogVideoXPipeline
-        return pipeline_class.from_pretrained(folder, **dtype)
+        return pipeline_class.from_pretrained(folder, **loading)
     base = base_folder(recipe["base"], whole=True)
-    parts = CogVideoXPipeline.from_pretrained(base, transformer=None, **dtype).components
-    parts |= {"transformer": _load_transformer(folder, recipe, dtype), "scheduler": load_scheduler(str(folder))}
+    parts = CogVideoXPipeline.from_pretrained(base, transformer=None, **loading).components
+    parts |= {"transformer": _load_transformer(folder, recipe, loading), "scheduler": load_scheduler(str(folder))}
     if not recipe["tasks"]:
         return CogVideoXPipeline(**parts)
     return UDPDiffPipeline(**parts, **{name: recipe[name] for name in ("task_condition", "tasks")})
 
 
-def _load_transformer(folder: Path, recipe: dict[str, Any], dtype: dict[str, Any]) -> CogVideoXTransformer3DModel:
+def _load_transformer(folder: Path, recipe: dict[str, Any], loading: dict[str, Any]) -> CogVideoXTransformer3DModel:
     from diffusers import CogVideoXTransformer3DModel
 
     from udpdiff.model.transformer import UDPDiffTransformer3DModel
 
     transformer_class = UDPDiffTransformer3DModel if recipe["tasks"] else CogVideoXTransformer3DModel
-    return transformer_class.from_pretrained(folder, subfolder="transformer", **dtype)
+    return transformer_class.from_pretrained(folder, subfolder="transformer", **loading)
 
 
 def _task_entries(settings: TrainingSettings) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""The workflow as it is used: dry runs in a fresh folder, and one small real run of everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SMOKE = ROOT / "tests" / "smoke.yaml"
+
+
+def snakemake(folder: Path, *arguments: str, config: Path = SMOKE) -> subprocess.CompletedProcess:
+    # Jobs share few cores: one thread each, whatever the tests themselves were told.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--directory", str(folder), "--configfile", str(config), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+
+
+def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
+    """rule -> number of jobs, from the table of a dry run; empty when there is nothing to do."""
+    assert done.returncode == 0, done.stderr + done.stdout
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M) if rule != "total"}
+
+
+def test_dry_run_of_everything(tmp_path):
+    jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules"))
+    assert jobs["train"] == 8 and jobs["sample"] == 12 and jobs["fill_table"] == 7
+    assert jobs["render_scenes"] == 3, "two shards of training clips and one for evaluation"
+
+
+def test_one_table_needs_only_its_runs(tmp_path):
+    jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules", "--", "results/table7.csv"))
+    assert jobs["train"] == 3 and jobs["sample"] == 3 and jobs["fill_table"] == 1
+    assert "render_report" not in jobs and "codec_quality" not in jobs
+
+
+def test_table_of_runs_that_are_not_configured(tmp_path):
+    done = snakemake(tmp_path, "-n", "--", "results/table9.csv")
+    assert done.returncode != 0
+    assert "results/table9.csv needs run 'seg_grid8'" in done.stdout + done.stderr
+
+
+def test_bad_configuration_is_refused_in_one_readable_message(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("training: {stepz: 3}\nclips: {num_frames: 12}\n")
+    done = snakemake(tmp_path, "-n", config=bad)
+    told = done.stdout + done.stderr
+    assert done.returncode != 0 and "training.stepz: unknown key; did you mean 'steps'" in told
+    assert "Traceback" not in told
+
+
+def test_slurm_profile_plans_the_paper_scale(tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for index in range(12):
+        (folder / f"{index}.mp4").write_bytes(b"")
+    (tmp_path / "captions.csv").write_text("clip,caption\n" + "".join(f"{index}.mp4,words\n" for index in range(12)))
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("source: {path: clips, captions: captions.csv}\nmetrics: {video_encoder: 'mini:video_encoder'}\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "--quiet", "rules", "--directory", tmp_path,
+         "--configfile", "slurm/paper.yaml", str(mine)],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert planned(done)["train"] == 8
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A small run of everything, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("smoke")
+    done = snakemake(folder, "--cores", "2")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return folder, done
+
+
+def test_everything_ends_in_a_report(finished):
+    folder, done = finished
+    assert "The report: " in done.stdout + done.stderr
+    assert (folder / "results/report/index.html").stat().st_size > 20_000
+    figures = json.loads((folder / "results/quality.json").read_text())
+    for key in ("labels.entity_miou", "codec.vae_entity_miou", "generated.depth_delta1", "cost.total_seconds"):
+        assert key in figures
+    assert figures["codec.pixelplanes_exact_share"] == 1.0
+    for number in range(1, 8):
+        header = (folder / f"results/table{number}.csv").read_text().splitlines()[0]
+        assert "_ours" in header and "_paper" in header and "n_videos" in header
+
+
+def test_second_run_has_nothing_to_do(finished):
+    assert planned(snakemake(finished[0], "-n", "--quiet", "rules")) == {}
+
+
+def test_new_learning_rate_of_one_run_retrains_it_alone(finished):
+    folder, _ = finished
+    other = folder / "other.yaml"
+    other.write_text(SMOKE.read_text() + "runs: {multi_30_70: {training: {learning_rate: 1.0e-5}}}\n")
+    jobs = planned(snakemake(folder, "-n", "--quiet", "rules", config=other))
+    assert jobs["train"] == 1
+    assert jobs["sample"] == jobs["evaluate_samples"] == 2, "one for each of its tasks"
+    assert set(jobs) == {"train", "sample", "evaluate_samples", "fill_table", "render_report", "all"}
+    assert jobs["fill_table"] == 1
+
+
+def test_runs_on_one_seed_meet_the_same_video_noise(finished):
+    """Base and widened runs share the noise of their videos: barely trained from one base, they stay alike."""
+    import numpy as np
+
+    from udpdiff.storage.shards import ShardReader
+
+    videos = {}
+    for run, task in (("base", "video"), ("depth", "depth")):
+        with ShardReader(finished[0] / f"results/samples/{run}/{task}/samples.h5") as shard:
+            videos[run] = np.stack([data["video"] for _, data in shard.items(["video"])]).astype(float)
+    gap = np.abs(videos["base"] - videos["depth"]).mean()
+    shuffled = np.abs(videos["base"] - videos["depth"][::-1]).mean()
+    assert gap < 0.5 * shuffled
