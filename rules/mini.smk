@@ -1,1 +1,124 @@
-# The mini checkpoints, trained again from nothing on scenes: hours on a CPU, and never part of `all`.
+# The mini checkpoints, trained again from nothing on scenes: hours on a CPU, and never part of `all`. What they are good
+# for is judged on held-out scenes and stands in the card beside each. Results go to results/mini_checkpoints; to use one,
+# name its folder in the configuration.
+
+MINI_STEPS = {
+    "vae": 2300,
+    "cogvideox": 6000,
+    "segmenter": 4000,
+    "sam2": 1200,
+    "depth_anything": 2500,
+    "subject_encoder": 1600,
+    "image_encoder": 1200,
+    "video_encoder": 1200,
+}
+
+
+rule mini_checkpoints:
+    input:
+        expand("results/mini_checkpoints/{name}", name=MINI_STEPS),
+
+
+rule train_vae:
+    output:
+        folder=directory("results/mini_checkpoints/vae"),
+    log:
+        "logs/mini/vae.log",
+    benchmark:
+        "benchmarks/mini/vae.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["vae"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_vae --out {output.folder:q} --steps {params.steps} --seed 0 \
+            2>&1 | tee {log:q}
+        """
+
+
+rule train_base:
+    input:
+        vae="results/mini_checkpoints/vae",
+    output:
+        folder=directory("results/mini_checkpoints/cogvideox"),
+    log:
+        "logs/mini/cogvideox.log",
+    benchmark:
+        "benchmarks/mini/cogvideox.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["cogvideox"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_base --vae {input.vae:q} --out {output.folder:q} \
+            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """
+
+
+rule train_labeller:
+    output:
+        folder=directory("results/mini_checkpoints/{name}"),
+    log:
+        "logs/mini/{name}.log",
+    benchmark:
+        "benchmarks/mini/{name}.tsv"
+    wildcard_constraints:
+        name="segmenter|sam2|depth_anything",
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        trainer=lambda wildcards: wildcards.name.removesuffix("_anything"),
+        steps=lambda wildcards: MINI_STEPS[wildcards.name],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_{params.trainer} --out {output.folder:q} \
+            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """
+
+
+rule train_subject_encoder:
+    output:
+        folder=directory("results/mini_checkpoints/subject_encoder"),
+    log:
+        "logs/mini/subject_encoder.log",
+    benchmark:
+        "benchmarks/mini/subject_encoder.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["subject_encoder"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_features --which subject_encoder --out {output.folder:q} \
+            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """
+
+
+# Both start from the subject encoder.
+rule train_features:
+    input:
+        subject="results/mini_checkpoints/subject_encoder",
+    output:
+        folder=directory("results/mini_checkpoints/{name}"),
+    log:
+        "logs/mini/{name}.log",
+    benchmark:
+        "benchmarks/mini/{name}.tsv"
+    wildcard_constraints:
+        name="image_encoder|video_encoder",
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=lambda wildcards: MINI_STEPS[wildcards.name],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_features --which {wildcards.name} --subject {input.subject:q} \
+            --out {output.folder:q} --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """

@@ -27,7 +27,7 @@ def changed(key: str, value) -> dict:
 
 def test_default_is_accepted_and_describes_itself():
     plan = preflight.check(copy.deepcopy(DEFAULT))
-    assert "320 training and 48 evaluation clips from scenes" in plan.describe()
+    assert "240 training and 40 evaluation clips from scenes" in plan.describe()
     assert plan.shard_count("train") == len(plan.shards["train"]) == 2
 
 
@@ -40,7 +40,7 @@ def test_default_is_accepted_and_describes_itself():
         ("training.learning_rate", -1, ["training.learning_rate", "-1", "greater than 0"]),
         ("model.init_in", "twice", ["model.init_in", "twice", "'zero', 'copy', 'half' or 'resample'"]),
         ("clips.num_frames", 10, ["clips.num_frames", "10", "4 n + 1", "9 or 13"]),
-        ("clips.height", 70, ["clips.height", "70", "multiple of 16", "64 or 80"]),
+        ("clips.height", 70, ["clips.height", "70", "multiple of 8", "64 or 72"]),
         ("model.base", "mini:cogvideo", ["model.base", "cogvideo"]),
         ("labels.tracker.checkpoint", "./nowhere", ["labels.tracker.checkpoint", "nowhere", "no such folder"]),
         ("runs.multi.tasks", {"seg": 0.5, "depth": 0.2}, ["runs.multi", "0.7", "add up to 1"]),

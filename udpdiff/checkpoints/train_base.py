@@ -36,7 +36,7 @@ from udpdiff.sources.ray_casting import FIRST_SOLID_ID
 TRAIN_SCENES, HELD_OUT_SCENES = 8000, 48
 TEXT_DIM, TEXT_LAYERS = 128, 2
 BATCH = 16
-PEAK_LEARNING_RATE, RESUMED_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 3e-3, 2.2e-3, 60, 0.998
+PEAK_LEARNING_RATE, RESUMED_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 3e-3, 1.6e-3, 60, 0.998
 SOLIDS_WEIGHT, SOLIDS_WEIGHT_UNTIL = (
     3.0,
     0.75,
@@ -212,6 +212,13 @@ def save_pipeline(folder: Path, vae_folder: Path, tokenizer, objective: Objectiv
     shutil.copytree(vae_folder, folder / "vae", dirs_exist_ok=True)
 
 
+def load_tokenizer(folder: Path):
+    """The tokenizer of a saved pipeline: its ids belong to that pipeline's text encoder."""
+    from transformers import T5TokenizerFast
+
+    return T5TokenizerFast.from_pretrained(folder / "tokenizer")
+
+
 def load_objective(folder: Path) -> Objective:
     """Transformer and text encoder of a saved pipeline, in float32."""
     from diffusers import CogVideoXPipeline
@@ -228,7 +235,8 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
     scenes = cached_scenes(SETTINGS, args.scenes, 0, args.cache)
-    tokenizer, scheduler = build_tokenizer(scenes.brief + scenes.detailed), build_scheduler()
+    scheduler = build_scheduler()
+    tokenizer = load_tokenizer(args.resume) if args.resume else build_tokenizer(scenes.brief + scenes.detailed)
     vae = AutoencoderKLCogVideoX.from_pretrained(args.vae)
     data = load_data(vae, tokenizer, scenes)
     held_out = load_data(vae, tokenizer, cached_scenes(SETTINGS, HELD_OUT_SCENES, HELD_OUT_SEED, args.cache))
