@@ -13,11 +13,14 @@ from udpdiff.report.costs import Invocations
 from udpdiff.tables import specs
 from udpdiff.training.settings import TrainingSettings
 
-# Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own.
+# Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. The prefix
+# replaces Snakemake's own, which makes a failure before `| tee` a failure. Progress bars of libraries would fill the logs.
 in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 interpreter = "" if in_conda else f"PATH={Path(sys.executable).parent}:$PATH "
 shell.prefix(
-    f"export {interpreter}PYTHONPATH={workflow.basedir}:${{{{PYTHONPATH:-}}}} PYTHONUNBUFFERED=1; "
+    "set -euo pipefail; "
+    f"export {interpreter}PYTHONPATH={workflow.basedir}:${{{{PYTHONPATH:-}}}} PYTHONUNBUFFERED=1 "
+    "HF_HUB_DISABLE_PROGRESS_BARS=${{HF_HUB_DISABLE_PROGRESS_BARS:-1}}; "
 )
 
 try:

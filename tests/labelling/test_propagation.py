@@ -179,11 +179,10 @@ def test_trainer_tracks_as_the_tracker_does():
 
 
 def test_shipped_checkpoint_follows_entities_of_an_unseen_scene():
-    from udpdiff.checkpoints import resolve
     from udpdiff.checkpoints.train_sam2 import SCENES, tube_ious
     from udpdiff.sources.scenes import render_clip
 
-    tracker = MaskTracker.from_pretrained(resolve("mini:sam2"), device="cpu")
+    tracker = MaskTracker.from_pretrained("mini:sam2", device="cpu")
     clip = render_clip(SCENES, seed=10_000_003)
     labels = tracker.track_ids(clip.video, clip.entity_ids[0])
     standing_still = np.repeat(clip.entity_ids[:1], len(labels), axis=0)

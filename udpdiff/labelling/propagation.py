@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from udpdiff.checkpoints import resolve
+
 if TYPE_CHECKING:
     import torch
 
@@ -86,19 +88,20 @@ class MaskTracker:
         """
         import torch
 
+        ref = resolve(str(ref))
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         if (Path(ref) / CONFIG_NAME).is_file():
             return cls(_load_folder(Path(ref), device), dtype)
         from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_video_predictor_hf
 
-        if str(ref) not in HF_MODEL_ID_TO_FILENAMES:
+        if ref not in HF_MODEL_ID_TO_FILENAMES:
             raise ValueError(
-                f"Got SAM 2 reference {str(ref)!r}. Expected a folder holding {WEIGHTS_NAME} and {CONFIG_NAME}, "
-                f"or one of {sorted(HF_MODEL_ID_TO_FILENAMES)}. Resolve `mini:` names before loading."
+                f"Got SAM 2 reference {ref!r}. Expected a folder holding {WEIGHTS_NAME} and {CONFIG_NAME}, "
+                f"or one of {sorted(HF_MODEL_ID_TO_FILENAMES)}."
             )
         overrides = [BATCHED_PREDICTOR, NO_HOLE_FILLING]
         return cls(
-            build_sam2_video_predictor_hf(str(ref), device=str(device), hydra_overrides_extra=overrides),
+            build_sam2_video_predictor_hf(ref, device=str(device), hydra_overrides_extra=overrides),
             dtype,
         )
 
