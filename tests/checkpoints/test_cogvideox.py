@@ -60,7 +60,7 @@ def test_latents_have_the_documented_shape_and_scale(vae, scenes):
 def pipeline():
     from diffusers import CogVideoXPipeline
 
-    pipeline = CogVideoXPipeline.from_pretrained(_part("transformer").parent, torch_dtype=torch.float32)
+    pipeline = CogVideoXPipeline.from_pretrained(_part("transformer").parent, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
 from udpdiff.checkpoints.muon import MuonAdam, orthogonalise
 from udpdiff.checkpoints.scene_cache import disparity
 
@@ -54,26 +54,6 @@ def test_trainers_share_their_options(tmp_path):
     add_budget_arguments(parser)
     args = parser.parse_args(["--out", str(tmp_path), "--steps", "5"])
     assert (args.out, args.steps, args.minutes, args.seed) == (tmp_path, 5, None, 0)
-
-
-def test_replaced_folder_holds_only_the_new_files(tmp_path):
-    folder = tmp_path / "checkpoint"
-    replace_folder(folder, lambda fresh: (fresh / "old").write_text("1"))
-    replace_folder(folder, lambda fresh: (fresh / "new").write_text("2"))
-    assert [path.name for path in folder.iterdir()] == ["new"]
-    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
-
-
-def test_failed_write_leaves_the_old_folder(tmp_path):
-    folder = tmp_path / "checkpoint"
-    replace_folder(folder, lambda fresh: (fresh / "old").write_text("1"))
-    with pytest.raises(RuntimeError, match="full"):
-        replace_folder(folder, _fail)
-    assert [path.name for path in folder.iterdir()] == ["old"]
-
-
-def _fail(_folder):
-    raise RuntimeError("disk is full")
 
 
 def test_log_keeps_rows_and_file(tmp_path):

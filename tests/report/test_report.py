@@ -48,7 +48,9 @@ def write_results(results: Path) -> None:
         attrs = {"fps": 8, "task": task, "run": "multi"}
         with ShardWriter(results / f"samples/multi/{task}/samples.h5", "predictions", attrs) as shard:
             shard.add("clip", {"video": video, "dense": video, "prediction": prediction, "prompt": HOSTILE})
-    log = [{"step": step, "loss": 1 / step, "loss_video": 0.5, "loss_timestep": [0.4, 0.3, 0.2, 0.1]} for step in (1, 2, 3)]
+    log = [
+        {"step": step, "loss": 1 / step, "loss_video": 0.5, "loss_timestep": [0.4, 0.3, 0.2, 0.1]} for step in (1, 2, 3)
+    ]
     (results / "training/base").mkdir(parents=True)
     (results / "training/base/train.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
     (results / "table1.csv").write_text(

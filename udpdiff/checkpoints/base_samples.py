@@ -29,7 +29,7 @@ def sample(
     """uint8 (N, T, H, W, 3) by the stock pipeline."""
     from diffusers import CogVideoXPipeline
 
-    pipeline = CogVideoXPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = CogVideoXPipeline.from_pretrained(folder, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     config = pipeline.transformer.config
     frames = pipeline(

@@ -1,13 +1,10 @@
-"""How long a mini checkpoint trains, what it logs, averages and how it is put in place; knows no particular model."""
+"""How long a mini checkpoint trains, what it logs and averages; knows no particular model."""
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 
@@ -67,23 +64,3 @@ def follow(average, model, decay: float) -> None:
 
     with torch.no_grad():
         torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-
-
-def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a new folder beside `folder`, then put it in its place: readers see the old or the new one."""
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh, stale = (folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("new", "old"))
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    try:
-        write(fresh)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    for path in fresh.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)  # some writers keep weights private to their user
-    if folder.exists():
-        folder.rename(stale)
-    fresh.rename(folder)
-    shutil.rmtree(stale, ignore_errors=True)

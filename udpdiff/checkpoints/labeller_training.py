@@ -14,9 +14,10 @@ from pathlib import Path
 
 import torch
 
-from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
 from udpdiff.checkpoints.card import write_card
 from udpdiff.checkpoints.muon import MuonAdam
+from udpdiff.storage.folders import replace_folder
 
 HELD_OUT_SEED = 10_000_000  # seeds from here on are never trained on
 WARMUP_STEPS, AVERAGE_DECAY, WEIGHT_DECAY = 100, 0.998, 0.02
@@ -90,13 +91,11 @@ def log_path(out: Path) -> Path:
 def save_half(model, args, preprocessor: dict, data: str, quality: dict, log: TrainingLog) -> None:
     """Put a transformers model in place: float16 weights, image processor configuration, log and card."""
 
-    def write(folder: Path) -> None:
+    with replace_folder(args.out) as folder:
         copy.deepcopy(model).half().to(memory_format=torch.contiguous_format).save_pretrained(folder)
         (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n")
         shutil.copy(log_path(args.out), folder / "training.jsonl")
         describe(folder, args, data, quality, log.rows)
-
-    replace_folder(args.out, write)
 
 
 def describe(folder: Path, args, data: str, quality: dict, rows: list[dict]) -> None:

@@ -23,13 +23,14 @@ import torch
 
 from udpdiff.checkpoints import base_quality, base_samples
 from udpdiff.checkpoints.base_data import load_data
-from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow, replace_folder
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow
 from udpdiff.checkpoints.card import steps_of, write_card
 from udpdiff.checkpoints.muon import MuonAdam
 from udpdiff.checkpoints.plain_attention import PlainAttention
 from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, cached_scenes
 from udpdiff.checkpoints.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.checkpoints.train_vae import SETTINGS
+from udpdiff.storage.folders import replace_folder
 
 TRAIN_SCENES, HELD_OUT_SCENES = 8000, 48
 TEXT_DIM, TEXT_LAYERS = 128, 2
@@ -229,7 +230,7 @@ def train(args: argparse.Namespace) -> None:
 def export(args, tokenizer, ema: Objective, scheduler, budget: Budget, log: TrainingLog, quality: dict) -> None:
     """Put the pipeline in place with its card, and sample a sheet of prompts beside it when asked."""
 
-    def write(folder: Path) -> None:
+    with replace_folder(args.out) as folder:
         save_pipeline(folder, args.vae, tokenizer, ema, scheduler)
         write_card(
             folder,
@@ -241,8 +242,6 @@ def export(args, tokenizer, ema: Objective, scheduler, budget: Budget, log: Trai
             curve=[(row["step"], row["loss"]) for row in log.rows if "loss" in row],
             notes=_NOTES + (f" Resumed from {steps_of(args.resume)} earlier steps." if args.resume else ""),
         )
-
-    replace_folder(args.out, write)
     if args.sheet:
         base_samples.write_sheet(args.out, args.sheet)
 

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
 from udpdiff.checkpoints.card import write_card
+from udpdiff.storage.folders import replace_folder
 
 SAVE_EVERY_SECONDS, LOG_EVERY_STEPS, WARMUP_STEPS = 180, 10, 40
 BATCH_SIZE = {"subject_encoder": 32, "image_encoder": 48, "video_encoder": 16}
@@ -80,12 +81,10 @@ def _save(learner, held_out, options, budget: Budget, log: TrainingLog) -> None:
     log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
     print(json.dumps(log.rows[-1]), flush=True)
 
-    def write(folder: Path) -> None:
+    with replace_folder(options.out) as folder:
         learner.save(folder)
         shutil.copy(log.path, folder / "training.jsonl")
         write_card(folder, options.which, steps=budget.step, seed=options.seed, quality=quality, **_card(options, log))
-
-    replace_folder(options.out, write)
 
 
 def _card(options, log: TrainingLog) -> dict:

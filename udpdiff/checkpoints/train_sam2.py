@@ -20,12 +20,13 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
 
-from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, replace_folder
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
 from udpdiff.checkpoints.card import write_card
 from udpdiff.checkpoints.sam2_model import CONFIG, IMAGE_SIZE, build_model, model_overrides
 from udpdiff.checkpoints.scene_cache import BLOCK_SCENES, HELD_OUT_SEED, cached_scenes
 from udpdiff.labelling.propagation import PIXEL_MEAN, PIXEL_STD, MaskTracker
 from udpdiff.sources.scenes import SceneSettings
+from udpdiff.storage.folders import replace_folder
 
 SCENES = SceneSettings(height=64, width=64, num_frames=9, fps=8.0)
 NUM_SCENES, STEPS_PER_BLOCK, HELD_OUT_SCENES = 4000, 150, 128
@@ -245,12 +246,10 @@ def save(model, args: argparse.Namespace, budget: Budget, log: TrainingLog, coun
     quality = evaluate(model, count, args.cache)
     log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
 
-    def write(folder: Path) -> None:
+    with replace_folder(args.out) as folder:
         MaskTracker(model).save_pretrained(folder, CONFIG, model_overrides())
         shutil.copy(log.path, folder / "training.jsonl")
         describe(folder, budget.step, args.seed, quality, log.rows, args.resume)
-
-    replace_folder(args.out, write)
 
 
 def describe(folder: Path, steps: int, seed: int, quality: dict, rows: list[dict], resumed: Path | None) -> None:

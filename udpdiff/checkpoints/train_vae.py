@@ -22,11 +22,12 @@ import torch
 import torch.nn.functional as F
 
 from udpdiff.checkpoints import vae_quality
-from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow, replace_folder
+from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow
 from udpdiff.checkpoints.card import steps_of, write_card
 from udpdiff.checkpoints.muon import MuonAdam
 from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, CachedScenes, cached_scenes
 from udpdiff.sources.scenes import SceneSettings
+from udpdiff.storage.folders import replace_folder
 
 SETTINGS = SceneSettings(height=64, width=64, num_frames=9, fps=8.0)
 WIDTHS = (16, 32, 64)
@@ -131,7 +132,7 @@ def export(
     quality = vae_quality.measure(vae, held_out)
     log.add(step=budget.step, **quality)
 
-    def write(folder: Path) -> None:
+    with replace_folder(args.out) as folder:
         vae.half().save_pretrained(folder)
         write_card(
             folder,
@@ -145,8 +146,6 @@ def export(
             quality=quality,
             curve=[(row["step"], row["loss"]) for row in log.rows if "loss" in row],
         )
-
-    replace_folder(args.out, write)
     return quality
 
 

@@ -72,7 +72,9 @@ def _number(value, digits: int = 3) -> str:
 
 def _figure(value) -> str:
     """A figure of a table: as many digits as its size can carry."""
-    return _number(value, 2 if value is not None and abs(value) >= 10 else 4 if value is not None and abs(value) < 0.1 else 3)
+    return _number(
+        value, 2 if value is not None and abs(value) >= 10 else 4 if value is not None and abs(value) < 0.1 else 3
+    )
 
 
 def _generated(results, runs, examples, media):
@@ -194,7 +196,11 @@ def _provenance(results, runs):
     if not records:
         return {"facts": {}, "runs": []}
     first = next(iter(records.values()))
-    facts = {"commit": first["commit"], "uncommitted changes": first["dirty"], "package sha256": first["package_sha256"]}
+    facts = {
+        "commit": first["commit"],
+        "uncommitted changes": first["dirty"],
+        "package sha256": first["package_sha256"],
+    }
     facts |= {name: version for name, version in first["versions"].items() if version}
     facts |= {name: value for name, value in first["hardware"].items() if value}
     wanted = ("steps", "batch_size", "learning_rate", "tasks", "task_condition", "base")

@@ -14,11 +14,12 @@ def brief(scene: dict, rng: np.random.Generator) -> str:
     """One short clause: up to two solids and the ground, e.g. `A red ball and a blue cube on a grey floor.`"""
     solids = scene["solids"]
     chosen = sorted(rng.choice(len(solids), size=min(2, len(solids)), replace=False))
-    names = [f"a {solids[i]['color']} {solids[i]['shape']}" for i in chosen]
+    names = [f"{_article(solids[i]['color'])} {solids[i]['color']} {solids[i]['shape']}" for i in chosen]
     rest = len(solids) - len(chosen)
     if rest:
         names.append(f"{_NUMBERS[rest]} more solid{'s' if rest > 1 else ''}")
-    return _sentence(f"{_join(names)} on a {scene['ground']['color']} floor")
+    ground = scene["ground"]["color"]
+    return _sentence(f"{_join(names)} on {_article(ground)} {ground} floor")
 
 
 def detailed(scene: dict) -> str:
@@ -51,6 +52,10 @@ def _act(solid: dict) -> str:
         verb = "rolls" if solid["shape"] == "ball" else "slides"
         return f"{verb} {solid['heading']}"
     return {"stays": "stays", "spins": "spins", "bounces": "bounces"}[solid["action"]]
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"
 
 
 def _join(parts: list[str]) -> str:

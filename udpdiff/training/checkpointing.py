@@ -7,7 +7,6 @@ optimizer's state and a small json. Nothing here knows what a step does.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+
+from udpdiff.storage.folders import replace_folder
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 KEPT = 2
@@ -38,20 +39,15 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write `folder/checkpoint-<step>` under a temporary name, fsync, rename, then drop all but the newest two."""
+    """Write `folder/checkpoint-<step>` whole or not at all, then drop all but the newest two."""
     final = folder / f"checkpoint-{checkpoint.step}"
-    temporary = folder / f".{final.name}.part"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file(_plain(checkpoint.weights), temporary / "weights.safetensors")
-    if checkpoint.average is not None:
-        save_file(_plain(checkpoint.average), temporary / "average.safetensors")
-    torch.save(checkpoint.optimizer, temporary / "optimizer.pt")
     state = {"step": checkpoint.step, "fingerprint": checkpoint.fingerprint, "extra": checkpoint.extra}
-    (temporary / "state.json").write_text(json.dumps(state), encoding="utf-8")
-    for path in temporary.iterdir():
-        fsync(path)
-    replace_folder(temporary, final)
+    with replace_folder(final) as fresh:
+        save_file(_plain(checkpoint.weights), fresh / "weights.safetensors")
+        if checkpoint.average is not None:
+            save_file(_plain(checkpoint.average), fresh / "average.safetensors")
+        torch.save(checkpoint.optimizer, fresh / "optimizer.pt")
+        (fresh / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for old in sorted(checkpoint_steps(folder))[:-KEPT]:
         shutil.rmtree(folder / f"checkpoint-{old}")
     return final
@@ -83,26 +79,6 @@ def load_checkpoint(folder: Path, step: int) -> Checkpoint:
         optimizer=torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True),
         extra=state["extra"],
     )
-
-
-def replace_folder(temporary: Path, final: Path) -> None:
-    """Put a finished folder in the place of an older one, if any, and make the change durable."""
-    old = final.with_name(f".{final.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if final.exists():
-        final.rename(old)
-    temporary.rename(final)
-    shutil.rmtree(old, ignore_errors=True)
-    fsync(final.parent)
-
-
-def fsync(path: Path) -> None:
-    """Flush a file, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from udpdiff.storage.folders import replace_folder
 from udpdiff.tasks import get_task
-from udpdiff.training.checkpointing import fsync, load_checkpoint, replace_folder
+from udpdiff.training.checkpointing import load_checkpoint
 from udpdiff.training.denoiser import add_lora, base_folder, build_transformer, load_scheduler, load_trained
 from udpdiff.training.settings import TrainingSettings
 
@@ -30,28 +31,22 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
     """
     whole = settings.export == "pipeline"
     base = Path(base_folder(settings.base, whole=whole))
-    temporary = output.with_name(f".{output.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-
-    transformer = trained_transformer(settings, str(base), checkpoints, step)
-    if settings.mixed_precision in _SMALL_DTYPES:
-        transformer.to(_SMALL_DTYPES[settings.mixed_precision])
-    transformer.save_pretrained(temporary / "transformer")
-    load_scheduler(str(base)).save_pretrained(temporary / "scheduler")
-    if whole:
-        for part in _SHARED_PARTS:
-            shutil.copytree(base / part, temporary / part)
-        index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
-        _write_json(temporary / "model_index.json", index | _index_entries(settings, transformer))
-    recipe = {"run": settings.run, "base": settings.base, "export": settings.export, **_task_entries(settings)}
-    _write_json(temporary / _RECIPE, recipe)
-    for name in ("train.jsonl", "provenance.json"):
-        if (checkpoints / name).exists():
-            shutil.copy2(checkpoints / name, temporary / name)
-    for path in temporary.rglob("*"):
-        fsync(path)
-    replace_folder(temporary, output)
+    with replace_folder(output) as folder:
+        transformer = trained_transformer(settings, str(base), checkpoints, step)
+        if settings.mixed_precision in _SMALL_DTYPES:
+            transformer.to(_SMALL_DTYPES[settings.mixed_precision])
+        transformer.save_pretrained(folder / "transformer")
+        load_scheduler(str(base)).save_pretrained(folder / "scheduler")
+        if whole:
+            for part in _SHARED_PARTS:
+                shutil.copytree(base / part, folder / part)
+            index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
+            _write_json(folder / "model_index.json", index | _index_entries(settings, transformer))
+        recipe = {"run": settings.run, "base": settings.base, "export": settings.export, **_task_entries(settings)}
+        _write_json(folder / _RECIPE, recipe)
+        for name in ("train.jsonl", "provenance.json"):
+            if (checkpoints / name).exists():
+                shutil.copy2(checkpoints / name, folder / name)
 
 
 def trained_transformer(
