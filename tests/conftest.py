@@ -92,13 +92,13 @@ TRANSFORMER_FAMILIES = {
 }
 
 
-def build_tiny_transformer(family: str = "2b_sincos", seed: int = 2):
+def build_tiny_transformer(family: str = "2b_sincos", seed: int = 2, num_attention_heads: int = 2):
     """Return a CogVideoXTransformer3DModel of one family, every parameter random (none left at its zero start)."""
     from diffusers import CogVideoXTransformer3DModel
 
     torch.manual_seed(seed)
     transformer = CogVideoXTransformer3DModel(
-        num_attention_heads=2,
+        num_attention_heads=num_attention_heads,
         attention_head_dim=16,
         in_channels=16,
         out_channels=16,

@@ -38,7 +38,7 @@ def test_default_is_accepted_and_describes_itself():
         ("clipz", {}, ["clipz", "unknown key", "'clips'"]),
         ("training.steps", "many", ["training.steps", "'many'", "integer"]),
         ("training.learning_rate", -1, ["training.learning_rate", "-1", "greater than 0"]),
-        ("model.init_in", "twice", ["model.init_in", "twice", "'zero', 'copy', 'half' or 'resample'"]),
+        ("model.init_in", "twice", ["model.init_in", "twice", "'zero', 'copy', 'half', 'resample' or 'orthogonal'"]),
         ("clips.num_frames", 10, ["clips.num_frames", "10", "4 n + 1", "9 or 13"]),
         ("clips.height", 70, ["clips.height", "70", "multiple of 8", "64 or 72"]),
         ("model.base", "mini:cogvideo", ["model.base", "cogvideo"]),

@@ -100,14 +100,15 @@ class Encoding(_Section):
 
 class Model(_Section):
     base: str
-    init_in: Literal["zero", "copy", "half", "resample"]
-    init_out: Literal["copy", "resample", "zero"]
+    init_in: Literal["zero", "copy", "half", "resample", "orthogonal"]
+    init_out: Literal["copy", "resample", "zero", "orthogonal"]
 
 
 class Training(_Section):
     steps: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0)]
+    optimizer: Literal["adamw", "muon"]
     warmup_steps: Count
     schedule: Literal["constant", "cosine"]
     weight_decay: Annotated[float, Field(ge=0)]

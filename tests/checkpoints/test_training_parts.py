@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
-from udpdiff.checkpoints.muon import MuonAdam, orthogonalise
 from udpdiff.checkpoints.scene_cache import disparity
+from udpdiff.training.muon import MuonAdam, orthogonalise
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 24), (1, 24, 8), (3, 16, 16)])

@@ -83,6 +83,22 @@ def test_zero_out_starts_the_dense_half_at_zero(family, make_tiny_transformer):
     assert output[:, :, 16:].abs().max() == 0
 
 
+@torch.no_grad()
+def test_orthogonal_directions_are_read_and_written_by_the_dense_half_alone(family, make_tiny_transformer):
+    base = make_tiny_transformer(family, num_attention_heads=96)
+    widened = expand_transformer(base, 2, "orthogonal", "orthogonal", torch.Generator().manual_seed(0))
+    values = len(base.proj_out.weight)
+    dense_in = widened.patch_embed.proj.weight.detach().flatten(1)[:, values:]
+    dense_out = widened.proj_out.weight.detach()[values:]
+    assert dense_in.shape[1] == len(dense_out) == values
+    for used in (base.patch_embed.proj.weight.flatten(1).T, base.proj_out.weight):
+        assert (used @ dense_in).abs().max() < 1e-4 and (used @ dense_out.T).abs().max() < 1e-4
+    through = dense_out @ dense_in  # each value arrives where it came from, and nowhere else
+    torch.testing.assert_close(through, through.diagonal().mean() * torch.eye(values), atol=1e-4, rtol=0)
+    assert through.diagonal().mean() > 0
+    assert torch.equal(widened.proj_out.weight[:values], base.proj_out.weight)
+
+
 def test_base_is_left_alone_and_shares_no_storage(family, make_tiny_transformer):
     base = make_tiny_transformer(family).to(torch.bfloat16)
     before = {name: tensor.clone() for name, tensor in base.state_dict().items()}
@@ -104,5 +120,7 @@ def test_errors_say_what_to_do(tiny_transformer):
         expand_transformer(tiny_transformer, 2, init_out="half")
     with pytest.raises(ValueError, match=r"expected a seeded torch.Generator"):
         expand_transformer(tiny_transformer, 2, init_in="resample")
+    with pytest.raises(ValueError, match="no free directions"):
+        expand_transformer(tiny_transformer, 2, "orthogonal", generator=torch.Generator())
     with pytest.raises(ValueError, match="widened already"):
         expand_transformer(expand_transformer(tiny_transformer, 2), 2)

@@ -49,13 +49,16 @@ def test_the_loss_falls_when_two_clips_are_overfitted(tmp_path, make_settings, m
     assert curve[-1] < 0.6 * curve[0]
 
 
-def test_five_steps_and_five_equal_ten_bit_for_bit(tmp_path, make_settings, make_source):
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_five_steps_and_five_equal_ten_bit_for_bit(optimizer, tmp_path, make_settings, make_source):
     source = make_source("seg", "depth")
     # log_every_steps 4: the log's window is cut at step 5 and must be taken up.
-    whole = make_settings(steps=10, ema_decay=0.9, log_every_steps=4)
+    whole = make_settings(steps=10, optimizer=optimizer, ema_decay=0.9, log_every_steps=4)
     train(whole, source, tmp_path / "whole", tmp_path / "run")
     for steps in (5, 10):
-        part = make_settings(steps=steps, ema_decay=0.9, log_every_steps=4, checkpoint_every_steps=5)
+        part = make_settings(
+            steps=steps, optimizer=optimizer, ema_decay=0.9, log_every_steps=4, checkpoint_every_steps=5
+        )
         train(part, source, tmp_path / "parts", tmp_path / "run")
     assert {file for file, *_ in checkpoint(tmp_path / "whole", 10)} == {
         "weights.safetensors",

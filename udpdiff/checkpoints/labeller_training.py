@@ -16,8 +16,8 @@ import torch
 
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
 from udpdiff.checkpoints.card import write_card
-from udpdiff.checkpoints.muon import MuonAdam
 from udpdiff.storage.folders import replace_folder
+from udpdiff.training.muon import MuonAdam
 
 HELD_OUT_SEED = 10_000_000  # seeds from here on are never trained on
 WARMUP_STEPS, AVERAGE_DECAY, WEIGHT_DECAY = 100, 0.998, 0.02

@@ -25,12 +25,13 @@ from udpdiff.checkpoints import base_quality, base_samples
 from udpdiff.checkpoints.base_data import load_data
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow
 from udpdiff.checkpoints.card import steps_of, write_card
-from udpdiff.checkpoints.muon import MuonAdam
 from udpdiff.checkpoints.plain_attention import PlainAttention
 from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, cached_scenes
 from udpdiff.checkpoints.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.checkpoints.train_vae import SETTINGS
 from udpdiff.storage.folders import replace_folder
+from udpdiff.training.muon import MuonAdam
+from udpdiff.training.optimizer import split_parameters
 
 TRAIN_SCENES, HELD_OUT_SCENES = 8000, 48
 TEXT_DIM, TEXT_LAYERS = 128, 2
@@ -72,8 +73,8 @@ def build_transformer():
 
     model = CogVideoXTransformer3DModel(
         num_attention_heads=4,
-        attention_head_dim=48,
-        num_layers=6,
+        attention_head_dim=64,  # a width of 256: a widened model passes the noise of both streams through, 2 x 64 values a token
+        num_layers=4,
         time_embed_dim=64,
         text_embed_dim=TEXT_DIM,
         max_text_seq_length=TEXT_LENGTH,
@@ -139,16 +140,6 @@ def draw_timesteps(count: int, generator: torch.Generator, levels: int = 1000) -
     return (strata.sqrt() * levels).long().clamp(max=levels - 1)
 
 
-def split_parameters(model: torch.nn.Module) -> tuple[list, list]:
-    """Weights of the blocks' linear layers for Muon; embeddings, gates, in- and output, norms and biases for Adam."""
-    matrices, others = [], []
-    for name, weight in model.named_parameters():
-        inside = "transformer_blocks." in name or "encoder.block." in name
-        plain = weight.ndim == 2 and "norm" not in name and "relative_attention_bias" not in name
-        (matrices if inside and plain else others).append(weight)
-    return matrices, others
-
-
 def save_pipeline(folder: Path, vae_folder: Path, tokenizer, objective: Objective, scheduler) -> None:
     """A whole CogVideoXPipeline folder; the transformer in float16 (loads as float32), the VAE as it is, with its card."""
     from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
@@ -200,7 +191,7 @@ def train(args: argparse.Namespace) -> None:
     else:
         objective, peak = load_objective(args.resume), RESUMED_LEARNING_RATE
     ema = copy.deepcopy(objective).requires_grad_(False)
-    optimizer = MuonAdam(*split_parameters(objective), lr=peak, adam_ratio=0.5)
+    optimizer = MuonAdam(*split_parameters(objective.named_parameters()), lr=peak, adam_ratio=0.5)
     budget, log = Budget(args.steps, args.minutes), TrainingLog(args.out.with_name(f"{args.out.name}.training.jsonl"))
     next_save, losses = SAVE_EVERY_SECONDS, []
     while budget.progress < 1:

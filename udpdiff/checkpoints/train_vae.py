@@ -24,10 +24,10 @@ import torch.nn.functional as F
 from udpdiff.checkpoints import vae_quality
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow
 from udpdiff.checkpoints.card import steps_of, write_card
-from udpdiff.checkpoints.muon import MuonAdam
 from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, CachedScenes, cached_scenes
 from udpdiff.sources.scenes import SceneSettings
 from udpdiff.storage.folders import replace_folder
+from udpdiff.training.muon import MuonAdam
 
 SETTINGS = SceneSettings(height=64, width=64, num_frames=9, fps=8.0)
 WIDTHS = (16, 32, 64)

@@ -14,8 +14,9 @@ from einops import rearrange
 
 from udpdiff.model.transformer import PARENT_PARAMETERS, UDPDiffTransformer3DModel
 
-InitIn = Literal["zero", "copy", "half", "resample"]
-InitOut = Literal["copy", "resample", "zero"]
+InitIn = Literal["zero", "copy", "half", "resample", "orthogonal"]
+InitOut = Literal["copy", "resample", "zero", "orthogonal"]
+_ORTHOGONAL_OUT_SCALE = 0.5  # of the video rows' size; found by trial at the mini scale
 
 
 def expand_transformer(
@@ -28,15 +29,18 @@ def expand_transformer(
     """Return a new transformer with twice the channels of `base`, which is left as it was.
 
     init_in, for the dense input channels: `zero`; `copy` of the video weights; `half` of them in both halves,
-    which keeps the scale of the activations; `resample`, video channels drawn with replacement. init_out, for
-    the dense output channels: `copy`, `resample` or `zero`. `zero` with `copy` and the zero task embedding
-    leaves the video half of the output exactly as the base predicts it. Device, dtype and train mode follow
-    `base`.
+    which keeps the scale of the activations; `resample`, video channels drawn with replacement; `orthogonal`,
+    directions of the hidden space that the base neither writes its latents to nor reads them from. init_out, for
+    the dense output channels: `copy`, `resample`, `zero`, or `orthogonal`, which reads those same directions. `zero`
+    with `copy` and the zero task embedding leaves the video half of the output exactly as the base predicts it;
+    `orthogonal` in both hands the dense latents, noise included, past the video's from the start, which a short
+    training would otherwise spend most of its steps on. Device, dtype and train mode follow `base`.
 
-    Raises ValueError for an unknown initialisation, for `resample` without a (CPU) generator, or a base
-    already widened.
+    Raises ValueError for an unknown initialisation, for `resample` or `orthogonal` without a (CPU) generator, for
+    `orthogonal` with a hidden size below three times the values of a patch, or a base already widened.
 
-    Source: UDPDiff, section 4.1 ("resampling the original channel weights"), which leaves the reading open.
+    Source: UDPDiff, section 4.1 ("resampling the original channel weights"), which leaves the reading open;
+    `orthogonal` is this project's.
     """
     _check(base, init_in, init_out, generator)
     config = {name: base.config[name] for name in PARENT_PARAMETERS if name in base.config}
@@ -48,10 +52,15 @@ def expand_transformer(
 
     state = {name: tensor.detach().clone() for name, tensor in base.state_dict().items()}
     name = "patch_embed.proj.weight"
-    state[name] = _widen_input(state[name], base.config.in_channels, init_in, generator)
+    free = _free_directions(base, generator) if "orthogonal" in (init_in, init_out) else None
+    state[name] = _widen_input(state[name], base.config.in_channels, init_in, generator, free)
     rows = _output_rows(base.config.out_channels, init_out, generator)
     for name in ("proj_out.weight", "proj_out.bias"):
         state[name] = _widen_output(state[name], base.config.out_channels, rows)
+    if init_out == "orthogonal":
+        weight = base.proj_out.weight
+        directions = _ORTHOGONAL_OUT_SCALE * _row_size(weight) * free.T
+        state["proj_out.weight"][len(weight) :] = directions.to(weight)
     if num_tasks:
         zeros = torch.zeros(num_tasks, base.config.time_embed_dim, dtype=base.dtype, device=base.device)
         state["time_embedding.task_embedding.weight"] = zeros
@@ -70,8 +79,9 @@ def _check(base: CogVideoXTransformer3DModel, init_in: str, init_out: str, gener
     ):
         if value not in choices:
             raise ValueError(f"Unknown {name}: got {value!r}, expected one of {choices}.")
-    if "resample" in (init_in, init_out) and generator is None:
-        raise ValueError("Got generator=None, expected a seeded torch.Generator: `resample` draws channels at random.")
+    for drawing in {"resample", "orthogonal"} & {init_in, init_out}:
+        if generator is None:
+            raise ValueError(f"Got generator=None, expected a seeded torch.Generator: `{drawing}` draws at random.")
     if isinstance(base, UDPDiffTransformer3DModel):
         raise ValueError(
             f"Got a UDPDiffTransformer3DModel with {base.config.in_channels} channels, expected a CogVideoX base."
@@ -84,8 +94,35 @@ def _draw_channels(channels: int, generator: torch.Generator) -> torch.Tensor:
     return torch.randint(channels, (channels,), generator=generator, device=generator.device).cpu()
 
 
+def _free_directions(base: CogVideoXTransformer3DModel, generator: torch.Generator) -> torch.Tensor:
+    """Draw as many orthonormal directions as a patch has values, orthogonal to what the base reads and writes.
+
+    Float64 (D, C * patch), D the hidden size.
+    """
+    written = base.patch_embed.proj.weight.detach().cpu().double().flatten(1)
+    used = torch.cat((written, base.proj_out.weight.detach().cpu().double().T), dim=1)
+    hidden, values = written.shape
+    if hidden < used.shape[1] + values:
+        raise ValueError(
+            f"Got a hidden size of {hidden} for patches of {values} values, expected at least {used.shape[1] + values}:"
+            " init `orthogonal` finds no free directions. Choose another."
+        )
+    basis = torch.linalg.qr(used).Q
+    drawn = torch.randn(hidden, values, dtype=torch.float64, generator=generator)
+    return torch.linalg.qr(drawn - basis @ (basis.T @ drawn)).Q
+
+
+def _row_size(weight: torch.Tensor) -> float:
+    """Return the typical norm of a weight's rows."""
+    return float(weight.detach().flatten(1).norm() / len(weight) ** 0.5)
+
+
 def _widen_input(
-    weight: torch.Tensor, channels: int, init_in: InitIn, generator: torch.Generator | None
+    weight: torch.Tensor,
+    channels: int,
+    init_in: InitIn,
+    generator: torch.Generator | None,
+    free: torch.Tensor | None,
 ) -> torch.Tensor:
     """Widen the patch embedding: Conv2d (D, C, p, p) of 1.0, or Linear (D, C * p_t * p * p) of 1.5."""
     video = weight.reshape(weight.shape[0], channels, -1)
@@ -95,6 +132,8 @@ def _widen_input(
         halves = (video, video)
     elif init_in == "half":
         halves = (video / 2, video / 2)
+    elif init_in == "orthogonal":
+        halves = (video, (_row_size(weight.flatten(1).T) * free).to(weight).reshape(video.shape))
     else:
         halves = (video, video[:, _draw_channels(channels, generator)])
     return torch.cat(halves, dim=1).reshape(weight.shape[0], 2 * weight.shape[1], *weight.shape[2:])
@@ -102,7 +141,7 @@ def _widen_input(
 
 def _output_rows(channels: int, init_out: InitOut, generator: torch.Generator | None) -> torch.Tensor | None:
     """Return which video channel each dense output channel starts from, long (C,); None for zeros."""
-    if init_out == "zero":
+    if init_out in ("zero", "orthogonal"):
         return None
     return torch.arange(channels) if init_out == "copy" else _draw_channels(channels, generator)
 

@@ -44,6 +44,7 @@ class TrainingSettings:
     colormaps: dict[str, str] = field(default_factory=dict)  # of tasks in another than their standard one
     init_in: str = "copy"
     init_out: str = "copy"
+    optimizer: str = "adamw"  # adamw | muon: for the matrices inside the blocks, AdamW elsewhere
     warmup_steps: int = 0
     schedule: str = "constant"  # constant | cosine, after the warm-up
     weight_decay: float = 1e-4
@@ -66,6 +67,7 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         self._one_of("task_condition", ("embedding", "text"))
+        self._one_of("optimizer", ("adamw", "muon"))
         self._one_of("schedule", ("constant", "cosine"))
         self._one_of("objective", ("v", "eps_weighted"))
         self._one_of("export", ("pipeline", "transformer"))

@@ -25,6 +25,7 @@ from udpdiff.training.denoiser import (
 )
 from udpdiff.training.ema import WeightAverage
 from udpdiff.training.objective import Objective, SampleLosses
+from udpdiff.training.optimizer import build_optimizer
 from udpdiff.training.settings import TrainingSettings
 
 
@@ -76,9 +77,7 @@ class Stepper:
             load_trained(self.transformer, checkpoint.weights)
         self.transformer.to(accelerator.device).train()
         self.trained = {name: p for name, p in self.transformer.named_parameters() if p.requires_grad}
-        optimizer = torch.optim.AdamW(
-            self.trained.values(), lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-        )
+        optimizer = build_optimizer(self.trained.items(), settings)
         self.model, self.optimizer = accelerator.prepare(self.transformer, optimizer)
         self.average = WeightAverage(self.trained.items(), settings.ema_decay) if settings.ema_decay else None
         self.step = 0

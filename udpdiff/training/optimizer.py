@@ -1,0 +1,32 @@
+"""Which optimizer a run uses, and which weights get which kind of step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from udpdiff.training.muon import MuonAdam
+from udpdiff.training.settings import TrainingSettings
+
+_BLOCKS = ("transformer_blocks.", "encoder.block.")  # of CogVideoX and of T5
+
+
+def build_optimizer(trained: Iterable[tuple[str, nn.Parameter]], settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Return the optimizer of named parameters: AdamW, or Muon for the matrices inside the blocks and AdamW elsewhere."""
+    trained = list(trained)
+    options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW([weight for _, weight in trained], fused=True, **options)
+    return MuonAdam(*split_parameters(trained), **options)
+
+
+def split_parameters(named: Iterable[tuple[str, nn.Parameter]]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Weights of the blocks' linear layers for Muon; embeddings, gates, in- and output, norms and biases for Adam."""
+    matrices, others = [], []
+    for name, weight in named:
+        inside = any(block in name for block in _BLOCKS)
+        plain = weight.ndim == 2 and "norm" not in name and "relative_attention_bias" not in name
+        (matrices if inside and plain else others).append(weight)
+    return matrices, others
