@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scripts.progress import progress
 from udpdiff.metrics.evaluate import evaluate_runtime, quality_document
+from udpdiff.model.latents import default_device
 from udpdiff.training.export import load_run
 
 PROMPT = "A red ball rolls to the right on a grey floor."
@@ -28,7 +29,8 @@ def main() -> None:
 
     told = arguments.settings
     hardware = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU, 1 thread"
-    pipelines = {path.name: load_run(path) for path in arguments.runs}
+    dtype = getattr(torch, told["sampling"]["dtype"])
+    pipelines = {path.name: load_run(path, dtype, default_device()) for path in arguments.runs}
     timings: dict[str, list[dict[str, float]]] = {name: [] for name in pipelines}
     for round_number in progress(range(told["metrics"]["runtime_repeats"] + 1), "rounds of timing"):
         for name, pipeline in pipelines.items():

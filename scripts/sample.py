@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from scripts.progress import progress
+from udpdiff.model.latents import default_device
+from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.storage.captions import read_captions
 from udpdiff.storage.folders import replace_folder
 from udpdiff.storage.shards import ShardWriter
@@ -29,8 +31,12 @@ def main() -> None:
     parser.add_argument("--samples", required=True)
     arguments = parser.parse_args()
 
+    import torch
+
     told, sampling = arguments.settings, arguments.settings["sampling"]
-    pipeline = load_run(arguments.run)
+    if sampling["dtype"] == "bfloat16" and default_device() == "cpu":
+        warn_of_slow_bfloat16("sampling.dtype", '"float32"')
+    pipeline = load_run(arguments.run, getattr(torch, sampling["dtype"]), default_device())
     pipeline.set_progress_bar_config(disable=True)
     captions = read_captions(arguments.captions)
     chosen = list(captions.items())[: sampling["prompts"]]

@@ -10,6 +10,8 @@ import json
 from collections import defaultdict
 from pathlib import Path
 
+from udpdiff.model.latents import default_device
+from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.loop import train
 from udpdiff.training.settings import TrainingSettings
@@ -28,6 +30,8 @@ def main() -> None:
     for path in arguments.latents:
         shards[path.parts[-3]].append(path)
     settings = TrainingSettings.from_dict(arguments.settings)
+    if settings.mixed_precision == "bf16" and default_device() == "cpu":
+        warn_of_slow_bfloat16("training.mixed_precision", '"no"')
     roles = arguments.streams
     source = LatentSource(
         video=shards[roles["video"]],

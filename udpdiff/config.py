@@ -154,6 +154,7 @@ class Sampling(_Section):
     guidance_scale: Annotated[float, Field(ge=1)]
     seed: Count
     batch_size: Positive
+    dtype: Literal["float32", "bfloat16", "float16"]
 
 
 class Metrics(_Section):

@@ -64,21 +64,25 @@ def trained_transformer(
     return transformer.eval()
 
 
-def load_run(folder: str | Path, dtype: torch.dtype | None = None) -> CogVideoXPipeline:
+def load_run(
+    folder: str | Path, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
+) -> CogVideoXPipeline:
     """Return the pipeline of an exported run: `UDPDiffPipeline`, or diffusers' own for the base run.
 
     dtype: of all models; by default float32. For `export: transformer` the rest comes from the base checkpoint,
     which must still be in its place. Raises ValueError for a folder that is no exported run.
     """
+    return _load_pipeline(Path(folder), {"dtype": dtype or torch.float32}).to(device)
+
+
+def _load_pipeline(folder: Path, loading: dict[str, Any]) -> CogVideoXPipeline:
     from diffusers import CogVideoXPipeline
 
     from udpdiff.model.pipeline import UDPDiffPipeline
 
-    folder = Path(folder)
     if not (folder / _RECIPE).exists():
         raise ValueError(f"{folder}: got no {_RECIPE}, expected the folder of an exported run. Train the run first.")
     recipe = json.loads((folder / _RECIPE).read_text(encoding="utf-8"))
-    loading = {"dtype": dtype or torch.float32}
     if recipe["export"] == "pipeline":
         pipeline_class = UDPDiffPipeline if recipe["tasks"] else CogVideoXPipeline
         return pipeline_class.from_pretrained(folder, **loading)
