@@ -4,10 +4,10 @@
 
 MINI_STEPS = {
     "vae": 2300,
-    "cogvideox": 6000,
-    "segmenter": 4000,
+    "cogvideox": 9000,
+    "segmenter": 6000,
     "sam2": 1200,
-    "depth_anything": 2500,
+    "depth_anything": 6000,
     "subject_encoder": 1600,
     "image_encoder": 1200,
     "video_encoder": 1200,
