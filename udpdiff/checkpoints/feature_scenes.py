@@ -24,7 +24,7 @@ FIRST_TRAINING_SEED = 3_000_000
 FIRST_HELD_OUT_SEED = 10_000_000
 _PART_SCENES = 400
 _OTHER_WORDS = (
-    "a and on floor the is backdrop sky sunset night wall camera moves rolls slides small large shiny more solid solids"
+    "a an and on floor the is backdrop sky sunset night wall camera moves rolls slides small large shiny more solid solids"
     " follow follows one two three four five six . ,"
 )
 

@@ -46,7 +46,7 @@ def train(
     """
     torch.set_num_threads(args.threads)
     generator = torch.Generator().manual_seed(args.seed)
-    matrices, others = _by_optimizer(model)
+    matrices, others = by_optimizer(model)
     optimizer = MuonAdam(matrices, others, lr=peak_learning_rate, weight_decay=WEIGHT_DECAY)
     averaged = copy.deepcopy(model).eval()
     budget, log = Budget(args.steps, args.minutes), TrainingLog(log_path(args.out))
@@ -109,7 +109,7 @@ def describe(folder: Path, args, data: str, quality: dict, rows: list[dict]) -> 
     write_card(folder, args.out.name, data, steps + rows[-1]["step"], args.seed, quality, curve, notes)
 
 
-def _by_optimizer(model: torch.nn.Module):
+def by_optimizer(model: torch.nn.Module):
     """Hidden matrices and kernels for Muon; embeddings, tables, large matrices and vectors for Adam."""
     tables = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     matrices, others = [], []

@@ -47,9 +47,12 @@ def train(learner, scenes, held_out, options) -> None:
     """Run the loop; the checkpoint is put in place with its card every few minutes and at the end."""
     import torch
 
+    from udpdiff.checkpoints.labeller_training import by_optimizer
+    from udpdiff.training.muon import MuonAdam
+
     rng = np.random.default_rng([options.seed, 7])
     peak = options.learning_rate or LEARNING_RATE[options.which]
-    optimizer = torch.optim.AdamW(learner.parameters(), lr=peak, weight_decay=0.02, betas=(0.9, 0.98))
+    optimizer = MuonAdam(*by_optimizer(learner), lr=peak, weight_decay=0.02)
     budget, log = Budget(options.steps, options.minutes), TrainingLog(_log_path(options.out))
     next_save, losses = SAVE_EVERY_SECONDS, []
     learner.train()
