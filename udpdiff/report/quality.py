@@ -8,19 +8,20 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-# What the project asks of itself at the mini scale: key -> (comparison, bound); a bound may be another key.
-GOALS = {
-    "labels.entity_miou": (">=", 0.80),
-    "labels.depth_delta1": (">=", 0.90),
-    "codec.pixelplanes_exact_share": (">=", 1.0),
-    "codec.spectral_max_abs_error": ("<=", 1 / 255),
-    "codec.vae_entity_miou": (">=", 0.80),
-    "codec.vae_depth_delta1": (">=", 0.90),
-    "generated.depth_delta1": (">", "generated.depth_delta1_shuffled"),
-    "generated.entity_tube_iou": (">", "generated.entity_tube_iou_shuffled"),
-    "cost.total_seconds": ("<=", 1200),
-    "cost.peak_rss_gb": ("<=", 8),
-}
+# What the project asks of itself at the mini scale: (key, comparison, bound); a bound may be another key.
+GOALS = (
+    ("labels.entity_miou", ">=", 0.80),
+    ("labels.depth_delta1", ">=", 0.90),
+    ("codec.pixelplanes_exact_share", ">=", 1.0),
+    ("codec.spectral_max_abs_error", "<=", 1 / 255),
+    ("codec.vae_entity_miou", ">=", 0.80),
+    ("codec.vae_depth_delta1", ">=", 0.90),
+    ("generated.depth_delta1", ">", "generated.depth_delta1_shuffled"),
+    ("generated.depth_delta1", ">", "generated.depth_delta1_constant"),
+    ("generated.entity_tube_iou", ">", "generated.entity_tube_iou_shuffled"),
+    ("cost.total_seconds", "<=", 1200),
+    ("cost.peak_rss_gb", "<=", 8),
+)
 
 
 def collect(measured: list[Path]) -> dict[str, float]:
@@ -49,7 +50,7 @@ def collect(measured: list[Path]) -> dict[str, float]:
 def judge(figures: dict[str, float]) -> list[dict]:
     """Each goal with what was measured: key, value, low, high, goal as text, met (None when not measured)."""
     verdicts = []
-    for key, (comparison, bound) in GOALS.items():
+    for key, comparison, bound in GOALS:
         value = figures.get(key)
         limit = figures.get(bound) if isinstance(bound, str) else bound
         met = None
