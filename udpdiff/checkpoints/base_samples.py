@@ -17,7 +17,7 @@ PROMPTS = (
     "A yellow cube and a pink cone on a grassy floor.",
     "A large striped orange cylinder stays, a blue ball rolls right and a green cube spins. The floor is grey, "
     "the backdrop a grey wall. The camera moves left.",
-    "A cyan ball and a orange cone on a wooden floor.",
+    "A cyan ball and an orange cone on a wooden floor.",
     "A large checkered white cube stays and a small red ball rolls closer. The floor is striped grassy, "
     "the backdrop blue sky. The camera moves right.",
 )
