@@ -33,7 +33,7 @@ from udpdiff.storage.folders import replace_folder
 from udpdiff.training.muon import MuonAdam
 from udpdiff.training.optimizer import split_parameters
 
-TRAIN_SCENES, HELD_OUT_SCENES = 8000, 48
+TRAIN_SCENES, HELD_OUT_SCENES = 6000, 48
 TEXT_DIM, TEXT_LAYERS = 128, 2
 BATCH = 16
 PEAK_LEARNING_RATE, RESUMED_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 3e-3, 1.6e-3, 60, 0.998

@@ -118,7 +118,7 @@ def _parse(arguments, names) -> argparse.Namespace:
     parser.add_argument("--subject", type=Path, help="folder of the subject encoder (default: beside --out)")
     parser.add_argument("--start", type=Path, help="folder of an earlier state of the same checkpoint to go on from")
     parser.add_argument("--learning-rate", type=float, help="peak (default: one per checkpoint)")
-    parser.add_argument("--scenes", type=int, default=4800)
+    parser.add_argument("--scenes", type=int, default=2000)
     parser.add_argument("--held-out", type=int, default=256)
     return parser.parse_args(arguments)
 
