@@ -8,9 +8,9 @@ MINI_STEPS = {
     "segmenter": 6000,
     "sam2": 1200,
     "depth_anything": 6000,
-    "subject_encoder": 1600,
-    "image_encoder": 1200,
-    "video_encoder": 1200,
+    "subject_encoder": 1000,
+    "image_encoder": 800,
+    "video_encoder": 800,
 }
 
 
