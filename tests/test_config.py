@@ -27,7 +27,8 @@ def changed(key: str, value) -> dict:
 
 def test_default_is_accepted_and_describes_itself():
     plan = preflight.check(copy.deepcopy(DEFAULT))
-    assert "240 training and 40 evaluation clips from scenes" in plan.describe()
+    clips = DEFAULT["clips"]
+    assert f"{clips['train']} training and {clips['evaluation']} evaluation clips from scenes" in plan.describe()
     assert plan.shard_count("train") == len(plan.shards["train"]) == 2
 
 
