@@ -18,6 +18,7 @@ import h5py
 
 from udpdiff.storage import layout
 from udpdiff.storage.digests import clip_digest, digest, shard_digest
+from udpdiff.storage.folders import fsync
 from udpdiff.storage.schema import Schema, Value, check_attrs, check_clip, check_text, find_schema
 
 __all__ = ["ShardReader", "ShardWriter", "digest"]
@@ -93,9 +94,9 @@ class ShardWriter:
             if not complete and not self.resume:
                 self._staging.unlink(missing_ok=True)
         if complete:
-            _sync(self._staging)
+            fsync(self._staging)
             os.replace(self._staging, self.path)
-            _sync(self.path.parent)
+            fsync(self.path.parent)
 
     def _append(self, file: h5py.File, clip_id: str, arrays: Mapping[str, Value], scores: dict[str, float]) -> None:
         layout.append_clip(file, self.schema, clip_id, arrays, json.dumps(scores), clip_digest(clip_id, arrays, scores))
@@ -256,11 +257,3 @@ def _open_for_reading(path: Path) -> h5py.File:
 
 def _numbers(scores: Mapping[str, float] | None) -> dict[str, float]:
     return {name: float(value) for name, value in (scores or {}).items()}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

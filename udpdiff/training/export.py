@@ -69,8 +69,8 @@ def load_run(
 ) -> CogVideoXPipeline:
     """Return the pipeline of an exported run: `UDPDiffPipeline`, or diffusers' own for the base run.
 
-    dtype: of all models; by default float32. For `export: transformer` the rest comes from the base checkpoint,
-    which must still be in its place. Raises ValueError for a folder that is no exported run.
+    dtype: of all models; by default float32. device: where they are put. For `export: transformer` the rest comes
+    from the base checkpoint, which must still be in its place. Raises ValueError for a folder that is no exported run.
     """
     return _load_pipeline(Path(folder), {"dtype": dtype or torch.float32}).to(device)
 
