@@ -16,8 +16,10 @@ from udpdiff.training.muon import MuonAdam, orthogonalise
 @pytest.mark.parametrize("shape", [(2, 8, 24), (1, 24, 8), (3, 16, 16)])
 def test_orthogonalise_evens_out_singular_values(shape):
     generator = torch.Generator().manual_seed(0)
-    values = torch.linalg.svdvals(orthogonalise(torch.randn(shape, generator=generator)))
-    assert values.min() > 0.3 and values.max() < 1.4
+    matrices = torch.randn(shape, generator=generator)
+    matrices[:, :, 0] *= 30  # one direction dwarfs the others
+    values = torch.linalg.svdvals(orthogonalise(matrices))
+    assert values.min() > 0.1 and values.max() < 1.9
 
 
 def test_optimizer_fits_a_linear_map():

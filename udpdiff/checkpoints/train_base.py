@@ -25,11 +25,11 @@ from udpdiff.checkpoints import base_quality, base_samples
 from udpdiff.checkpoints.base_data import load_data
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow
 from udpdiff.checkpoints.card import steps_of, write_card
-from udpdiff.checkpoints.plain_attention import PlainAttention
 from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, cached_scenes
 from udpdiff.checkpoints.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.checkpoints.train_vae import SETTINGS
 from udpdiff.storage.folders import replace_folder
+from udpdiff.training.attention_kernel import training_attention
 from udpdiff.training.muon import MuonAdam
 from udpdiff.training.optimizer import split_parameters
 
@@ -124,7 +124,11 @@ class Objective(torch.nn.Module):
         alpha = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
         noisy_latents = alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
         velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
-        with torch.autocast("cpu", torch.bfloat16), PlainAttention():
+        tokens = token_ids.shape[1] + latents[0, :, 0].numel() // self.transformer.config.patch_size**2
+        with (
+            torch.autocast("cpu", torch.bfloat16),
+            training_attention(tokens, latents.device, "bf16"),
+        ):
             prompt_embeds = self.text_encoder(token_ids)[0]
             output = self.transformer(noisy_latents, prompt_embeds, timesteps, return_dict=False)[0]
         error = (output.float() - velocity).square()

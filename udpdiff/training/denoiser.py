@@ -112,6 +112,14 @@ def rotary_embedding(transformer: CogVideoXTransformer3DModel, latents: torch.Te
     return pipeline._prepare_rotary_positional_embeddings(height * scale, width * scale, num_frames, latents.device)
 
 
+def count_tokens(transformer: CogVideoXTransformer3DModel, batch: TrainingBatch) -> int:
+    """Return how many tokens attend to each other in one sample: its patches and its prompt."""
+    config = transformer.config
+    frames, _, height, width = batch.latents.shape[1:]
+    patches = frames // (config.patch_size_t or 1) * (height // config.patch_size) * (width // config.patch_size)
+    return patches + batch.prompt_embeds.shape[1]
+
+
 def predict(model: nn.Module, noisy_latents: torch.Tensor, batch: TrainingBatch, rotary: Rotary) -> torch.Tensor:
     """Return the model's output (B, F, C or 2C, h, w) for noisy latents of that shape."""
     return model(

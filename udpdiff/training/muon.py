@@ -3,7 +3,8 @@
 It reaches a given loss in markedly fewer steps than AdamW alone, which is what counts where a training is a few hundred or
 thousand steps long. torch.optim.Muon takes matrices alone, one by one; this takes kernels too, equal shapes together.
 
-Source: Muon (Jordan et al. 2024, Newton-Schulz iteration), update scaled as by Liu et al. 2025 (arXiv 2502.16982).
+Source: Muon (Jordan et al. 2024), orthogonalised as by Polar Express (Amsel et al. 2025, arXiv 2505.16932), the update
+scaled as by Liu et al. 2025 (arXiv 2502.16982).
 """
 
 from __future__ import annotations
@@ -11,8 +12,16 @@ from __future__ import annotations
 import torch
 from torch.optim.adamw import adamw
 
-_COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # quintic of the Newton-Schulz iteration, from the first source
-_ITERATIONS = 5
+# The first three polynomials a x + b x^3 + c x^5 of Polar Express, with the source's safety margin against rounding. They
+# take singular values from 0.001 up to between 0.1 and 1.9; a mini run learns as fast by them as by five of Jordan's.
+_COEFFICIENTS = [
+    (a / 1.01, b / 1.01**3, c / 1.01**5)
+    for a, b, c in (
+        (8.28721201814563, -23.595886519098837, 17.300387312530933),
+        (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+        (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    )
+]
 _EPSILON = 1e-8
 
 
@@ -80,12 +89,12 @@ class MuonAdam(torch.optim.Optimizer):
 
 
 def orthogonalise(matrices: torch.Tensor) -> torch.Tensor:
-    """Push the singular values of each matrix (N, rows, columns) towards 1."""
-    a, b, c = _COEFFICIENTS
+    """Push the singular values of each matrix (N, rows, columns) towards 1, roughly: see _COEFFICIENTS."""
     wide = matrices.shape[1] <= matrices.shape[2]
     x = matrices if wide else matrices.mT
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
-    for _ in range(_ITERATIONS):
+    for a, b, c in _COEFFICIENTS:
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        quartic = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, quartic, x, beta=a)
     return x if wide else x.mT

@@ -13,11 +13,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from udpdiff.training.attention_kernel import training_attention
 from udpdiff.training.batch import TrainingBatch
 from udpdiff.training.checkpointing import Checkpoint
 from udpdiff.training.denoiser import (
     add_lora,
     build_transformer,
+    count_tokens,
     load_scheduler,
     load_trained,
     predict,
@@ -116,7 +118,10 @@ class Stepper:
         size = batch.latents.shape[1:]
         if size not in self._rotary:
             self._rotary[size] = rotary_embedding(self.transformer, batch.latents)
-        output = predict(self.model, noisy, batch, self._rotary[size])
+        with training_attention(
+            count_tokens(self.transformer, batch), batch.latents.device, self.settings.mixed_precision
+        ):
+            output = predict(self.model, noisy, batch, self._rotary[size])
         return self.objective.losses(output, batch.latents, batch.noise, batch.timesteps, batch.video_channels)
 
     def checkpoint(self, fingerprint: str, extra: dict[str, Any]) -> Checkpoint:
