@@ -3,10 +3,11 @@
 # name its folder in the configuration.
 
 MINI_STEPS = {
-    "vae": 2300,
+    "vae_unrefined": 2271,
+    "vae": 626,
     "cogvideox": 9000,
     "segmenter": 6000,
-    "sam2": 1200,
+    "sam2": 3000,
     "depth_anything": 6000,
     "subject_encoder": 1000,
     "image_encoder": 800,
@@ -16,10 +17,34 @@ MINI_STEPS = {
 
 rule mini_checkpoints:
     input:
-        expand("results/mini_checkpoints/{name}", name=MINI_STEPS),
+        expand(
+            "results/mini_checkpoints/{name}", name=set(MINI_STEPS) - {"vae_unrefined"}
+        ),
 
 
 rule train_vae:
+    output:
+        folder=directory("results/mini_checkpoints/vae_unrefined"),
+    log:
+        "logs/mini/vae_unrefined.log",
+    benchmark:
+        "benchmarks/mini/vae_unrefined.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["vae_unrefined"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_vae --out {output.folder:q} --steps {params.steps} --seed 0 \
+            2>&1 | tee {log:q}
+        """
+
+
+# The decoder alone, on whole pictures: latents stay as they are.
+rule refine_vae:
+    input:
+        vae="results/mini_checkpoints/vae_unrefined",
     output:
         folder=directory("results/mini_checkpoints/vae"),
     log:
@@ -33,8 +58,8 @@ rule train_vae:
         steps=MINI_STEPS["vae"],
     shell:
         """
-        python -m udpdiff.checkpoints.train_vae --out {output.folder:q} --steps {params.steps} --seed 0 \
-            2>&1 | tee {log:q}
+        python -m udpdiff.checkpoints.train_vae --refine {input.vae:q} --out {output.folder:q} \
+            --steps {params.steps} --seed 1 2>&1 | tee {log:q}
         """
 
 

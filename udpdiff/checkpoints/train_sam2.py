@@ -22,15 +22,17 @@ from einops import rearrange, reduce
 
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
 from udpdiff.checkpoints.card import write_card
+from udpdiff.checkpoints.labeller_training import by_optimizer
 from udpdiff.checkpoints.sam2_model import CONFIG, IMAGE_SIZE, build_model, model_overrides
 from udpdiff.checkpoints.scene_cache import BLOCK_SCENES, HELD_OUT_SEED, cached_scenes
 from udpdiff.labelling.propagation import PIXEL_MEAN, PIXEL_STD, MaskTracker
 from udpdiff.sources.scenes import SceneSettings
 from udpdiff.storage.folders import replace_folder
+from udpdiff.training.muon import MuonAdam
 
 SCENES = SceneSettings(height=64, width=64, num_frames=9, fps=8.0)
 NUM_SCENES, STEPS_PER_BLOCK, HELD_OUT_SCENES = 4000, 150, 128
-PEAK_LEARNING_RATE, AVERAGE_DECAY = 3e-4, 0.99
+PEAK_LEARNING_RATE, AVERAGE_DECAY = 1e-3, 0.99
 DATA = "procedural scenes, 64 x 64, 9 frames, 8 fps: true entities of the first frame, disturbed, tracked to the last"
 LOG_EVERY_STEPS, SAVE_EVERY_SECONDS = 25, 720
 # (until this share of the budget, lengths drawn from)
@@ -140,7 +142,7 @@ def tracking_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     Label 0 competes with logit 0, as it does in the argmax of the clean-up.
     """
-    scores = torch.cat([torch.zeros_like(logits[:1]), logits])
+    scores = torch.cat([torch.zeros_like(logits[:1]), logits]).float()
     log_shares = scores.log_softmax(0)
     cross_entropy = F.nll_loss(log_shares[None], labels[None])
     shares = log_shares[1:].exp().flatten(1)
@@ -210,7 +212,7 @@ def train(args: argparse.Namespace) -> None:
         model.load_state_dict(MaskTracker.from_pretrained(args.resume, device="cpu").predictor.state_dict())
     averaged = copy.deepcopy(model).eval()
     pool, rng = ScenePool(args.cache), np.random.default_rng([args.seed, 1])
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.02)
+    optimizer = MuonAdam(*by_optimizer(model), lr=PEAK_LEARNING_RATE, weight_decay=0.02)
     budget = Budget(args.steps, args.minutes)
     log = TrainingLog(args.out.with_name(f"{args.out.name}.training.jsonl"))
     losses, next_save = [], SAVE_EVERY_SECONDS
@@ -218,7 +220,8 @@ def train(args: argparse.Namespace) -> None:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(budget.progress, budget.step)
         video, ids = pool.sample(budget.step, draw_num_frames(budget.progress, rng), rng)
-        loss = clip_loss(model, video, ids, rng)
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = clip_loss(model, video, ids, rng)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
