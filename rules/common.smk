@@ -152,10 +152,9 @@ def evaluation_settings(wildcards):
     run = settings.runs[wildcards.run]
     chosen = json.loads(section("seed", "metrics", "clips"))
     chosen["labels"] = json.loads(section("labels"))["labels"]
-    # The judge is the same for every run: the first labeller that the configuration defines.
     judge = {
-        "seg": next(iter(settings.labels.entities)),
-        "depth": next(iter(settings.labels.depth)),
+        "seg": settings.metrics.judge_entities,
+        "depth": settings.metrics.judge_depth,
     }
     return json.dumps(chosen | {"judge": judge.get(wildcards.task)}, sort_keys=True)
 

@@ -29,9 +29,9 @@ rule label_quality:
     input:
         truth=label_shards("truth", "evaluation"),
         entities=label_shards(
-            f"entities/{next(iter(settings.labels.entities))}", "evaluation"
+            f"entities/{settings.metrics.judge_entities}", "evaluation"
         ),
-        depth=label_shards(f"depth/{next(iter(settings.labels.depth))}", "evaluation"),
+        depth=label_shards(f"depth/{settings.metrics.judge_depth}", "evaluation"),
     output:
         quality="results/metrics/labels.json",
     log:
@@ -53,9 +53,9 @@ rule label_quality:
 rule codec_quality:
     input:
         entities=label_shards(
-            f"entities/{next(iter(settings.labels.entities))}", "evaluation"
+            f"entities/{settings.metrics.judge_entities}", "evaluation"
         ),
-        depth=label_shards(f"depth/{next(iter(settings.labels.depth))}", "evaluation"),
+        depth=label_shards(f"depth/{settings.metrics.judge_depth}", "evaluation"),
     output:
         quality="results/metrics/codec.json",
     log:

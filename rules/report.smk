@@ -25,9 +25,9 @@ rule render_report:
         samples=[f"results/samples/{run}/{task}" for run, task in run_tasks()],
         clips=all_clips(),
         entities=label_shards(
-            f"entities/{next(iter(settings.labels.entities))}", "train"
+            f"entities/{settings.metrics.judge_entities}", "train"
         ),
-        depth=label_shards(f"depth/{next(iter(settings.labels.depth))}", "train"),
+        depth=label_shards(f"depth/{settings.metrics.judge_depth}", "train"),
     output:
         quality="results/quality.json",
         page="results/report/index.html",

@@ -1,35 +1,52 @@
-"""Estimates the depth of one shard of clips, normalised over each clip, near = 1."""
+"""Estimates the depth of one shard of clips, near = 1, with the model that the settings name."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 
 import numpy as np
 
 from scripts.progress import progress
-from udpdiff.labelling.depth_anything import DepthAnything
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import decode_mp4
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=json.loads, help="json: checkpoint, batch_frames, normalise")
+    parser.add_argument("--settings", required=True, type=json.loads, help="json: an entry of labels.depth, and device")
     parser.add_argument("--clips", required=True)
     parser.add_argument("--depth", required=True)
     arguments = parser.parse_args()
 
     told = arguments.settings
-    estimator = DepthAnything.from_pretrained(told["checkpoint"], device=told["device"])
+    estimate = load_estimator(told)
     with (
         ShardReader(arguments.clips) as clips,
         ShardWriter(arguments.depth, "depth", {"settings": told}) as shard,
     ):
         for clip_id, data in progress(clips.items(["video_mp4"]), "depth", total=len(clips)):
-            video = decode_mp4(data["video_mp4"])
-            depth = estimator.estimate(video, batch_size=told["batch_frames"], normalise=told["normalise"])
+            depth = estimate(decode_mp4(data["video_mp4"]))
             shard.add(clip_id, {"depth": np.round(depth * 65535).astype(np.uint16)})
+
+
+def load_estimator(told: dict) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from video, uint8 (T, H, W, 3), to depth, float32 (T, H, W) in [0, 1].
+
+    told: an entry of the configuration's `labels.depth`, and the device.
+    """
+    options = {key: value for key, value in told.items() if key not in ("model", "device", "checkpoint")}
+    if told["model"] == "depthcrafter":
+        from udpdiff.labelling.depthcrafter import DepthCrafter
+
+        loading = {key: options.pop(key) for key in ("base", "offload")}
+        crafter = DepthCrafter.from_pretrained(told["checkpoint"], device=told["device"], **loading)
+        return lambda video: crafter.estimate(video, **options)
+    from udpdiff.labelling.depth_anything import DepthAnything
+
+    anything = DepthAnything.from_pretrained(told["checkpoint"], device=told["device"])
+    return lambda video: anything.estimate(video, options["batch_frames"], options["normalise"])
 
 
 if __name__ == "__main__":

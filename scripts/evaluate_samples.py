@@ -68,11 +68,10 @@ def mean_depth(shards: list[str]) -> np.ndarray:
 
 def label_depth(videos: list[np.ndarray], told: dict) -> list[np.ndarray]:
     """The judging depth labeller on generated videos."""
-    from udpdiff.labelling.depth_anything import DepthAnything
+    from scripts.estimate_depth import load_estimator
 
-    labels = told["labels"]["depth"][told["judge"]]
-    estimator = DepthAnything.from_pretrained(labels["checkpoint"], device=told["labels"]["device"])
-    return [estimator.estimate(video, labels["batch_frames"], labels["normalise"]) for video in videos]
+    estimate = load_estimator(told["labels"]["depth"][told["judge"]] | {"device": told["labels"]["device"]})
+    return [estimate(video) for video in videos]
 
 
 def label_entities(videos: list[np.ndarray], told: dict) -> list[np.ndarray]:

@@ -50,6 +50,24 @@ def test_default_is_accepted_and_describes_itself():
         ("runs.multi.training", {"stps": 5}, ["runs.multi.training", "stps", "'steps'"]),
         ("sampling.num_inference_steps", 30, ["sampling.num_inference_steps", "30", "25"]),
         ("source.kind", "videos", ["source", "path"]),
+        ("labels.depth.depth_anything.model", "midas", ["labels.depth.depth_anything.model", "midas", "depthcrafter"]),
+        ("labels.depth.other", {"checkpoint": "a/b"}, ["labels.depth.other.model", "missing", "depth_anything"]),
+        (
+            "labels.depth.other",
+            {"model": "depthcrafter", "checkpoint": "a/b", "windw": 9},
+            ["labels.depth.other.windw", "unknown key", "'window'"],
+        ),
+        (
+            "labels.depth.other",
+            {"model": "depthcrafter", "checkpoint": "a/b", "window": 9, "overlap": 9},
+            ["labels.depth.other", "overlap 9", "window 9"],
+        ),
+        (
+            "labels.depth.other",
+            {"model": "depthcrafter", "checkpoint": "a/b", "base": "./nowhere"},
+            ["labels.depth.other.base", "nowhere", "no such folder"],
+        ),
+        ("metrics.judge_depth", "eyes", ["metrics.judge_depth", "eyes", "depth_anything"]),
     ],
 )
 def test_faults_name_the_key_and_the_remedy(key, value, words):

@@ -7,7 +7,7 @@ the workflow: those checks are in `preflight`.
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -77,10 +77,36 @@ class Cleanup(_Section):
     min_coverage: Share
 
 
-class DepthEstimator(_Section):
+class DepthAnythingEstimator(_Section):
+    model: Literal["depth_anything"]
     checkpoint: str
-    batch_frames: Positive
-    normalise: Literal["clip", "frame"]
+    batch_frames: Positive = 8
+    normalise: Literal["clip", "frame"] = "clip"
+
+
+class DepthCrafterEstimator(_Section):
+    """Defaults are those of DepthCrafter 1.0.1. base: the pipeline whose VAE and image encoder `checkpoint` lacks."""
+
+    model: Literal["depthcrafter"]
+    checkpoint: str
+    base: str | None = None
+    num_inference_steps: Positive = 5
+    guidance_scale: Annotated[float, Field(ge=1)] = 1.0
+    window: Positive = 110
+    overlap: Count = 25
+    max_side: Annotated[int, Field(ge=64)] = 1024
+    chunk_frames: Positive = 8
+    offload: bool = False
+    seed: Count = 0
+
+    @model_validator(mode="after")
+    def _windows_advance(self):
+        if self.overlap >= self.window:
+            raise ValueError(f"overlap {self.overlap} must be less than window {self.window}")
+        return self
+
+
+DepthEstimator = Annotated[DepthAnythingEstimator | DepthCrafterEstimator, Field(discriminator="model")]
 
 
 class Labels(_Section):
@@ -162,12 +188,17 @@ class Metrics(_Section):
     image_encoder: str
     video_encoder: str
     interpolator: str
+    judge_entities: str
+    judge_depth: str
     bootstrap_samples: Positive
     runtime_repeats: Positive
 
 
 class Report(_Section):
     examples: Positive
+
+
+_LABELS = ("entities", "depth")
 
 
 class Config(_Section):
@@ -188,14 +219,14 @@ class Config(_Section):
 
     @model_validator(mode="after")
     def _labellers_exist(self):
-        for name, run in self.runs.items():
-            for key, allowed in (("entities", self.labels.entities), ("depth", self.labels.depth)):
-                labeller = getattr(run, key)
-                if labeller not in allowed:
-                    raise ValueError(
-                        f"runs.{name}.{key}: got {labeller!r}, which labels.{key} does not define; "
-                        f"allowed: {', '.join(allowed)}"
-                    )
+        named = {f"runs.{name}.{key}": (key, getattr(run, key)) for name, run in self.runs.items() for key in _LABELS}
+        named |= {f"metrics.judge_{key}": (key, getattr(self.metrics, f"judge_{key}")) for key in _LABELS}
+        for key, (kind, labeller) in named.items():
+            allowed = getattr(self.labels, kind)
+            if labeller not in allowed:
+                raise ValueError(
+                    f"{key}: got {labeller!r}, which labels.{kind} does not define; allowed: {', '.join(allowed)}"
+                )
         if 1000 % self.sampling.num_inference_steps:
             raise ValueError(
                 f"sampling.num_inference_steps: got {self.sampling.num_inference_steps}, which does not divide the "
@@ -228,12 +259,18 @@ def parse(raw: dict) -> Config:
 
 def _explain(fault: dict, root: type[BaseModel] = Config) -> str:
     path = [str(part) for part in fault["loc"] if part != "[key]"]
+    if path[:2] == ["labels", "depth"] and len(path) > 3:
+        del path[3]  # pydantic names the estimator's model there, which is no key
     key = ".".join(path)
     if fault["type"] == "extra_forbidden":
         siblings = _known_keys(path[:-1], root)
         near = difflib.get_close_matches(path[-1], siblings, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"{key}: unknown key; {hint}allowed here: {', '.join(siblings)}"
+    if fault["type"] == "union_tag_not_found":
+        return f"{key}.model: missing; allowed: {_depth_models()}"
+    if fault["type"] == "union_tag_invalid":
+        return f"{key}.model: got {fault['ctx']['tag']!r}; allowed: {_depth_models()}"
     if fault["type"] == "missing":
         return f"{key}: missing; a --configfile is merged over config.yaml, so this key was removed or set to null"
     message = fault["msg"].removeprefix("Value error, ")
@@ -242,13 +279,22 @@ def _explain(fault: dict, root: type[BaseModel] = Config) -> str:
     return f"{key}: got {fault['input']!r}; {message[0].lower()}{message[1:]}"
 
 
+def _depth_models() -> str:
+    return ", ".join(kind.model_fields["model"].annotation.__args__[0] for kind in _kinds(DepthEstimator))
+
+
+def _kinds(annotation) -> tuple[type[BaseModel], ...]:
+    """Section classes that an annotation allows: one, or those of a union."""
+    if isinstance(annotation, type):
+        return (annotation,) if issubclass(annotation, BaseModel) else ()
+    return tuple(kind for part in get_args(annotation) for kind in _kinds(part))
+
+
 def _known_keys(path: list[str], root: type[BaseModel]) -> list[str]:
     """Names allowed below a path of section names."""
-    section = root
+    kinds: tuple[type[BaseModel], ...] = (root,)
     for part in path:
-        annotation = section.model_fields[part].annotation if part in section.model_fields else None
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            section = annotation
-        elif annotation is not None and getattr(annotation, "__args__", None):
-            section = annotation.__args__[-1]
-    return sorted(section.model_fields)
+        fields = [kind.model_fields[part].annotation for kind in kinds if part in kind.model_fields]
+        # A part that is no field is a name the user chose, in a dictionary whose values are known already.
+        kinds = tuple(kind for annotation in fields for kind in _kinds(annotation)) if fields else kinds
+    return sorted({name for kind in kinds for name in kind.model_fields})

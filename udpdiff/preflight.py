@@ -132,6 +132,8 @@ def _checkpoint_references(config: Config):
     yield "labels.tracker.checkpoint", config.labels.tracker.checkpoint
     for name, estimator in config.labels.depth.items():
         yield f"labels.depth.{name}.checkpoint", estimator.checkpoint
+        if base := getattr(estimator, "base", None):
+            yield f"labels.depth.{name}.base", base
     for name in ("subject_encoder", "image_encoder", "video_encoder"):
         yield f"metrics.{name}", getattr(config.metrics, name)
 

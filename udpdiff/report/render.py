@@ -107,7 +107,7 @@ def _compared(results, runs, examples, media):
 
 def _data_set(settings, results, media):
     """Films of labelled clips, counts per split and every rejection."""
-    prompting, estimator = next(iter(settings["labels"]["entities"])), next(iter(settings["labels"]["depth"]))
+    prompting, estimator = settings["metrics"]["judge_entities"], settings["metrics"]["judge_depth"]
     films, counts, shards = [], [], []
     for split in ("train", "evaluation"):
         clip_shards = _in_order((results / "clips" / split).glob("*.h5"))
