@@ -24,9 +24,7 @@ rule render_report:
         tables=expand("results/table{number}.csv", number=fillable_tables()),
         samples=[f"results/samples/{run}/{task}" for run, task in run_tasks()],
         clips=all_clips(),
-        entities=label_shards(
-            f"entities/{settings.metrics.judge_entities}", "train"
-        ),
+        entities=label_shards(f"entities/{settings.metrics.judge_entities}", "train"),
         depth=label_shards(f"depth/{settings.metrics.judge_depth}", "train"),
     output:
         quality="results/quality.json",
