@@ -10,6 +10,7 @@ import numpy as np
 from scripts.progress import progress
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.labelling.cleanup import CleanupSettings, clean_entities
+from udpdiff.labelling.cropformer import CropFormer, is_cropformer
 from udpdiff.labelling.propagation import MaskTracker
 from udpdiff.labelling.segmenter import EntitySegmenter
 from udpdiff.storage.shards import ShardReader, ShardWriter
@@ -23,7 +24,8 @@ class EntityLabeller:
     """
 
     def __init__(self, told: dict):
-        self.segmenter = EntitySegmenter.from_pretrained(
+        segmenter = CropFormer if is_cropformer(told["segmenter"]) else EntitySegmenter
+        self.segmenter = segmenter.from_pretrained(
             told["segmenter"], device=told["device"], score_threshold=told["score_threshold"]
         )
         self.tracker = MaskTracker.from_pretrained(told["tracker"]["checkpoint"], device=told["device"])
