@@ -68,16 +68,16 @@ def clip_settings(wildcards):
 
 def entity_settings(wildcards):
     labels = settings.labels.model_dump(mode="json")
-    chosen = {key: labels[key] for key in ("device", "tracker", "cleanup")}
+    chosen = {
+        key: labels[key] for key in ("device", "max_failed_share", "tracker", "cleanup")
+    }
     return json.dumps(chosen | labels["entities"][wildcards.prompting], sort_keys=True)
 
 
 def depth_settings(wildcards):
     labels = settings.labels.model_dump(mode="json")
-    return json.dumps(
-        {"device": labels["device"]} | labels["depth"][wildcards.estimator],
-        sort_keys=True,
-    )
+    chosen = {key: labels[key] for key in ("device", "max_failed_share")}
+    return json.dumps(chosen | labels["depth"][wildcards.estimator], sort_keys=True)
 
 
 def latent_settings(wildcards):

@@ -21,6 +21,48 @@ if settings.source.kind == "scenes":
                 --settings {params.settings:q} --clips {output.clips:q} --truth {output.truth:q} 2>&1 | tee {log:q}
             """
 
+elif settings.source.kind == "panda70m":
+
+    rule choose_clips:
+        input:
+            table=settings.source.path,
+        output:
+            chosen="results/panda70m/chosen.parquet",
+        log:
+            "logs/choose_clips.log",
+        benchmark:
+            "benchmarks/choose_clips/all.tsv"
+        conda:
+            "../envs/udpdiff.yaml"
+        threads: 1
+        params:
+            settings=section("seed", "clips", "panda70m"),
+        shell:
+            """
+            python -m scripts.choose_clips --settings {params.settings:q} --table {input.table:q} \
+                --chosen {output.chosen:q} 2>&1 | tee {log:q}
+            """
+
+    rule download_clips:
+        input:
+            chosen="results/panda70m/chosen.parquet",
+        output:
+            clips="results/clips/{split}/{shard}.h5",
+        log:
+            "logs/download_clips/{split}-{shard}.log",
+        benchmark:
+            "benchmarks/download_clips/{split}-{shard}.tsv"
+        conda:
+            "../envs/udpdiff.yaml"
+        threads: 1
+        params:
+            settings=section("seed", "source", "clips", "filters", "panda70m"),
+        shell:
+            """
+            python -m scripts.download_clips --split {wildcards.split} --shard {wildcards.shard} \
+                --settings {params.settings:q} --chosen {input.chosen:q} --clips {output.clips:q} 2>&1 | tee {log:q}
+            """
+
 else:
 
     rule cut_videos:

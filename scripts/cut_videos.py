@@ -35,10 +35,7 @@ def main() -> None:
             try:
                 if name not in captions:
                     raise RejectedClip(Rejection.NO_CAPTION)
-                video = videos.read_clip(folder / name, **size)
-                encoded = encode_mp4(video, size["fps"])
-                scores = filters.score_clip(decode_mp4(encoded))
-                reasons = filters.check(scores, thresholds)
+                encoded, scores, reasons = cut_clip(folder / name, size, thresholds)
             except RejectedClip as rejected:
                 reasons = [str(rejected)]
             if reasons:
@@ -46,6 +43,13 @@ def main() -> None:
                 continue
             words = {"brief": captions[name], "detailed": "", "source_id": splits.source_of(name)}
             clips.add(videos.printable(name), {"video_mp4": encoded} | words, scores)
+
+
+def cut_clip(path: Path, size: dict, thresholds: filters.FilterSettings) -> tuple[bytes, dict[str, float], list[str]]:
+    """The middle of a video file as a clip: mp4 bytes, its scores, and why filters refuse it. Raises RejectedClip."""
+    encoded = encode_mp4(videos.read_clip(path, **size), size["fps"])
+    scores = filters.score_clip(decode_mp4(encoded))
+    return encoded, scores, filters.check(scores, thresholds)
 
 
 if __name__ == "__main__":

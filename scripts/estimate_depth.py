@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from scripts.failures import Failures
 from scripts.progress import progress
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import decode_mp4
@@ -22,13 +23,15 @@ def main() -> None:
 
     told = arguments.settings
     estimate = load_estimator(told)
-    with (
-        ShardReader(arguments.clips) as clips,
-        ShardWriter(arguments.depth, "depth", {"settings": told}) as shard,
-    ):
-        for clip_id, data in progress(clips.items(["video_mp4"]), "depth", total=len(clips)):
-            depth = estimate(decode_mp4(data["video_mp4"]))
-            shard.add(clip_id, {"depth": np.round(depth * 65535).astype(np.uint16)})
+    with ShardReader(arguments.clips) as clips:
+        attrs = {"settings": told, "clips": clips.sha256}
+        failures = Failures(len(clips), told["max_failed_share"])
+        with ShardWriter(arguments.depth, "depth", attrs, resume=True) as shard:
+            for clip_id in progress([clip_id for clip_id in clips.clip_ids if clip_id not in shard.done], "depth"):
+                with failures.caught(clip_id):
+                    depth = estimate(decode_mp4(clips.read(clip_id, "video_mp4")))
+                    shard.add(clip_id, {"depth": np.round(depth * 65535).astype(np.uint16)})
+            failures.list_in(shard)
 
 
 def load_estimator(told: dict) -> Callable[[np.ndarray], np.ndarray]:
@@ -36,7 +39,9 @@ def load_estimator(told: dict) -> Callable[[np.ndarray], np.ndarray]:
 
     told: an entry of the configuration's `labels.depth`, and the device.
     """
-    options = {key: value for key, value in told.items() if key not in ("model", "device", "checkpoint")}
+    options = {
+        key: value for key, value in told.items() if key not in ("model", "device", "checkpoint", "max_failed_share")
+    }
     if told["model"] == "depthcrafter":
         from udpdiff.labelling.depthcrafter import DepthCrafter
 

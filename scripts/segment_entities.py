@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 
+from scripts.failures import Failures
 from scripts.progress import progress
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.labelling.cleanup import CleanupSettings, clean_entities
@@ -50,22 +51,24 @@ def main() -> None:
 
     told = arguments.settings
     labeller = EntityLabeller(told)
-    with (
-        ShardReader(arguments.clips) as clips,
-        ShardWriter(arguments.entities, "entities", {"settings": told}) as entities,
-    ):
-        for clip_id, data in progress(clips.items(["video_mp4"]), "entities", total=len(clips)):
-            entity_ids, coverage = labeller.label(decode_mp4(data["video_mp4"]))
-            scores = {
-                "coverage": float(coverage.mean()),
-                "min_coverage": float(coverage.min()),
-                "entities": float(len(np.setdiff1d(entity_ids, [0]))),
-            }
-            try:
-                refuse_bad_labels(scores, told["cleanup"]["min_coverage"])
-                entities.add(clip_id, {"entity_ids": entity_ids}, scores)
-            except RejectedClip as rejected:
-                entities.reject(clip_id, str(rejected), scores)
+    with ShardReader(arguments.clips) as clips:
+        attrs = {"settings": told, "clips": clips.sha256}
+        failures = Failures(len(clips), told["max_failed_share"])
+        with ShardWriter(arguments.entities, "entities", attrs, resume=True) as shard:
+            for clip_id in progress([clip_id for clip_id in clips.clip_ids if clip_id not in shard.done], "entities"):
+                with failures.caught(clip_id):
+                    entity_ids, coverage = labeller.label(decode_mp4(clips.read(clip_id, "video_mp4")))
+                    scores = {
+                        "coverage": float(coverage.mean()),
+                        "min_coverage": float(coverage.min()),
+                        "entities": float(len(np.setdiff1d(entity_ids, [0]))),
+                    }
+                    try:
+                        refuse_bad_labels(scores, told["cleanup"]["min_coverage"])
+                        shard.add(clip_id, {"entity_ids": entity_ids}, scores)
+                    except RejectedClip as rejected:
+                        shard.reject(clip_id, str(rejected), scores)
+            failures.list_in(shard)
 
 
 def refuse_bad_labels(scores: dict[str, float], min_coverage: float) -> None:

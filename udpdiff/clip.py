@@ -27,6 +27,9 @@ class Rejection(StrEnum):
     NO_VIDEO = "no video stream"
     TOO_SHORT = "too short"
     BROKEN = "broken"
+    DEAD_LINK = "dead link"
+    PRIVATE = "private video"
+    NOT_FETCHED = "not fetched"
     NO_CAPTION = "no caption"
     BLURRED = "blurred"
     TOO_DARK = "too dark"
@@ -36,6 +39,7 @@ class Rejection(StrEnum):
     SCENE_CUT = "scene cut"
     LOW_COVERAGE = "low coverage"
     NO_ENTITIES = "no entities"
+    FAILED = "labeller failed"
 
     def because(self, details: str) -> str:
         """The reason with its details, as it is stored and shown: 'too short: 0.8 s, 1.1 s needed'."""

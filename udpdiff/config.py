@@ -27,7 +27,7 @@ class _Section(BaseModel):
 
 
 class Source(_Section):
-    kind: Literal["scenes", "videos"]
+    kind: Literal["scenes", "videos", "panda70m"]
     path: str | None
     captions: str | None
     min_solids: Annotated[int, Field(ge=1, le=8)]
@@ -39,7 +39,27 @@ class Source(_Section):
             raise ValueError(f"min_solids {self.min_solids} is more than max_solids {self.max_solids}")
         if self.kind == "videos" and not self.path:
             raise ValueError("kind is videos, but path names no folder of video files")
+        if self.kind == "panda70m" and not self.path:
+            raise ValueError("kind is panda70m, but path names no table of Panda-70M")
         return self
+
+
+class PandaGates(_Section):
+    max_seconds: Annotated[float, Field(gt=0)]
+    min_matching_score: float
+    desirable_only: bool
+    single_shot: bool
+    clips_per_video: Positive
+
+
+class Panda70M(_Section):
+    gates: PandaGates
+    reserve: Annotated[float, Field(ge=0)]
+    fetch: str
+    height: Positive
+    rate_limit: Positive | None
+    cookies: str | None
+    attempts: Positive
 
 
 class Clips(_Section):
@@ -111,6 +131,7 @@ DepthEstimator = Annotated[DepthAnythingEstimator | DepthCrafterEstimator, Field
 
 class Labels(_Section):
     device: str | None
+    max_failed_share: Share
     entities: dict[str, EntityLabeller]
     tracker: Tracker
     cleanup: Cleanup
@@ -206,6 +227,7 @@ class Config(_Section):
 
     seed: Count
     source: Source
+    panda70m: Panda70M
     clips: Clips
     filters: Filters
     labels: Labels

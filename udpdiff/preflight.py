@@ -18,7 +18,7 @@ import yaml
 from udpdiff import checkpoints
 from udpdiff.clip import SPLITS
 from udpdiff.config import Clips, Config, ConfigError, parse
-from udpdiff.sources import captions_csv, splits, videos
+from udpdiff.sources import captions_csv, fetching, panda70m_table, splits, videos
 from udpdiff.sources.videos import printable
 from udpdiff.storage.digests import digest
 
@@ -39,8 +39,14 @@ class Plan:
 
     @cached_property
     def shards(self) -> dict[str, list[list[str]]]:
-        """split -> shards -> clip names: file names of a folder of videos, `scene-SEED` for scenes."""
+        """split -> shards -> clip names: file names of a folder of videos, `scene-SEED` for scenes.
+
+        Panda-70M's clips are chosen by a job; here they are numbers.
+        """
         config = self.config
+        if config.source.kind == "panda70m":
+            counted = {split: range(getattr(config.clips, split)) for split in SPLITS}
+            return {split: splits.assign_shards(counted[split], config.clips.shard_clips) for split in SPLITS}
         if config.source.kind == "videos":
             return video_names(self.files, config.seed, config.clips)
         return {split: scene_names(split, config.seed, config.clips) for split in SPLITS}
@@ -51,13 +57,13 @@ class Plan:
         return {path.name: path for path in videos.list_videos(self.config.source.path)}
 
     def shard_count(self, split: str) -> int:
-        if self.config.source.kind == "scenes":
+        if self.config.source.kind != "videos":
             return ceil(getattr(self.config.clips, split) / self.config.clips.shard_clips)
         return len(self.shards[split])
 
     def files_digest(self, split: str, shard: int) -> str:
-        """Changes when a source file of the shard is replaced; empty for scenes, which are made from their seeds."""
-        if self.config.source.kind == "scenes":
+        """Changes when a source file of the shard is replaced; empty where the clips do not come from a folder."""
+        if self.config.source.kind != "videos":
             return ""
         return digest([[printable(name), self.files[name].stat().st_size] for name in self.shards[split][shard]])
 
@@ -187,6 +193,9 @@ def _source_faults(plan):
     source = plan.config.source
     if source.kind == "scenes":
         return
+    if source.kind == "panda70m":
+        yield from _table_faults(plan.config)
+        return
     folder = Path(source.path)
     if not folder.is_dir():
         yield f"source.path: got {source.path!r}, and there is no such folder; name a folder of video files"
@@ -213,3 +222,19 @@ def _source_faults(plan):
             f"source.path: {len(files)} videos leave a split without clips; "
             "add source videos or change clips.evaluation_share"
         )
+
+
+def _table_faults(config):
+    if not Path(config.source.path).is_file():
+        yield f"source.path: got {config.source.path!r}, and there is no such file; name a table of Panda-70M, csv or zip"
+    else:
+        try:
+            panda70m_table.check_header(config.source.path)
+        except ValueError as error:
+            yield f"source.path: {error}"
+    try:
+        fetching.check_reference(config.panda70m.fetch)
+    except ValueError as error:
+        yield str(error)
+    if config.panda70m.cookies and not Path(config.panda70m.cookies).is_file():
+        yield f"panda70m.cookies: got {config.panda70m.cookies!r}, and there is no such file"

@@ -115,13 +115,7 @@ def read_table(path: str | Path) -> Iterator[PandaVideo | RejectedRow]:
     seen: set[int] = set()
     with _opened(path) as file:
         records = _records(file)
-        header = next(records, [])
-        missing = [name for name in COLUMNS if name not in header]
-        if missing:
-            raise ValueError(
-                f"Panda-70M table '{path}': missing column {missing[0]!r}; got {', '.join(header) or 'none'}; "
-                f"expected {', '.join(COLUMNS)}"
-            )
+        header = _header(path, records)
         for number, record in enumerate(records, start=1):
             try:
                 if isinstance(record, csv.Error):
@@ -136,6 +130,12 @@ def read_table(path: str | Path) -> Iterator[PandaVideo | RejectedRow]:
                 yield video
             except BadRow as error:
                 yield RejectedRow(number, error.fault, str(error))
+
+
+def check_header(path: str | Path) -> None:
+    """ValueError when the file is no table of Panda-70M, judged by its first line."""
+    with _opened(path) as file:
+        _header(path, _records(file))
 
 
 def parse_video(
@@ -219,6 +219,18 @@ def _seconds(time, fault: RowFault) -> float:
     if not match:
         raise BadRow(fault, f"{time!r:.40} is no time like 0:01:20.880")
     return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+
+
+def _header(path: str | Path, records: Iterator[list[str] | csv.Error]) -> list[str]:
+    header = next(records, [])
+    header = [] if isinstance(header, csv.Error) else header
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise ValueError(
+            f"Panda-70M table '{path}': missing column {missing[0]!r}; got {', '.join(header)[:200] or 'none'}; "
+            f"expected {', '.join(COLUMNS)}"
+        )
+    return header
 
 
 def _records(file) -> Iterator[list[str] | csv.Error]:

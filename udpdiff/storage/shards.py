@@ -29,7 +29,8 @@ class ShardWriter:
 
     path: where the shard will stand. schema: a name of `SCHEMAS`. attrs: json-able facts about how it was made.
     resume: take over the finished clips of a writer that was stopped, if its schema and attrs were the same, and keep
-    this one's on an exception too; without it an exception leaves nothing behind. `done` holds the finished ids.
+    this one's on an exception too; without it an exception leaves nothing behind. `done` holds the finished ids, added
+    ones (`added` of them) and rejected ones.
     Raises ValueError for an unknown schema, attrs that are not json-able or lack what the schema requires.
     """
 
@@ -41,6 +42,7 @@ class ShardWriter:
         self.attrs = dict(attrs or {})
         self.resume = resume
         self.done: set[str] = set()
+        self.added = 0
         self._staging = self.path.with_name(f".{self.path.name}.partial")
         self._file: h5py.File | None = None
         check_attrs(self.schema, self.attrs)
@@ -101,6 +103,7 @@ class ShardWriter:
     def _append(self, file: h5py.File, clip_id: str, arrays: Mapping[str, Value], scores: dict[str, float]) -> None:
         layout.append_clip(file, self.schema, clip_id, arrays, json.dumps(scores), clip_digest(clip_id, arrays, scores))
         self.done.add(clip_id)
+        self.added += 1
 
     def _take_over(self) -> h5py.File:
         # A killed writer may leave torn HDF5 structures that read well and break on the next append. So rows that prove

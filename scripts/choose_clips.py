@@ -1,0 +1,36 @@
+"""Chooses the clips of Panda-70M: a seeded uniform sample of those that pass the gates, in one pass over the table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+from scripts.progress import progress
+from udpdiff.sources.panda70m_sample import Gates, choose_clips
+from udpdiff.sources.panda70m_table import read_table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, type=json.loads, help="json: seed, clips, panda70m")
+    parser.add_argument("--table", required=True, help="csv, or a zip that holds one")
+    parser.add_argument("--chosen", required=True)
+    arguments = parser.parse_args()
+
+    import pandas as pd
+
+    told = arguments.settings
+    clips, panda = told["clips"], told["panda70m"]
+    gates = Gates(min_seconds=clips["num_frames"] / clips["fps"], **panda["gates"])
+    rows = progress(read_table(arguments.table), "records")
+    sample = choose_clips(rows, gates, clips["train"], clips["evaluation"], told["seed"], panda["reserve"])
+    for what, count in sorted(sample.counts.items()):
+        print(f"{what}: {count}")
+    splits = {"train": sample.train, "evaluation": sample.evaluation}
+    chosen = [{"split": split} | asdict(clip) for split, wanted in splits.items() for clip in wanted]
+    pd.DataFrame(chosen).to_parquet(arguments.chosen, index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Clips that make a labeller fail: listed at the end of a shard, unless they are too many."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from udpdiff.clip import Rejection
+from udpdiff.storage.shards import ShardWriter
+
+
+class TooManyFailures(RuntimeError):
+    """More clips fail than single bad clips explain."""
+
+
+class Failures:
+    """Counts failed clips of a shard.
+
+    max_share: of `total`; beyond it TooManyFailures is raised, with a summary. One clip may always fail.
+    """
+
+    def __init__(self, total: int, max_share: float) -> None:
+        self.total, self.max_share = total, max_share
+        self.reasons: dict[str, str] = {}
+
+    @contextmanager
+    def caught(self, clip_id: str) -> Iterator[None]:
+        """A context that records an error as this clip's failure."""
+        try:
+            yield
+        except Exception as error:  # whatever a labeller says of one clip, the others go on
+            words = " ".join(str(error).split())[:200]
+            self.reasons[clip_id] = f"{type(error).__name__}: {words}"
+            print(f"{clip_id}: {self.reasons[clip_id]}", file=sys.stderr)
+            if len(self.reasons) > max(1, self.max_share * self.total):
+                listed = "; ".join(f"{name}: {reason}" for name, reason in list(self.reasons.items())[:5])
+                raise TooManyFailures(
+                    f"labels.max_failed_share: {len(self.reasons)} of {self.total} clips failed, {self.max_share:g} of"
+                    f" them may. The first: {listed}"
+                ) from error
+
+    def list_in(self, shard: ShardWriter) -> None:
+        """Reject the failed clips. Called last, so that a job that was stopped tries them again."""
+        for clip_id, reason in self.reasons.items():
+            shard.reject(clip_id, Rejection.FAILED.because(reason))

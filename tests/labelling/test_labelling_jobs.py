@@ -1,0 +1,110 @@
+"""The labelling scripts as jobs: killed, they go on where they stopped; a bad clip is listed, many stop the job."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from scripts import estimate_depth, segment_entities
+from scripts.failures import TooManyFailures
+from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.video_io import encode_mp4
+
+ROOT = Path(__file__).parents[2]
+LABELS = yaml.safe_load((ROOT / "config.yaml").read_text())["labels"]
+SETTINGS = LABELS["depth"]["depth_anything"] | {"device": "cpu", "max_failed_share": 0.4}
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """A shard of five clips of random colours."""
+    path, rng = tmp_path / "clips.h5", np.random.default_rng(0)
+    attrs = {"height": 64, "width": 64, "num_frames": 5, "fps": 8.0}
+    with ShardWriter(path, "clips", attrs) as shard:
+        for number in range(5):
+            video = np.repeat(rng.integers(0, 256, (5, 8, 8, 3), np.uint8), 8, axis=1).repeat(8, axis=2)
+            words = {"brief": "A clip.", "detailed": "", "source_id": f"{number}"}
+            shard.add(f"clip{number}", {"video_mp4": encode_mp4(video, 8.0)} | words)
+    return path
+
+
+def run(monkeypatch, clips, script=estimate_depth, name="depth", settings=SETTINGS):
+    output = clips.with_name(f"{name}.h5")
+    told = ["--settings", json.dumps(settings), "--clips", str(clips), f"--{name}", str(output)]
+    monkeypatch.setattr(sys, "argv", [name, *told])
+    script.main()
+    return output
+
+
+NO_LUCK = ValueError("no\nluck")
+
+
+def failing(monkeypatch, numbers, error=NO_LUCK):
+    """The real estimator, but for clips of the given numbers, counted over all calls; returns the calls."""
+    load, calls = estimate_depth.load_estimator, []
+
+    def load_estimator(told):
+        estimate = load(told)
+
+        def estimate_or_fail(video):
+            calls.append(len(calls))
+            if calls[-1] in numbers:
+                raise error
+            return estimate(video)
+
+        return estimate_or_fail
+
+    monkeypatch.setattr(estimate_depth, "load_estimator", load_estimator)
+    return calls
+
+
+def test_a_clip_that_fails_is_listed_and_the_rest_goes_on(monkeypatch, clips):
+    failing(monkeypatch, {1})
+    with ShardReader(run(monkeypatch, clips)) as shard:
+        assert shard.clip_ids == ["clip0", "clip2", "clip3", "clip4"]
+        assert [entry["reason"] for entry in shard.rejected] == ["labeller failed: ValueError: no luck"]
+
+
+def test_too_many_failures_stop_the_job_with_a_summary(monkeypatch, clips):
+    failing(monkeypatch, {0, 2, 3})
+    with pytest.raises(TooManyFailures, match=r"max_failed_share: 3 of 5 clips failed.*clip0: ValueError: no luck"):
+        run(monkeypatch, clips)
+    assert not clips.with_name("depth.h5").exists()
+
+
+def test_a_killed_job_goes_on_where_it_stopped(monkeypatch, clips):
+    calls = failing(monkeypatch, {3}, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run(monkeypatch, clips)
+    assert not clips.with_name("depth.h5").exists()
+    with ShardReader(run(monkeypatch, clips)) as shard:
+        assert len(shard) == 5
+    assert len(calls) == 4 + 2
+
+
+def test_labels_of_other_clips_are_not_taken_over(monkeypatch, clips):
+    calls = failing(monkeypatch, {3}, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run(monkeypatch, clips)
+    with ShardReader(clips) as shard:
+        kept = {clip_id: data for clip_id, data in shard.items()}
+    with ShardWriter(clips, "clips", {"height": 64, "width": 64, "num_frames": 5, "fps": 8.0}) as shard:
+        for clip_id, data in kept.items():
+            shard.add(clip_id, data | {"brief": "Another caption."})
+    with pytest.warns(UserWarning, match="other attributes"):
+        run(monkeypatch, clips)
+    assert len(calls) == 4 + 5
+
+
+def test_entities_are_a_job_of_the_same_kind(monkeypatch, clips):
+    kept = ("tracker", "cleanup")
+    told = (
+        {key: LABELS[key] for key in kept} | LABELS["entities"]["entityseg"] | {"device": "cpu", "max_failed_share": 0}
+    )
+    with ShardReader(run(monkeypatch, clips, segment_entities, "entities", told)) as shard:
+        assert len(shard) + len(shard.rejected) == 5

@@ -1,0 +1,98 @@
+"""Fetching the time range of an online video to a file: the one place that touches the network.
+
+`yt_dlp` is the way in use; `plugin:MODULE:FUNCTION` names another, for a mirror or a local store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from udpdiff.clip import RejectedClip, Rejection
+
+
+class Throttled(Exception):
+    """The site asks to wait; the clip may be had later."""
+
+
+@dataclass(frozen=True)
+class FetchSettings:
+    """height: of the wanted stream, the nearest at or below it. rate_limit: bytes a second. cookies: a Netscape file."""
+
+    height: int
+    rate_limit: int | None = None
+    cookies: str | None = None
+
+
+Fetch = Callable[[str, float, float, Path, FetchSettings], None]
+
+# What yt-dlp's messages say, in the order of the looks.
+_THROTTLED = re.compile(r"429|403|not a bot|rate.?limit|too many requests|timed? ?out|temporar", re.IGNORECASE)
+_PRIVATE = re.compile(r"private|members.only|sign in|log in|age.restricted|your age", re.IGNORECASE)
+_DEAD = re.compile(
+    r"unavailable|removed|terminated|deleted|not available|no longer|does not exist|404|410", re.IGNORECASE
+)
+
+
+def load_fetch(ref: str) -> Fetch:
+    """The function of a reference: `yt_dlp`, or `plugin:MODULE:FUNCTION`, called as `fetch_with_yt_dlp` is."""
+    check_reference(ref)
+    if ref == "yt_dlp":
+        return fetch_with_yt_dlp
+    _, module, function = ref.split(":")
+    return getattr(import_module(module), function)
+
+
+def check_reference(ref: str) -> None:
+    """ValueError for what cannot be a reference; nothing is imported."""
+    if ref != "yt_dlp" and not re.fullmatch(r"plugin:[\w.]+:\w+", ref):
+        raise ValueError(f"panda70m.fetch: got {ref!r}; allowed: yt_dlp, or plugin:MODULE:FUNCTION")
+
+
+def fetch_with_yt_dlp(url: str, start: float, end: float, path: Path, settings: FetchSettings) -> None:
+    """Write seconds start .. end of the video as a file that begins and ends on these frames; sound is left out.
+
+    Raises Throttled when it may work later, RejectedClip when it never will.
+    """
+    try:
+        from yt_dlp import YoutubeDL
+        from yt_dlp.utils import DownloadError, download_range_func
+    except ImportError:
+        raise RuntimeError(
+            'panda70m.fetch: yt_dlp is not installed. Run pip install "udpdiff[panda70m]", and install ffmpeg.'
+        ) from None
+    options = {
+        "format": "bv*/b",
+        "format_sort": [f"res:{settings.height}"],
+        "outtmpl": {"default": str(path).replace("%", "%%")},
+        "download_ranges": download_range_func(None, [(start, end)]),
+        "force_keyframes_at_cuts": True,
+        "ratelimit": settings.rate_limit,
+        "cookiefile": settings.cookies,
+        "noplaylist": True,
+        "socket_timeout": 30,
+        "retries": 3,
+        "overwrites": True,
+        "quiet": True,
+        "no_warnings": True,
+        "noprogress": True,
+    }
+    try:
+        with YoutubeDL(options) as downloader:
+            downloader.download([url])
+    except DownloadError as error:
+        raise fault_of(str(error)) from error
+
+
+def fault_of(message: str) -> Exception:
+    """What a failed download means: Throttled, or a RejectedClip with its reason."""
+    line = " ".join(message.split())[:200]
+    if _THROTTLED.search(message):
+        return Throttled(line)
+    for pattern, reason in ((_PRIVATE, Rejection.PRIVATE), (_DEAD, Rejection.DEAD_LINK)):
+        if pattern.search(message):
+            return RejectedClip(reason, line)
+    return RejectedClip(Rejection.NOT_FETCHED, line)
