@@ -102,6 +102,9 @@ def test_depth_figures_stand_above_their_controls():
     assert metrics["depth_delta1"]["low"] > 0.95
     assert metrics["depth_delta1"]["low"] > metrics["depth_delta1_shuffled"]["high"] + 0.2
     assert metrics["depth_delta1"]["low"] > metrics["depth_delta1_constant"]["high"] + 0.2
+    gain = metrics["depth_delta1_over_constant"]
+    assert gain["value"] == pytest.approx(metrics["depth_delta1"]["value"] - metrics["depth_delta1_constant"]["value"])
+    assert 0.2 < gain["low"] < gain["value"] < gain["high"] and gain["n"] == 6
     assert metrics["depth_delta1_unaligned"]["value"] < metrics["depth_delta1"]["value"]
     assert metrics["comparator_depth_delta1_unaligned"]["value"] == 1
     assert metrics["comparator_depth_rmse"]["extractor"] == "other against labeller"
@@ -137,6 +140,7 @@ def test_entity_figures_stand_above_their_control():
     predicted = [np.roll(ids, 1, 1) * 10 for ids in reference]
     metrics = evaluate_dense.evaluate_entities(predicted, reference, labeller="labeller", bootstrap_samples=50)
     assert metrics["entity_tube_iou"]["low"] > metrics["entity_tube_iou_shuffled"]["value"] + 0.1
+    assert metrics["entity_tube_iou_over_shuffled"]["low"] > 0.1
     perfect = evaluate_dense.evaluate_entities(reference, reference, labeller="labeller", bootstrap_samples=50)
     assert perfect["entity_tube_iou"]["value"] == perfect["entity_tube_pq"]["value"] == 1
 

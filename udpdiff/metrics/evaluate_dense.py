@@ -1,7 +1,8 @@
 """Figures of generated depth and entities against a labeller run on the same generated videos, with their controls.
 
 A control says what the figure would be without any link between a video and its dense stream: depths (or entities)
-exchanged between videos, and one constant depth map. Returned in the form that `evaluate` describes.
+exchanged between videos, and one constant depth map. `..._over_shuffled` and `..._over_constant` are the gains over a
+control, paired video by video. Returned in the form that `evaluate` describes.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from udpdiff.metrics.bootstrap import Estimate, bootstrap_mean
+from udpdiff.metrics.bootstrap import Estimate, bootstrap_difference, bootstrap_mean
 from udpdiff.metrics.depth import evaluate_depth_maps
 from udpdiff.metrics.evaluate import entry
 from udpdiff.metrics.segmentation import tube_mean_iou, tube_panoptic_quality
@@ -49,10 +50,10 @@ def evaluate_depth(
     metrics = _depth_scores("", predicted, reference, labeller, options)
     if len(predicted) > 1:
         shuffled = _exchanged(lambda p, g: _depth_score(p, g).delta1, predicted, reference)
-        metrics["depth_delta1_shuffled"] = entry(bootstrap_mean(shuffled, **options), labeller, shuffled)
+        metrics |= _control("depth_delta1", "shuffled", metrics, shuffled, labeller, options)
     flat = np.mean([depth.mean(0) for depth in reference], axis=0) if constant is None else np.asarray(constant)
     values = [_depth_score(np.broadcast_to(flat, depth.shape), depth).delta1 for depth in reference]
-    metrics["depth_delta1_constant"] = entry(bootstrap_mean(values, **options), labeller, values)
+    metrics |= _control("depth_delta1", "constant", metrics, values, labeller, options)
     if comparator is not None:
         comparator = [comparator[index] for index in kept]
         source = f"{comparator_name} against {labeller}"
@@ -83,11 +84,21 @@ def evaluate_entities(
         "entity_tube_iou": [_tube_iou(p, g) for p, g in zip(predicted, reference, strict=True)],
         "entity_tube_pq": [tube_panoptic_quality(p, g).quality for p, g in zip(predicted, reference, strict=True)],
     }
+    options = {"resamples": bootstrap_samples, "seed": seed}
+    metrics = {name: entry(bootstrap_mean(values, **options), labeller, values) for name, values in figures.items()}
     if len(predicted) > 1:
-        figures["entity_tube_iou_shuffled"] = _exchanged(_tube_iou, predicted, reference)
+        shuffled = _exchanged(_tube_iou, predicted, reference)
+        metrics |= _control("entity_tube_iou", "shuffled", metrics, shuffled, labeller, options)
+    return metrics
+
+
+def _control(name, control, metrics, values, labeller, options) -> dict[str, dict]:
+    """A control's own figure, and the gain of the figure `name` over it."""
+    gains = np.subtract(metrics[name]["per_video"], values)
+    gain = bootstrap_difference(metrics[name]["per_video"], values, **options)
     return {
-        name: entry(bootstrap_mean(values, resamples=bootstrap_samples, seed=seed), labeller, values)
-        for name, values in figures.items()
+        f"{name}_{control}": entry(bootstrap_mean(values, **options), labeller, values),
+        f"{name}_over_{control}": entry(gain, labeller, gains),
     }
 
 
