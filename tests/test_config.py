@@ -10,6 +10,7 @@ import yaml
 
 from udpdiff import preflight
 from udpdiff.config import ConfigError, parse
+from udpdiff.sources import panda70m_table
 
 ROOT = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -140,3 +141,16 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
     mine.write_text("source: {kind: videos, path: videos, captions: captions.csv}")
     plan = preflight.check(raw, [mine])
     assert plan.config.source.path == str(tmp_path / "videos")
+
+
+def test_cookies_are_relative_to_the_file_that_names_them(tmp_path):
+    (tmp_path / "table.csv").write_text(",".join(panda70m_table.COLUMNS) + "\n")
+    (tmp_path / "cookies.txt").write_text("# Netscape HTTP Cookie File\n")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("{source: {kind: panda70m, path: table.csv}, panda70m: {cookies: cookies.txt}}")
+    raw = copy.deepcopy(DEFAULT)
+    raw["source"] |= {"kind": "panda70m", "path": "table.csv"}
+    raw["panda70m"]["cookies"] = "cookies.txt"
+    config = preflight.check(raw, [mine]).config
+    assert config.panda70m.cookies == str(tmp_path / "cookies.txt")
+    assert config.source.path == str(tmp_path / "table.csv")

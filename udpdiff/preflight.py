@@ -124,11 +124,12 @@ def check(raw: dict, config_files: list[Path] = ()) -> Plan:
 
 def _anchor_paths(raw, config_files):
     for file in config_files:
-        source = (yaml.safe_load(Path(file).read_text()) or {}).get("source") or {}
-        for key in ("path", "captions"):
-            value = source.get(key) if isinstance(source, dict) else None
-            if isinstance(value, str) and isinstance(raw.get("source"), dict) and raw["source"].get(key) == value:
-                raw["source"][key] = str((Path(file).parent / Path(value).expanduser()).resolve())
+        told = yaml.safe_load(Path(file).read_text()) or {}
+        for section, key in (("source", "path"), ("source", "captions"), ("panda70m", "cookies")):
+            own, merged = told.get(section), raw.get(section)
+            value = own.get(key) if isinstance(own, dict) else None
+            if isinstance(value, str) and isinstance(merged, dict) and merged.get(key) == value:
+                merged[key] = str((Path(file).parent / Path(value).expanduser()).resolve())
 
 
 def _checkpoint_references(config: Config):

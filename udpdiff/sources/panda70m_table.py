@@ -45,6 +45,7 @@ MAX_CAPTION_CHARACTERS = 10_000
 MAX_FIELD_CHARACTERS = 16_000_000  # a quote that is never closed swallows no more than this
 _VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _TIME = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)", re.ASCII)
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # escapes in a literal can write them; files of text cannot hold them
 
 
 class RowFault(StrEnum):
@@ -163,10 +164,12 @@ def _parse_clip(index: int, times, caption, score, desirable, shots) -> PandaCli
         raise BadRow(RowFault.CAPTION_LENGTH, f"{len(caption)} characters, at most {MAX_CAPTION_CHARACTERS}")
     if not caption.strip():
         raise BadRow(RowFault.CAPTION, f"caption of clip {index} is empty")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise BadRow(RowFault.SCORE, f"matching score {score!r:.40} of clip {index} is no finite number")
+    if _UNSTORABLE.search(caption):
+        raise BadRow(RowFault.CAPTION, f"caption of clip {index} has NUL characters or lone surrogates")
+    if not _is_finite(score):
+        raise BadRow(RowFault.SCORE, f"matching score {_shown(score)} of clip {index} is no finite number")
     if not isinstance(desirable, str) or desirable not in CLASSES:
-        raise BadRow(RowFault.CLASS, f"unknown class {desirable!r:.40} of clip {index}")
+        raise BadRow(RowFault.CLASS, f"unknown class {_shown(desirable)} of clip {index}")
     if not isinstance(shots, list) or not shots:
         raise BadRow(RowFault.SHOTS, f"clip {index} has no shots")
     ranges = tuple(_time_range(shot, RowFault.SHOTS) for shot in shots)
@@ -207,7 +210,7 @@ def _literal_list(name: str, text: str) -> list:
 
 def _time_range(value, fault: RowFault) -> tuple[float, float]:
     if not isinstance(value, list) or len(value) != 2:
-        raise BadRow(fault, f"{value!r:.60} is no range of two times")
+        raise BadRow(fault, f"{_shown(value)} is no range of two times")
     start, end = (_seconds(time, fault) for time in value)
     if end <= start:
         raise BadRow(fault, f"{value!r:.60} does not end after it starts")
@@ -217,8 +220,25 @@ def _time_range(value, fault: RowFault) -> tuple[float, float]:
 def _seconds(time, fault: RowFault) -> float:
     match = _TIME.fullmatch(time) if isinstance(time, str) else None
     if not match:
-        raise BadRow(fault, f"{time!r:.40} is no time like 0:01:20.880")
+        raise BadRow(fault, f"{_shown(time)} is no time like 0:01:20.880")
     return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+
+
+def _is_finite(score) -> bool:
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        return False
+    try:
+        return math.isfinite(score)
+    except OverflowError:
+        return False
+
+
+def _shown(value) -> str:
+    """The beginning of a literal, for a message."""
+    try:
+        return f"{value!r:.60}"
+    except ValueError:  # Python refuses to write integers of thousands of digits, which a hexadecimal literal can hold
+        return f"a {type(value).__name__} of endless digits"
 
 
 def _header(path: str | Path, records: Iterator[list[str] | csv.Error]) -> list[str]:
