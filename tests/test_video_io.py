@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from udpdiff.video_io import decode_mp4, encode_mp4, open_video, probe, write_mp4
+from udpdiff.video_io import decode_mp4, encode_mp4, open_video, probe, read_video, write_mp4
 
 
 def gradient_video(frames: int = 9, height: int = 32, width: int = 48) -> np.ndarray:
@@ -31,6 +31,17 @@ def test_round_trip_keeps_every_frame_and_its_colors(frames, fps):
     assert mean_error(decoded, video) < 2.5
     if frames > 5:
         assert mean_error(decoded[5:], video[:-5]) > 2 * mean_error(decoded, video), "the test sees the order of frames"
+
+
+def test_reading_a_file_gives_all_frames_or_the_first_ones(tmp_path):
+    write_mp4(tmp_path / "clip.mp4", gradient_video(9), 8)
+    whole = read_video(tmp_path / "clip.mp4")
+    np.testing.assert_array_equal(whole, decode_mp4(tmp_path / "clip.mp4"))
+    np.testing.assert_array_equal(read_video(str(tmp_path / "clip.mp4"), max_frames=4), whole[:4])
+    with pytest.raises(ValueError, match="max_frames: got 0"):
+        read_video(tmp_path / "clip.mp4", max_frames=0)
+    with pytest.raises(ValueError, match=r"cannot decode '.*none\.mp4'"):
+        read_video(tmp_path / "none.mp4")
 
 
 @pytest.mark.parametrize("color", [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0), (18, 201, 130)])

@@ -9,11 +9,18 @@ __version__ = "0.1.0"
 
 # Resolved on first use: importing `udpdiff` must not cost the seconds that torch and diffusers take.
 _LAZY = {
+    "CropFormer": "udpdiff.labelling.cropformer",
+    "DepthAnything": "udpdiff.labelling.depth_anything",
+    "DepthCrafter": "udpdiff.labelling.depthcrafter",
+    "EntitySegmenter": "udpdiff.labelling.segmenter",
+    "MaskTracker": "udpdiff.labelling.propagation",
     "UDPDiffPipeline": "udpdiff.model.pipeline",
     "UDPDiffTransformer3DModel": "udpdiff.model.transformer",
+    "clean_entities": "udpdiff.labelling.cleanup",
+    "read_video": "udpdiff.video_io",
 }
 
-__all__ = ["UDPDiffPipeline", "UDPDiffTransformer3DModel", "__version__"]
+__all__ = [*_LAZY, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,14 +1,16 @@
 """Encoded video in and out of memory: H.264 mp4 bytes <-> uint8 (T,H,W,3) arrays.
 
-Knows nothing of clips, captions or resampling; every frame of a file is taken as it is. Reading footage of unknown
-origin is the work of `udpdiff.sources.videos`.
+Knows nothing of clips, captions or resampling; every frame of a file is taken as it is. Cutting clips of fixed size from
+footage of unknown origin is the work of `udpdiff.sources.videos`.
 """
 
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -70,18 +72,19 @@ def decode_mp4(data: bytes | str | os.PathLike[str]) -> np.ndarray:
 
     Returns uint8 (T,H,W,3) RGB with exactly the frames that are stored. Raises ValueError when it cannot be read.
     """
-    import av
+    return np.stack([to_rgb(frame) for frame in _frames(data)])
 
-    try:
-        with open_video(data) as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1
-            frames = [to_rgb(frame) for frame in container.decode(stream)]
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError(f"cannot decode {_name(data)}: {error}; expected a video file with a video stream") from error
-    if not frames:
-        raise ValueError(f"cannot decode {_name(data)}: it holds no frames")
-    return np.stack(frames)
+
+def read_video(path: str | os.PathLike[str], max_frames: int | None = None) -> np.ndarray:
+    """Read the frames of a video file of any size and length, at its own rate, turned upright as players show it.
+
+    max_frames: no more than the first so many, for the array holds them all. Returns uint8 (T,H,W,3) RGB. Raises
+    ValueError when the file cannot be read.
+    """
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"max_frames: got {max_frames}; expected at least 1, or None for all")
+    turned = (np.rot90(to_rgb(frame), quarter_turns(frame)) for frame in _frames(path, max_frames))
+    return np.stack(list(turned))
 
 
 def write_mp4(path: str | os.PathLike[str], video: np.ndarray, fps: float, crf: int = 12) -> None:
@@ -131,6 +134,11 @@ def open_video(data: bytes | str | os.PathLike[str]) -> av.container.InputContai
     return av.open(os.path.abspath(os.fspath(data)), options=options, metadata_errors="replace")
 
 
+def quarter_turns(frame: av.VideoFrame) -> int:
+    """How many times `np.rot90` turns a frame upright, by the file's display matrix: 0 to 3."""
+    return round(frame.rotation / 90) % 4
+
+
 def to_rgb(frame: av.VideoFrame, width: int | None = None, height: int | None = None) -> np.ndarray:
     """Convert a decoded frame, whatever its pixel format, to uint8 (H,W,3) RGB, antialiased where it is resized."""
     from av.video.reformatter import Interpolation
@@ -143,6 +151,22 @@ def to_rgb(frame: av.VideoFrame, width: int | None = None, height: int | None = 
     matrix = _yuv_matrix(frame)
     rgb = frame.reformat(width, height, "rgb24", src_colorspace=matrix, interpolation=flags, threads=1)
     return rgb.to_ndarray()
+
+
+def _frames(data: bytes | str | os.PathLike[str], max_frames: int | None = None) -> Iterator[av.VideoFrame]:
+    import av
+
+    frame = None
+    try:
+        with open_video(data) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            for frame in itertools.islice(container.decode(stream), max_frames):
+                yield frame
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"cannot decode {_name(data)}: {error}; expected a video file with a video stream") from error
+    if frame is None:
+        raise ValueError(f"cannot decode {_name(data)}: it holds no frames")
 
 
 def _to_yuv(frame: av.VideoFrame) -> av.VideoFrame:

@@ -14,7 +14,7 @@ import pytest
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.sources.filters import FilterSettings, check, score_clip
 from udpdiff.sources.videos import list_videos, printable, read_clip
-from udpdiff.video_io import encode_mp4
+from udpdiff.video_io import encode_mp4, read_video
 
 PANDA = Path(__file__).parents[3] / "shared/data/panda70m/clips"
 RED, GREEN, BLUE, GREY = (230, 20, 20), (20, 200, 20), (20, 20, 230), (128, 128, 128)
@@ -146,6 +146,9 @@ def test_rotation_of_the_display_matrix(tmp_path, matrix, size, expected):
     video = read_clip(path, 9, 8, *size)
     assert video.shape == (9, *size, 3)
     assert corners(video[4]) == expected
+    whole = read_video(path, max_frames=5)
+    assert whole.shape == (5, *(2 * side for side in size), 3)
+    assert corners(whole[4]) == expected
 
 
 @pytest.mark.parametrize(("height", "width"), [(33, 57), (57, 33), (16, 101)])
@@ -285,6 +288,7 @@ def test_names_that_are_no_text_are_written_out(tmp_path):
     assert printable(path.name) == r"caf\udce9.mp4"
     assert printable("día 日本.mp4") == "día 日本.mp4"
     assert printable("two\nlines.mp4") == r"two\nlines.mp4"
+    assert printable(r"two\nlines.mp4") == r"two\\nlines.mp4", "no two names give one id"
 
 
 @pytest.mark.skipif(not PANDA.is_dir(), reason="the Panda-70M sample clips are not beside the checkout")

@@ -1,5 +1,12 @@
 """Clean-up of propagated entities: overlapping mask logits, or ids with specks and holes, -> one tidy id per pixel.
 
+The whole chain from a video file:
+
+    >>> from udpdiff import EntitySegmenter, MaskTracker, clean_entities, read_video
+    >>> video = read_video("clip.mp4")
+    >>> first = EntitySegmenter.from_pretrained("mini:segmenter").segment(video[0])
+    >>> entity_ids, coverage = clean_entities(*MaskTracker.from_pretrained("mini:sam2").track(video, first))
+
 It knows nothing about where the logits came from.
 """
 

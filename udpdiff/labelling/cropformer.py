@@ -1,8 +1,10 @@
 """First-frame entity segmentation with EntitySeg CropFormer: the full image and its four corners, decoded together.
 
-    CropFormer.from_pretrained(FOLDER).segment(frame)
+    >>> from udpdiff import CropFormer, read_video
+    >>> video = read_video("clip.mp4")
+    >>> entity_ids = CropFormer.from_pretrained("cropformer").segment(video[0])
 
-FOLDER is written by `cropformer_checkpoint` from the official file. Knows nothing of time (see `propagation`).
+"cropformer" is a folder that `cropformer_checkpoint` wrote from the official file. Knows nothing of time (see `propagation`).
 """
 
 from __future__ import annotations

@@ -1,5 +1,9 @@
 """Per-frame relative depth with Depth Anything V2, normalised over the clip.
 
+    >>> from udpdiff import DepthAnything, read_video
+    >>> video = read_video("clip.mp4")
+    >>> depth = DepthAnything.from_pretrained("mini:depth_anything").estimate(video)
+
 Knows one model class and the depth convention (1 = nearest); nothing of colormaps, files or the truth.
 """
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.video_io import open_video, to_rgb
+from udpdiff.video_io import open_video, quarter_turns, to_rgb
 
 if TYPE_CHECKING:
     import av
@@ -44,8 +44,11 @@ def list_videos(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def printable(name: str) -> str:
-    """A file name as a clip id: bytes that are no text and line breaks are written out, as in 'caf\\udce9.mp4'."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
+    """A file name as a clip id: bytes that are no text and line breaks are written out, as in 'caf\\udce9.mp4'.
+
+    A backslash becomes two, so that two names never give one id.
+    """
+    return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 def read_clip(
@@ -191,12 +194,12 @@ def _pixel_shape(stream: av.VideoStream) -> float:
 
 def _fit(frame: av.VideoFrame, pixel_shape: float, height: int, width: int) -> np.ndarray:
     """Turn, scale to cover (height, width) without changing shapes, and crop at the centre."""
-    quarter_turns = round(frame.rotation / 90) % 4
-    if quarter_turns % 2:
+    turns = quarter_turns(frame)
+    if turns % 2:
         height, width = width, height
     scale = max(width / (frame.width * pixel_shape), height / frame.height)
     scaled_width = max(width, math.floor(frame.width * pixel_shape * scale + 0.5))
     scaled_height = max(height, math.floor(frame.height * scale + 0.5))
     image = to_rgb(frame, scaled_width, scaled_height)
     top, left = (scaled_height - height) // 2, (scaled_width - width) // 2
-    return np.ascontiguousarray(np.rot90(image[top : top + height, left : left + width], quarter_turns))
+    return np.ascontiguousarray(np.rot90(image[top : top + height, left : left + width], turns))
