@@ -66,6 +66,18 @@ def clip_settings(wildcards):
     )
 
 
+# How clips of Panda-70M are fetched does not change what they are: it is no parameter, so that cookies or a lower rate,
+# given after the site asked to wait, fetch nothing again.
+PANDA_HOW = {"fetch", "rate_limit", "cookies", "attempts"}
+fetching = json.dumps(settings.panda70m.model_dump(mode="json", include=PANDA_HOW))
+
+
+def panda_settings(*names):
+    chosen = json.loads(section(*names))
+    chosen["panda70m"] = settings.panda70m.model_dump(mode="json", exclude=PANDA_HOW)
+    return json.dumps(chosen, sort_keys=True)
+
+
 def entity_settings(wildcards):
     labels = settings.labels.model_dump(mode="json")
     chosen = {
@@ -88,6 +100,7 @@ def latent_settings(wildcards):
             "seed": settings.seed,
             "base": settings.model.base,
             "device": settings.labels.device,
+            "max_failed_share": settings.labels.max_failed_share,
         },
         sort_keys=True,
     )

@@ -28,6 +28,7 @@ elif settings.source.kind == "panda70m":
             table=settings.source.path,
         output:
             chosen="results/panda70m/chosen.parquet",
+            rejected="results/panda70m/rejected_records.csv",
         log:
             "logs/choose_clips.log",
         benchmark:
@@ -36,11 +37,11 @@ elif settings.source.kind == "panda70m":
             "../envs/udpdiff.yaml"
         threads: 1
         params:
-            settings=section("seed", "clips", "panda70m"),
+            settings=panda_settings("seed", "clips"),
         shell:
             """
             python -m scripts.choose_clips --settings {params.settings:q} --table {input.table:q} \
-                --chosen {output.chosen:q} 2>&1 | tee {log:q}
+                --chosen {output.chosen:q} --rejected {output.rejected:q} 2>&1 | tee {log:q}
             """
 
     rule download_clips:
@@ -55,12 +56,15 @@ elif settings.source.kind == "panda70m":
         conda:
             "../envs/udpdiff.yaml"
         threads: 1
+        resources:
+            downloads=1,
         params:
-            settings=section("seed", "source", "clips", "filters", "panda70m"),
+            settings=panda_settings("seed", "source", "clips", "filters"),
         shell:
             """
             python -m scripts.download_clips --split {wildcards.split} --shard {wildcards.shard} \
-                --settings {params.settings:q} --chosen {input.chosen:q} --clips {output.clips:q} 2>&1 | tee {log:q}
+                --settings {params.settings:q} --fetching {fetching:q} --chosen {input.chosen:q} \
+                --clips {output.clips:q} 2>&1 | tee {log:q}
             """
 
 else:

@@ -30,6 +30,7 @@ class Rejection(StrEnum):
     DEAD_LINK = "dead link"
     PRIVATE = "private video"
     NOT_FETCHED = "not fetched"
+    THROTTLED = "throttled"
     NO_CAPTION = "no caption"
     BLURRED = "blurred"
     TOO_DARK = "too dark"
@@ -39,7 +40,7 @@ class Rejection(StrEnum):
     SCENE_CUT = "scene cut"
     LOW_COVERAGE = "low coverage"
     NO_ENTITIES = "no entities"
-    FAILED = "labeller failed"
+    FAILED = "failed"
 
     def because(self, details: str) -> str:
         """The reason with its details, as it is stored and shown: 'too short: 0.8 s, 1.1 s needed'."""

@@ -67,7 +67,7 @@ def test_a_clip_that_fails_is_listed_and_the_rest_goes_on(monkeypatch, clips):
     failing(monkeypatch, {1})
     with ShardReader(run(monkeypatch, clips)) as shard:
         assert shard.clip_ids == ["clip0", "clip2", "clip3", "clip4"]
-        assert [entry["reason"] for entry in shard.rejected] == ["labeller failed: ValueError: no luck"]
+        assert [entry["reason"] for entry in shard.rejected] == ["failed: ValueError: no luck"]
 
 
 def test_too_many_failures_stop_the_job_with_a_summary(monkeypatch, clips):

@@ -27,11 +27,13 @@ class Download:
         self.folder = folder
         self.told = {key: DEFAULT[key] for key in ("seed", "source", "filters")}
         self.told["clips"] = DEFAULT["clips"] | {"train": train, "evaluation": evaluation, "shard_clips": 4}
-        changes = {"reserve": reserve, "fetch": "plugin:panda_stand_in:fetch", "attempts": 2}
-        self.told["panda70m"] = DEFAULT["panda70m"] | changes
+        self.told["panda70m"] = DEFAULT["panda70m"] | {"reserve": reserve}
+        fetch = "plugin:panda_stand_in:fetch"
+        self.fetching = {"fetch": fetch, "attempts": 2, "rate_limit": None, "cookies": None}
         self.table = write(folder / "table.csv", [record(video_id, clips=1) for video_id in video_ids])
         self.chosen = folder / "chosen.parquet"
-        self.run("choose_clips", "--table", self.table, "--chosen", self.chosen)
+        told = ("--table", self.table, "--chosen", self.chosen, "--rejected", folder / "rejected.csv")
+        self.run("choose_clips", *told)
 
     def run(self, script: str, *arguments, expected: int = 0) -> str:
         environment = os.environ | {
@@ -46,7 +48,7 @@ class Download:
     def shard(self, split: str, number: int, expected: int = 0) -> ShardReader:
         path = self.folder / f"{split}-{number}.h5"
         told = ("--split", split, "--shard", number, "--chosen", self.chosen, "--clips", path)
-        self.said = self.run("download_clips", *told, expected=expected)
+        self.said = self.run("download_clips", *told, "--fetching", json.dumps(self.fetching), expected=expected)
         return ShardReader(path) if expected == 0 else None
 
     def calls(self) -> list[str]:
@@ -88,6 +90,34 @@ def test_a_throttled_shard_asks_to_be_started_again_and_keeps_what_it_has(tmp_pa
     fetched = [name for name in download.calls() if name[0] == "G"]
     download.shard(split, 0, expected=75)
     assert [name for name in download.calls() if name[0] == "G"] == fetched
+
+
+def test_other_ways_of_fetching_keep_what_is_finished(tmp_path):
+    download = Download(tmp_path, ids("N" * 2 + "G" * 6), train=5, evaluation=3, reserve=0)
+    split = "train" if "N0000000000.0" in _chosen(download, "train") else "evaluation"
+    download.shard(split, 0, expected=75)
+    fetched = [name for name in download.calls() if name[0] == "G"]
+    download.fetching |= {"attempts": 1, "rate_limit": 1000}
+    download.shard(split, 0, expected=75)
+    assert fetched and [name for name in download.calls() if name[0] == "G"] == fetched
+
+
+def test_throttled_clips_that_the_reserve_replaces_are_listed(tmp_path):
+    download = Download(tmp_path, ids("N" * 6 + "G" * 14), train=5, evaluation=2, reserve=1.8)
+    download.fetching["attempts"] = 1
+    with download.shard("train", 0) as train, download.shard("evaluation", 0) as evaluation:
+        listed = [entry for shard in (train, evaluation) for entry in shard.rejected]
+    assert (len(train), len(evaluation)) == (4, 2)
+    tried = {name for name in download.calls() if name[0] == "N"}
+    assert tried and {entry["clip_id"][:11] for entry in listed} == tried
+    assert all(entry["reason"].startswith("throttled: Sign in") for entry in listed)
+
+
+def test_a_site_that_keeps_refusing_is_left_alone(tmp_path):
+    download = Download(tmp_path, ids("N" * 30), train=4, evaluation=1, reserve=4)
+    download.fetching["attempts"] = 1
+    download.shard("train", 0, expected=75)
+    assert len(download.calls()) == 10 and "10 were throttled: start again later" in download.said
 
 
 def _chosen(download, split: str) -> set[str]:
