@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 
 import numpy as np
 
+from scripts.failures import Failures
 from scripts.progress import progress
 from udpdiff.checkpoints import resolve
 from udpdiff.model import latents as vae_latents
@@ -28,38 +28,55 @@ def main() -> None:
     told, kind = arguments.settings, arguments.stream.partition("-")[0]
     vae = vae_latents.load_vae(resolve(told["base"]), told["device"])
     attrs = {"stream": arguments.stream, "vae": told["base"], "scaling_factor": vae.config.scaling_factor}
-    attrs["settings"] = told
-    with (
-        ShardReader(arguments.source) as source,
-        ShardWriter(arguments.latents, "latents", attrs) as shard,
-    ):
-        for rejected in source.rejected:
-            shard.reject(rejected["clip_id"], rejected["reason"])
-        pictures = ((clip_id, colormaps(kind, clip_id, data, told)) for clip_id, data in source.items(_NEEDS[kind]))
-        todo = progress(pictures, f"{arguments.stream} latents", total=len(source))
-        while batch := list(itertools.islice(todo, told["batch_clips"])):
-            encoded = vae_latents.encode_videos(vae, np.concatenate([maps for _, maps in batch]))
-            for clip_id, maps in batch:
-                own, encoded = encoded[: len(maps)], encoded[len(maps) :]
-                one_per_clip = kind in ("video", "depth")
-                shard.add(clip_id, {"latents": (own[0] if one_per_clip else own).astype(np.float16)})
+    with ShardReader(arguments.source) as source:
+        attrs |= {"settings": told, "source": source.sha256}
+        failures = Failures(len(source), told["max_failed_share"])
+        with ShardWriter(arguments.latents, "latents", attrs, resume=True) as shard:
+            for rejected in source.rejected:
+                if rejected["clip_id"] not in shard.done:
+                    shard.reject(rejected["clip_id"], rejected["reason"])
+            # Batches are of equal clips after a restart too: how clips are batched may show in the last bits.
+            starts = range(0, len(source), told["batch_clips"])
+            for start in progress(starts, f"batches of {arguments.stream} latents"):
+                batch = source.clip_ids[start : start + told["batch_clips"]]
+                if shard.done.issuperset(batch):
+                    continue
+                for clip_id, latents in encode_batch(vae, source, batch, kind, told, failures).items():
+                    if clip_id not in shard.done:
+                        shard.add(clip_id, {"latents": latents})
+            failures.list_in(shard)
 
 
-_NEEDS = {"video": ["video_mp4"], "depth": ["depth"], "pixelplanes": ["entity_ids"], "location": ["entity_ids"]}
+def encode_batch(
+    vae, source: ShardReader, clip_ids: list[str], kind: str, told: dict, failures: Failures
+) -> dict[str, np.ndarray]:
+    """Latents of each clip, float16 (F, C, h, w), or (K, F, C, h, w) for entities; clips that fail are left out."""
+    pictures = {}
+    for clip_id in clip_ids:
+        with failures.caught(clip_id):
+            pictures[clip_id] = colormaps(kind, clip_id, source, told)
+    if not pictures:
+        return {}
+    encoded = vae_latents.encode_videos(vae, np.concatenate(list(pictures.values()))).astype(np.float16)
+    ends = np.cumsum([len(maps) for maps in pictures.values()])
+    parts = np.split(encoded, ends[:-1])
+    return {
+        clip_id: part[0] if kind in ("video", "depth") else part for clip_id, part in zip(pictures, parts, strict=True)
+    }
 
 
-def colormaps(kind: str, clip_id: str, data: dict, told: dict) -> np.ndarray:
+def colormaps(kind: str, clip_id: str, source: ShardReader, told: dict) -> np.ndarray:
     """What the VAE sees of one clip: uint8 (K, T, H, W, 3); K is 1 except for random colourings."""
     if kind == "video":
-        return decode_mp4(data["video_mp4"])[None]
+        return decode_mp4(source.read(clip_id, "video_mp4"))[None]
     if kind == "depth":
-        return spectral.encode_depth(data["depth"] / np.float32(65535))[None]
+        return spectral.encode_depth(source.read(clip_id, "depth") / np.float32(65535))[None]
+    entity_ids = source.read(clip_id, "entity_ids")
     if kind == "location":
-        return location_colormap.encode_entities(data["entity_ids"], grid=told["location_grid"])[None]
+        return location_colormap.encode_entities(entity_ids, grid=told["location_grid"])[None]
     rng = np.random.default_rng(int(digest([told["seed"], clip_id])[:16], 16))
     colourings = [
-        pixelplanes.encode_entities(data["entity_ids"], rng, told["min_color_distance"])[0]
-        for _ in range(told["colourings"])
+        pixelplanes.encode_entities(entity_ids, rng, told["min_color_distance"])[0] for _ in range(told["colourings"])
     ]
     return np.stack(colourings)
 

@@ -1,4 +1,4 @@
-"""Clips that make a labeller fail: listed at the end of a shard, unless they are too many."""
+"""Clips that make a labeller or the encoder fail: listed at the end of a shard, unless they are too many."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Failures:
         """A context that records an error as this clip's failure."""
         try:
             yield
-        except Exception as error:  # whatever a labeller says of one clip, the others go on
+        except Exception as error:  # whatever is wrong with one clip, the others go on
             words = " ".join(str(error).split())[:200]
             self.reasons[clip_id] = f"{type(error).__name__}: {words}"
             print(f"{clip_id}: {self.reasons[clip_id]}", file=sys.stderr)
