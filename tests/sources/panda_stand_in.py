@@ -1,7 +1,7 @@
 """Stands in for the network: files of rendered scenes or of the local clips, or the answers that online videos give.
 
-Every call is noted in the file that PANDA_STAND_IN_CALLS names, one videoID a line; a throttled video works on its second
-call. PANDA_STAND_IN_KILL_AFTER: how many calls a process answers before it dies.
+Every call is noted in the file that PANDA_STAND_IN_CALLS names, a line each; a throttled clip works on its second call.
+PANDA_STAND_IN_KILL_AFTER: the process dies when so many calls were noted.
 """
 
 from __future__ import annotations
@@ -27,37 +27,41 @@ def fetch(url, start, end, path, settings) -> None:
 
 def fetch_local(url, start, end, path, settings) -> None:
     """The local clip of that video and time; dead where there is none."""
-    video_id = url.rpartition("=")[2]
-    known = local_clips().get((video_id, round(start, 2)))
-    before = note(video_id)
-    if known is None:
-        answer("D", before, video_id, path, b"")
+    name = clip_name(url.rpartition("=")[2], start)
+    before = note(name)
+    if name not in local_clips():
+        answer("D", before, name, path, b"")
     else:
-        letter, clip = known
-        answer(letter, before, video_id, path, (shared() / "data/panda70m/clips" / clip).read_bytes())
+        letter, clip = local_clips()[name]
+        answer(letter, before, name, path, (shared() / "data/panda70m/clips" / clip).read_bytes())
 
 
-def answer(letter: str, before: list[str], video_id: str, path: Path, data: bytes) -> None:
+def clip_name(video_id: str, start: float) -> str:
+    """How `fetch_local` notes a clip."""
+    return f"{video_id} from {start:.2f} s"
+
+
+def answer(letter: str, before: list[str], name: str, path: Path, data: bytes) -> None:
     """D: dead, P: private, T: throttled once, N: throttled always, B: truncated, others: the data."""
     if letter == "D":
         raise RejectedClip(Rejection.DEAD_LINK, "Video unavailable <script>")
     if letter == "P":
         raise RejectedClip(Rejection.PRIVATE, "Private video")
-    if letter == "T" and video_id not in before:
+    if letter == "T" and name not in before:
         raise Throttled("HTTP Error 429")
     if letter == "N":
         raise Throttled("Sign in to confirm you are not a bot")
     path.write_bytes(data[: len(data) // 3] if letter == "B" else data)
 
 
-def note(video_id: str) -> list[str]:
+def note(name: str) -> list[str]:
     """Note a call; returns those before it, of this process and earlier ones."""
     calls = Path(os.environ["PANDA_STAND_IN_CALLS"])
     before = calls.read_text().splitlines() if calls.exists() else []
     if len(before) == int(os.environ.get("PANDA_STAND_IN_KILL_AFTER", -1)):
         os.kill(os.getpid(), signal.SIGKILL)
     with calls.open("a") as file:  # jobs run side by side
-        file.write(f"{video_id}\n")
+        file.write(f"{name}\n")
     return before
 
 
@@ -66,12 +70,12 @@ def shared() -> Path:
 
 
 @cache
-def local_clips() -> dict[tuple[str, float], tuple[str, str]]:
-    """(videoID, start) of the table's entries that have a file -> fate and file name."""
+def local_clips() -> dict[str, tuple[str, str]]:
+    """Name of the table's entries that have a file -> fate and file name."""
     told = json.loads((shared() / "golden/panda70m_csv/table.expected.json").read_text())
     clips = sorted(told["local_clips"], key=lambda clip: clip["clip"])
     return {
-        (clip["videoID"], round(clip["start_s"], 2)): (FATES[number % len(FATES)], clip["clip"])
+        clip_name(clip["videoID"], clip["start_s"]): (FATES[number % len(FATES)], clip["clip"])
         for number, clip in enumerate(clips)
     }
 

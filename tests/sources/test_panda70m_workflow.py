@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 from markupsafe import escape
+from panda_stand_in import clip_name
 from test_panda70m import FOLDER, record, write
 from work_folder import Work, assert_harmless, files
 
@@ -34,10 +35,11 @@ def reference(tmp_path_factory):
     if not FOLDER.is_dir():
         pytest.skip("no reference tables and local clips at ../shared")
     # Nearly all clips of the table are candidates: only a few of them have a file.
-    panda = {"fetch": "plugin:panda_stand_in:fetch_local", "gates": {"clips_per_video": 100}, "reserve": 60}
+    panda = {"fetch": "plugin:panda_stand_in:fetch_local", "gates": {"clips_per_video": 100}, "reserve": 90}
     configuration = {
+        "seed": 34,  # which meets every answer of the stand-in within a few clips
         "source": {"kind": "panda70m", "path": "table.csv"},
-        "clips": {"train": 6, "evaluation": 3, "shard_clips": 8},
+        "clips": {"train": 4, "evaluation": 2, "shard_clips": 8},
         "encoding": {"colourings": 2},
         "panda70m": panda | {"attempts": 2},
     }
@@ -51,9 +53,9 @@ def reference(tmp_path_factory):
 def test_lost_clips_are_replaced_and_listed(reference):
     clips = reference.shards("clips")
     told = {clip["clip"].removesuffix(".mp4"): clip for clip in expected("table")["local_clips"]}
-    assert [len(shard) for shard in clips] == [6, 3]
+    assert [len(shard) for shard in clips] == [4, 2]
     kept = [clip_id for shard in clips for clip_id in shard.clip_ids]
-    assert len(set(kept)) == 9 and set(kept) <= set(told), "only clips that have a file, none twice"
+    assert len(set(kept)) == 6 and set(kept) <= set(told), "only clips that have a file, none twice"
     train, evaluation = ({clip_id.split(".")[0] for clip_id in shard.clip_ids} for shard in clips)
     assert not train & evaluation
     captions = read_captions([reference.folder / path for path in files("captions")])
@@ -61,6 +63,10 @@ def test_lost_clips_are_replaced_and_listed(reference):
     listed = [entry["reason"] for shard in clips for entry in shard.rejected]
     for reason in ("dead link", "private video", "throttled: Sign in", ("unreadable", "broken", "no video")):
         assert any(words.startswith(reason) for words in listed), (reason, Counter(listed))
+    gone = {entry["clip_id"] for shard in clips for entry in shard.rejected if entry["reason"].startswith("throttled")}
+    asked = Counter(reference.calls())
+    again = {name for name, clip in told.items() if asked[clip_name(clip["videoID"], clip["start_s"])] == 2}
+    assert gone < again, "a throttled clip came when it was asked for again"
 
 
 def test_every_clip_is_labelled_and_encoded_or_listed(reference):
@@ -70,7 +76,7 @@ def test_every_clip_is_labelled_and_encoded_or_listed(reference):
         for source, labelled, encoded in shards:
             listed = {entry["clip_id"] for entry in labelled.rejected}
             assert {*labelled.clip_ids, *listed} >= set(source.clip_ids)
-            assert encoded.clip_ids == labelled.clip_ids and len(encoded) >= 2
+            assert encoded.clip_ids == labelled.clip_ids and len(encoded) >= 1
             assert {entry["clip_id"] for entry in encoded.rejected} == listed
 
 

@@ -56,7 +56,7 @@ class Work:
         return dict(re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M))
 
     def calls(self) -> list[str]:
-        """The videoIDs that the stand-in was asked for, in order."""
+        """What the stand-in was asked for, in order."""
         return self.calls_file.read_text().splitlines()
 
     def shards(self, kind: str) -> list[ShardReader]:
