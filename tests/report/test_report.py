@@ -15,7 +15,7 @@ import yaml
 
 from udpdiff.report import costs, quality
 from udpdiff.report.render import render
-from udpdiff.storage.captions import write_captions
+from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.video_io import encode_mp4
 
@@ -39,8 +39,9 @@ def write_results(results: Path) -> None:
             shard.add(f"{split} <b>clip</b>", {"entity_ids": ids}, {"coverage": 1.0, "entities": 2.0})
         with ShardWriter(results / f"depth/depth_anything/{split}/0.h5", "depth", {}) as shard:
             shard.add(f"{split} <b>clip</b>", {"depth": depth})
-        row = {"clip_id": f"{split} <b>clip</b>", "brief": HOSTILE, "detailed": HOSTILE}
-        write_captions(results / f"captions/{split}/0.parquet", [row | {"brief_source": "x", "detailed_source": "x"}])
+        with CaptionWriter(results / f"captions/{split}/0.parquet", {}) as table:
+            table.add(f"{split} <b>clip</b>", Caption(HOSTILE, "x", 9), Caption(HOSTILE, "x", 9))
+            table.reject(f"{split} <i>wordless</i>", "looping caption: <b>no</b>")
     attrs = {"fps": 8, "task": "video", "run": "base"}
     with ShardWriter(results / "samples/base/video/samples.h5", "videos", attrs) as shard:
         shard.add("clip", {"video": video, "prompt": HOSTILE})
