@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 
 from udpdiff.tasks import TASKS, task_prompt
@@ -25,10 +28,12 @@ class PromptLength:
 
         ValueError for more than that.
         """
-        from diffusers import CogVideoXTransformer3DModel
         from transformers import T5Tokenizer
+        from transformers.utils import cached_file
 
-        read = CogVideoXTransformer3DModel.load_config(base, subfolder="transformer")["max_text_seq_length"]
+        # The file rather than the class's own loader: counting words should not load torch.
+        config = cached_file(base, "config.json", subfolder="transformer")
+        read = json.loads(Path(config).read_text())["max_text_seq_length"]
         if max_tokens is not None and max_tokens > read:
             raise ValueError(f"Got max_tokens={max_tokens}. Expected at most {read}, which is what {base!r} reads.")
         return cls(T5Tokenizer.from_pretrained(base, subfolder="tokenizer"), max_tokens or read)
