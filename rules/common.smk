@@ -92,6 +92,13 @@ def depth_settings(wildcards):
     return json.dumps(chosen | labels["depth"][wildcards.estimator], sort_keys=True)
 
 
+def caption_settings():
+    labels = settings.labels.model_dump(mode="json")
+    chosen = {key: labels[key] for key in ("device", "max_failed_share")}
+    named = {"base": settings.model.base, "seed": settings.seed}
+    return json.dumps(chosen | labels["captions"] | named, sort_keys=True)
+
+
 def latent_settings(wildcards):
     chosen = settings.encoding.model_dump(mode="json")
     return json.dumps(

@@ -50,10 +50,15 @@ rule write_captions:
         captions="results/captions/{split}/{shard}.parquet",
     log:
         "logs/write_captions/{split}-{shard}.log",
+    benchmark:
+        "benchmarks/write_captions/{split}-{shard}.tsv"
     conda:
         "../envs/udpdiff.yaml"
     threads: 1
+    params:
+        settings=caption_settings(),
     shell:
         """
-        python -m scripts.write_captions --clips {input.clips:q} --captions {output.captions:q} 2>&1 | tee {log:q}
+        python -m scripts.write_captions --settings {params.settings:q} --clips {input.clips:q} \
+            --captions {output.captions:q} 2>&1 | tee {log:q}
         """

@@ -26,7 +26,9 @@ def main() -> None:
     size = {key: told["clips"][key] for key in ("height", "width", "num_frames", "fps")}
     folder = Path(told["source"]["path"])
     files = [path.name for path in videos.list_videos(folder)]
-    captions = captions_csv.read_captions(told["source"]["captions"], files)
+    # Without a csv a captioner writes the captions.
+    named = told["source"]["captions"]
+    captions = captions_csv.read_captions(named, files) if named else dict.fromkeys(files, "")
     names = preflight.video_names(files, told["seed"], config.Clips(**told["clips"]))[arguments.split][arguments.shard]
     thresholds = filters.FilterSettings(**told["filters"])
     with ShardWriter(arguments.clips, "clips", size | {"source": "videos", "settings": told}) as clips:

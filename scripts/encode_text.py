@@ -10,7 +10,7 @@ import numpy as np
 from scripts.progress import progress
 from udpdiff.checkpoints import resolve
 from udpdiff.model.text import PromptEncoder
-from udpdiff.storage.captions import read_captions
+from udpdiff.storage.captions import read_captions, read_rejections
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.tasks import TASKS, task_prompt
 
@@ -36,6 +36,8 @@ def main() -> None:
         shard.add("", {"brief": empty, "detailed": empty})
         for clip_id, texts in progress(captions.items(), "prompts", total=len(captions)):
             shard.add(clip_id, {"brief": embed(texts["brief"]), "detailed": embed(texts["detailed"])})
+        for clip_id, reason in read_rejections([arguments.captions]).items():
+            shard.reject(clip_id, reason)
 
 
 if __name__ == "__main__":

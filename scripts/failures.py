@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from udpdiff.clip import Rejection
+from udpdiff.storage.captions import CaptionWriter
 from udpdiff.storage.shards import ShardWriter
 
 
@@ -40,7 +41,7 @@ class Failures:
                     f" them may. The first: {listed}"
                 ) from error
 
-    def list_in(self, shard: ShardWriter) -> None:
+    def list_in(self, shard: ShardWriter | CaptionWriter) -> None:
         """Reject the failed clips. Called last, so that a job that was stopped tries them again."""
         for clip_id, reason in self.reasons.items():
             shard.reject(clip_id, Rejection.FAILED.because(reason))

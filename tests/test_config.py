@@ -68,6 +68,9 @@ def test_default_is_accepted_and_describes_itself():
             {"model": "depthcrafter", "checkpoint": "a/b", "base": "./nowhere"},
             ["labels.depth.other.base", "nowhere", "no such folder"],
         ),
+        ("labels.captions.captioner", "./nowhere", ["labels.captions.captioner", "nowhere", "no such folder"]),
+        ("labels.captions.max_tokens", 400, ["labels.captions.max_tokens", "400", "at most 48"]),
+        ("labels.captions.max_token", 4, ["labels.captions.max_token", "unknown key", "'max_tokens'"]),
         ("metrics.judge_depth", "eyes", ["metrics.judge_depth", "eyes", "depth_anything"]),
     ],
 )
@@ -116,6 +119,15 @@ def test_missing_folder_and_csv(tmp_path):
     raw["source"]["path"] = str(tmp_path / "none")
     with pytest.raises(ConfigError, match=r"source\.path: .*no such folder"):
         preflight.check(raw)
+
+
+def test_a_captioner_makes_up_for_missing_captions(tmp_path):
+    raw = folder_source(tmp_path, ["a.mp4", "b.mp4"], "")
+    raw["source"]["captions"] = None
+    with pytest.raises(ConfigError, match=r"source\.captions: got null; .*labels\.captions\.captioner"):
+        preflight.check(raw)
+    raw["labels"]["captions"]["captioner"] = "Qwen/Qwen3-VL-8B-Instruct"
+    assert preflight.check(raw).shard_count("train") == 1
 
 
 def test_captions_of_unknown_clips(tmp_path):

@@ -67,7 +67,9 @@ def test_slurm_profile_plans_the_paper_scale(tmp_path):
         (folder / f"{index}.mp4").write_bytes(b"")
     (tmp_path / "captions.csv").write_text("clip,caption\n" + "".join(f"{index}.mp4,words\n" for index in range(12)))
     mine = tmp_path / "mine.yaml"
-    mine.write_text("source: {path: clips, captions: captions.csv}\nmetrics: {video_encoder: 'mini:video_encoder'}\n")
+    mine.write_text(
+        "source: {kind: videos, path: clips, captions: captions.csv}\nmetrics: {video_encoder: 'mini:video_encoder'}\n"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "--quiet", "rules", "--directory", tmp_path,
          "--configfile", "slurm/paper.yaml", str(mine)],

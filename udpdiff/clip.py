@@ -40,6 +40,8 @@ class Rejection(StrEnum):
     SCENE_CUT = "scene cut"
     LOW_COVERAGE = "low coverage"
     NO_ENTITIES = "no entities"
+    EMPTY_CAPTION = "empty caption"
+    LOOPING_CAPTION = "looping caption"
     FAILED = "failed"
 
     def because(self, details: str) -> str:

@@ -129,6 +129,15 @@ class DepthCrafterEstimator(_Section):
 DepthEstimator = Annotated[DepthAnythingEstimator | DepthCrafterEstimator, Field(discriminator="model")]
 
 
+class Captions(_Section):
+    captioner: str | None
+    instruction: Annotated[str, Field(min_length=1)] | None
+    max_new_tokens: Positive
+    batch_clips: Positive
+    dtype: Literal["float32", "bfloat16", "float16"]
+    max_tokens: Annotated[int, Field(ge=16)] | None
+
+
 class Labels(_Section):
     device: str | None
     max_failed_share: Share
@@ -136,6 +145,7 @@ class Labels(_Section):
     tracker: Tracker
     cleanup: Cleanup
     depth: dict[str, DepthEstimator]
+    captions: Captions
 
 
 class Encoding(_Section):

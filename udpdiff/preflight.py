@@ -141,6 +141,8 @@ def _checkpoint_references(config: Config):
         yield f"labels.depth.{name}.checkpoint", estimator.checkpoint
         if base := getattr(estimator, "base", None):
             yield f"labels.depth.{name}.base", base
+    if config.labels.captions.captioner:
+        yield "labels.captions.captioner", config.labels.captions.captioner
     for name in ("subject_encoder", "image_encoder", "video_encoder"):
         yield f"metrics.{name}", getattr(config.metrics, name)
 
@@ -171,7 +173,8 @@ def _size_faults(config):
         transformer = json.loads((folder / "transformer" / "config.json").read_text())
     except (OSError, ValueError):
         # A hub id: CogVideoX's published numbers.
-        vae, transformer = {"block_out_channels": [0] * 4, "temporal_compression_ratio": 4}, {"patch_size": 2}
+        vae = {"block_out_channels": [0] * 4, "temporal_compression_ratio": 4}
+        transformer = {"patch_size": 2, "max_text_seq_length": 226}
     temporal = int(vae.get("temporal_compression_ratio", 4))
     if (config.clips.num_frames - 1) % temporal:
         low = (config.clips.num_frames - 1) // temporal * temporal + 1
@@ -179,6 +182,9 @@ def _size_faults(config):
             f"clips.num_frames: got {config.clips.num_frames}; the VAE takes {temporal} n + 1 frames, "
             f"for example {low} or {low + temporal}"
         )
+    tokens, read = config.labels.captions.max_tokens, int(transformer["max_text_seq_length"])
+    if tokens is not None and tokens > read:
+        yield f"labels.captions.max_tokens: got {tokens}; {config.model.base} reads at most {read}, which null stands for"
     multiple = 2 ** (len(vae["block_out_channels"]) - 1) * int(transformer["patch_size"])
     for key in ("height", "width"):
         size = getattr(config.clips, key)
@@ -209,7 +215,8 @@ def _source_faults(plan):
         )
         return
     if source.captions is None:
-        yield "source.captions: got null; name a csv with the columns clip,caption"
+        if plan.config.labels.captions.captioner is None:
+            yield "source.captions: got null; name a csv with the columns clip,caption, or set labels.captions.captioner"
     elif not Path(source.captions).is_file():
         yield f"source.captions: got {source.captions!r}, and there is no such file; name a csv with columns clip,caption"
     else:

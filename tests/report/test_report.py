@@ -15,7 +15,7 @@ import yaml
 
 from udpdiff.report import costs, quality
 from udpdiff.report.render import render
-from udpdiff.storage.captions import write_captions
+from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.video_io import encode_mp4
 
@@ -39,8 +39,9 @@ def write_results(results: Path) -> None:
             shard.add(f"{split} <b>clip</b>", {"entity_ids": ids}, {"coverage": 1.0, "entities": 2.0})
         with ShardWriter(results / f"depth/depth_anything/{split}/0.h5", "depth", {}) as shard:
             shard.add(f"{split} <b>clip</b>", {"depth": depth})
-        row = {"clip_id": f"{split} <b>clip</b>", "brief": HOSTILE, "detailed": HOSTILE}
-        write_captions(results / f"captions/{split}/0.parquet", [row | {"brief_source": "x", "detailed_source": "x"}])
+        with CaptionWriter(results / f"captions/{split}/0.parquet", {}) as table:
+            table.add(f"{split} <b>clip</b>", Caption(HOSTILE, "x", 9), Caption(HOSTILE, "x", 9))
+            table.reject(f"{split} <i>wordless</i>", "looping caption: <b>no</b>")
     attrs = {"fps": 8, "task": "video", "run": "base"}
     with ShardWriter(results / "samples/base/video/samples.h5", "videos", attrs) as shard:
         shard.add("clip", {"video": video, "prompt": HOSTILE})
@@ -92,6 +93,7 @@ def test_hostile_text_stays_text_and_nothing_is_fetched(rendered):
     links.feed(page.read_text())
     assert not links.tags & {"script", "i", "iframe", "object", "link"}
     assert "&lt;script&gt;" in page.read_text()
+    assert "looping caption: &lt;b&gt;no" in page.read_text()
     assert links.found and not [link for link in links.found if re.match(r"(?i)\w+:|//", link)]
     for link in links.found:
         assert link.startswith("#") or (page.parent / link).is_file(), link

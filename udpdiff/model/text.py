@@ -1,8 +1,46 @@
-"""Prompt embeddings as CogVideoX's pipeline makes them, without loading its other parts."""
+"""Prompt embeddings and prompt lengths as CogVideoX's pipeline makes them, without loading its other parts."""
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
+
+from udpdiff.tasks import TASKS, task_prompt
+
+
+class PromptLength:
+    """Counts tokens as a CogVideoX checkpoint does, end mark included, with its tokenizer alone.
+
+    limit: how many a caption may have. The prompt has room for a task's name too, so that every task condition reads
+    the same words.
+    """
+
+    def __init__(self, tokenizer, max_tokens: int):
+        self._tokenizer = tokenizer
+        named = max(self.count(task_prompt("", task)) for task in TASKS) - self.count("")
+        self.limit = max_tokens - named
+
+    @classmethod
+    def from_pretrained(cls, base: str, max_tokens: int | None = None) -> PromptLength:
+        """From a pipeline folder or a hub id; max_tokens: of a prompt, None for as many as the transformer reads.
+
+        ValueError for more than that.
+        """
+        from transformers import T5Tokenizer
+        from transformers.utils import cached_file
+
+        # The file rather than the class's own loader: counting words should not load torch.
+        config = cached_file(base, "config.json", subfolder="transformer")
+        read = json.loads(Path(config).read_text())["max_text_seq_length"]
+        if max_tokens is not None and max_tokens > read:
+            raise ValueError(f"Got max_tokens={max_tokens}. Expected at most {read}, which is what {base!r} reads.")
+        return cls(T5Tokenizer.from_pretrained(base, subfolder="tokenizer"), max_tokens or read)
+
+    def count(self, text: str) -> int:
+        """Tokens of a text without any cut."""
+        return len(self._tokenizer(text, verbose=False).input_ids)
 
 
 class PromptEncoder:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from udpdiff.report import media
+from udpdiff.storage.captions import read_rejections
 from udpdiff.storage.shards import ShardReader
 from udpdiff.video_io import decode_mp4
 
@@ -95,6 +96,14 @@ def rejections(shards: list[Path]) -> list[dict]:
         with ShardReader(path) as shard:
             rows += [{"stage": shard.schema, "split": path.parent.name} | rejected for rejected in shard.rejected]
     return rows
+
+
+def rejected_captions(tables: list[Path], split: str) -> list[dict]:
+    """The same of some caption tables."""
+    reasons = read_rejections(tables)
+    return [
+        {"stage": "captions", "split": split, "clip_id": clip_id, "reason": why} for clip_id, why in reasons.items()
+    ]
 
 
 def count(clips: list[Path]) -> dict[str, int]:

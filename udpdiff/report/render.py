@@ -108,11 +108,13 @@ def _compared(results, runs, examples, media):
 def _data_set(settings, results, media):
     """Films of labelled clips, counts per split and every rejection."""
     prompting, estimator = settings["metrics"]["judge_entities"], settings["metrics"]["judge_depth"]
-    films, counts, shards = [], [], []
+    films, counts, shards, wordless = [], [], [], []
     for split in ("train", "evaluation"):
         clip_shards = _in_order((results / "clips" / split).glob("*.h5"))
         shards += clip_shards
-        words = read_captions(_in_order((results / "captions" / split).glob("*.parquet")))
+        tables = _in_order((results / "captions" / split).glob("*.parquet"))
+        words = read_captions(tables)
+        wordless += gallery.rejected_captions(tables, split)
         counts.append({"split": split} | gallery.count(clip_shards))
         for path in clip_shards:
             labels = [
@@ -127,7 +129,7 @@ def _data_set(settings, results, media):
             if split == "train" or settings["source"]["kind"] == "videos":
                 name = f"{split}-{path.stem}"
                 films += gallery.data_set(path, *labels, words, wanted - len(films), media, name)
-    return {"films": films, "counts": counts, "rejections": gallery.rejections(shards)}
+    return {"films": films, "counts": counts, "rejections": gallery.rejections(shards) + wordless}
 
 
 def _in_order(paths):

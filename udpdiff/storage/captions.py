@@ -1,37 +1,131 @@
-"""Captions of a shard as a parquet table: clip_id, brief, detailed, and where each came from."""
+"""Captions of a shard as a parquet table: a row per clip with both captions, where each came from and how long it is.
+
+Knows nothing of how captions are made, nor of tokenizers.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-COLUMNS = ("clip_id", "brief", "detailed", "brief_source", "detailed_source")
+from udpdiff.storage.digests import canonical_json
+
+KINDS = ("brief", "detailed")
+_TEXTS = ("clip_id", *KINDS, *(f"{kind}_source" for kind in KINDS), "rejected")
+_COUNTS = tuple(f"{kind}_{count}" for kind in KINDS for count in ("tokens", "cut_tokens"))
+COLUMNS = (*_TEXTS, *_COUNTS)
 
 
-def write_captions(path: str | Path, rows: list[dict[str, str]]) -> None:
-    """Writes the table to a temporary name and renames it."""
+@dataclass(frozen=True)
+class Caption:
+    """text; source: where it came from; tokens: how long it is; cut_tokens: how much longer it was at its source."""
+
+    text: str
+    source: str
+    tokens: int
+    cut_tokens: int = 0
+
+
+class CaptionWriter:
+    """Context manager that writes one table, whole or not at all.
+
+    path: where the table will stand. attrs: json-able facts about how it is made. `done`: ids of the finished clips,
+    those included that an earlier writer with the same attrs finished before it was stopped, for every row goes at once
+    to a hidden file beside the table.
+    """
+
+    def __init__(self, path: str | Path, attrs: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.done: set[str] = set()
+        self._staging = self.path.with_name(f".{self.path.name}.partial")
+        self._header = canonical_json(dict(attrs))
+        self._rows: list[dict[str, Any]] = []
+
+    def __enter__(self) -> CaptionWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        kept = self._read_staging()
+        fresh = self._staging.with_name(f"{self._staging.name}.copy")
+        self._file = fresh.open("w", encoding="utf-8")
+        self._file.write(self._header + "\n")
+        for row in kept:
+            self._append(row)
+        os.replace(fresh, self._staging)
+        return self
+
+    def add(self, clip_id: str, brief: Caption, detailed: Caption) -> None:
+        """Write one clip; ValueError for an id already there."""
+        row: dict[str, Any] = {"clip_id": clip_id, "rejected": ""}
+        for kind, caption in zip(KINDS, (brief, detailed), strict=True):
+            row |= {kind: caption.text, f"{kind}_source": caption.source}
+            row |= {f"{kind}_tokens": caption.tokens, f"{kind}_cut_tokens": caption.cut_tokens}
+        self._append(row)
+
+    def reject(self, clip_id: str, reason: str) -> None:
+        """List a clip as left out, with the reason; ValueError for an id already there."""
+        empty = dict.fromkeys(_TEXTS, "") | dict.fromkeys(_COUNTS, 0)
+        self._append(empty | {"clip_id": clip_id, "rejected": reason})
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        if kind is None:
+            write_captions(self.path, self._rows)
+            self._staging.unlink()
+
+    def _append(self, row: dict[str, Any]) -> None:
+        if row["clip_id"] in self.done:
+            raise ValueError(f"Clip id {row['clip_id']!r}: got it twice, expected each once; skip the ids in done.")
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+        self.done.add(row["clip_id"])
+        self._rows.append(row)
+
+    def _read_staging(self) -> list[dict[str, Any]]:
+        if not self._staging.exists():
+            return []
+        header, *lines = self._staging.read_text(encoding="utf-8").split("\n")
+        if header != self._header:
+            warnings.warn(f"{self._staging}: written with other attributes; starting again.", stacklevel=3)
+            return []
+        # Whatever follows the last line break was being written when the writer was stopped.
+        return [json.loads(line) for line in lines[:-1]]
+
+
+def write_captions(path: str | Path, rows: list[dict[str, Any]]) -> None:
+    """Writes rows of COLUMNS to a temporary name and renames it."""
     import pandas as pd
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.writing")
-    pd.DataFrame(rows, columns=list(COLUMNS)).astype("string").to_parquet(temporary, index=False)
+    kinds = dict.fromkeys(_TEXTS, "string") | dict.fromkeys(_COUNTS, "int64")
+    pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds).to_parquet(temporary, index=False)
     os.replace(temporary, path)
 
 
-def read_captions(paths: list[str | Path]) -> dict[str, dict[str, str]]:
-    """clip_id -> the other columns, over all tables in order.
+def read_captions(paths: list[str | Path]) -> dict[str, dict[str, Any]]:
+    """clip_id -> the other columns, over all tables in order, rejected clips left out.
 
     Raises: ValueError when a file is not such a table.
     """
+    return {row.pop("clip_id"): row for row in _read_rows(paths) if not row["rejected"]}
+
+
+def read_rejections(paths: list[str | Path]) -> dict[str, str]:
+    """clip_id -> the reason why the clip was left out. Raises as `read_captions` does."""
+    return {row["clip_id"]: row["rejected"] for row in _read_rows(paths) if row["rejected"]}
+
+
+def _read_rows(paths):
     import pandas as pd
 
-    captions = {}
     for path in paths:
         table = pd.read_parquet(path)
         missing = set(COLUMNS) - set(table.columns)
         if missing:
             raise ValueError(f"{path}: got columns {list(table.columns)}, expected {list(COLUMNS)}; write it anew")
-        for row in table.to_dict("records"):
-            captions[row["clip_id"]] = {name: row[name] for name in COLUMNS[1:]}
-    return captions
+        yield from table[list(COLUMNS)].to_dict("records")
