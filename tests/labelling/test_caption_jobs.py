@@ -140,7 +140,7 @@ def test_a_clip_that_fails_is_listed_and_its_neighbours_go_on(monkeypatch, write
     answering(monkeypatch, answer)
     captions, rejected = run(monkeypatch, write_clips(*[("A clip.", "")] * 4), captioner=str(checkpoint))
     assert sorted(captions) == ["clip0", "clip2", "clip3"]
-    assert rejected == {"clip1": "labeller failed: ValueError: no luck"}
+    assert rejected == {"clip1": "failed: ValueError: no luck"}
 
 
 def test_too_many_failures_stop_the_job(monkeypatch, write_clips, checkpoint):
