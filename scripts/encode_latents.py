@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+from functools import partial
 
 import numpy as np
 
+from scripts.job_timing import JobTiming
 from scripts.progress import progress
 from udpdiff.checkpoints import resolve
 from udpdiff.model import latents as vae_latents
+from udpdiff.overlap import ahead
 from udpdiff.representations import location_colormap, pixelplanes, spectral
 from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardReader, ShardWriter
@@ -23,6 +26,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, type=json.loads, help="json: base, colourings, seed...")
     parser.add_argument("--source", required=True, help="the shard of clips, depth or entities")
     parser.add_argument("--latents", required=True)
+    parser.add_argument("--timing", help="json file: how fast it went")
     arguments = parser.parse_args()
 
     told, kind = arguments.settings, arguments.stream.partition("-")[0]
@@ -35,14 +39,24 @@ def main() -> None:
     ):
         for rejected in source.rejected:
             shard.reject(rejected["clip_id"], rejected["reason"])
-        pictures = ((clip_id, colormaps(kind, clip_id, data, told)) for clip_id, data in source.items(_NEEDS[kind]))
-        todo = progress(pictures, f"{arguments.stream} latents", total=len(source))
-        while batch := list(itertools.islice(todo, told["batch_clips"])):
-            encoded = vae_latents.encode_videos(vae, np.concatenate([maps for _, maps in batch]))
-            for clip_id, maps in batch:
-                own, encoded = encoded[: len(maps)], encoded[len(maps) :]
-                one_per_clip = kind in ("video", "depth")
-                shard.add(clip_id, {"latents": (own[0] if one_per_clip else own).astype(np.float16)})
+        one_per_clip = kind in ("video", "depth")
+        readings = ((clip_id, partial(_read, source, clip_id, kind, told)) for clip_id in source.clip_ids)
+        size = None
+        with JobTiming() as clock, ahead(readings, told["batch_clips"] + 1) as pictures:
+            todo = progress(pictures, f"{arguments.stream} latents", total=len(source))
+            while batch := [(clip_id, maps.result()) for clip_id, maps in itertools.islice(todo, told["batch_clips"])]:
+                size = dict(zip(("num_frames", "height", "width"), batch[0][1].shape[1:4], strict=True))
+                with clock.labelling():
+                    encoded = vae_latents.encode_videos(vae, np.concatenate([maps for _, maps in batch]))
+                for clip_id, maps in batch:
+                    own, encoded = encoded[: len(maps)], encoded[len(maps) :]
+                    shard.add(clip_id, {"latents": (own[0] if one_per_clip else own).astype(np.float16)})
+    if arguments.timing and size:
+        clock.write(arguments.timing, f"latents/{arguments.stream}", told, size, len(source))
+
+
+def _read(source: ShardReader, clip_id: str, kind: str, told: dict) -> np.ndarray:
+    return colormaps(kind, clip_id, {name: source.read(clip_id, name) for name in _NEEDS[kind]}, told)
 
 
 _NEEDS = {"video": ["video_mp4"], "depth": ["depth"], "pixelplanes": ["entity_ids"], "location": ["entity_ids"]}
