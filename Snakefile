@@ -15,6 +15,7 @@ include: "rules/training.smk"
 include: "rules/sampling.smk"
 include: "rules/metrics.smk"
 include: "rules/report.smk"
+include: "rules/plan.smk"
 include: "rules/mini.smk"
 
 

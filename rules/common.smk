@@ -25,11 +25,16 @@ shell.prefix(
 
 try:
     plan = preflight.check(
-        config, [Path(path) for path in workflow.overwrite_configfiles]
+        config,
+        [Path(path) for path in workflow.overwrite_configfiles],
+        planning="plan" in sys.argv,
     )
 except preflight.ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
 settings = plan.config
+
+# A job that times takes all cores of a local run, so that nothing runs beside it; on a cluster it is alone anyway.
+every_core = workflow.resource_settings.cores or 1
 
 
 wildcard_constraints:

@@ -20,7 +20,8 @@ rule encode_latents:
     shell:
         """
         python -m scripts.encode_latents --stream {wildcards.stream} --settings {params.settings:q} \
-            --source {input.source:q} --latents {output.latents:q} 2>&1 | tee {log:q}
+            --source {input.source:q} --latents {output.latents:q} \
+            --timing benchmarks/encode_latents/{wildcards.stream}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
         """
 
 

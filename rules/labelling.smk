@@ -18,7 +18,8 @@ rule segment_entities:
     shell:
         """
         python -m scripts.segment_entities --settings {params.settings:q} --clips {input.clips:q} \
-            --entities {output.entities:q} 2>&1 | tee {log:q}
+            --entities {output.entities:q} \
+            --timing benchmarks/segment_entities/{wildcards.prompting}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
         """
 
 
@@ -39,7 +40,8 @@ rule estimate_depth:
     shell:
         """
         python -m scripts.estimate_depth --settings {params.settings:q} --clips {input.clips:q} \
-            --depth {output.depth:q} 2>&1 | tee {log:q}
+            --depth {output.depth:q} \
+            --timing benchmarks/estimate_depth/{wildcards.estimator}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
         """
 
 

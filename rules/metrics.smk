@@ -86,7 +86,7 @@ rule measure_runtime:
         "benchmarks/measure_runtime/all.tsv"
     conda:
         "../envs/udpdiff.yaml"
-    threads: workflow.cores
+    threads: every_core
     params:
         settings=section("seed", "metrics", "clips", "sampling", "labels"),
     shell:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
+from collections.abc import Iterable
+from concurrent.futures import Future
+from functools import partial
 
 import numpy as np
 
 from scripts.failures import Failures
+from scripts.job_timing import JobTiming
 from scripts.progress import progress
 from udpdiff.checkpoints import resolve
 from udpdiff.model import latents as vae_latents
+from udpdiff.overlap import ahead
 from udpdiff.representations import location_colormap, pixelplanes, spectral
 from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardReader, ShardWriter
@@ -23,6 +29,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, type=json.loads, help="json: base, colourings, seed...")
     parser.add_argument("--source", required=True, help="the shard of clips, depth or entities")
     parser.add_argument("--latents", required=True)
+    parser.add_argument("--timing", help="json file: how fast it went")
     arguments = parser.parse_args()
 
     told, kind = arguments.settings, arguments.stream.partition("-")[0]
@@ -31,38 +38,49 @@ def main() -> None:
     with ShardReader(arguments.source) as source:
         attrs |= {"settings": told, "source": source.sha256}
         failures = Failures(len(source), told["max_failed_share"])
-        with ShardWriter(arguments.latents, "latents", attrs, resume=True) as shard:
+        with ShardWriter(arguments.latents, "latents", attrs, resume=True) as shard, JobTiming() as clock:
             for rejected in source.rejected:
                 if rejected["clip_id"] not in shard.done:
                     shard.reject(rejected["clip_id"], rejected["reason"])
             # Batches are of equal clips after a restart too: how clips are batched may show in the last bits.
             starts = range(0, len(source), told["batch_clips"])
-            for start in progress(starts, f"batches of {arguments.stream} latents"):
-                batch = source.clip_ids[start : start + told["batch_clips"]]
-                if shard.done.issuperset(batch):
-                    continue
-                for clip_id, latents in encode_batch(vae, source, batch, kind, told, failures).items():
-                    if clip_id not in shard.done:
-                        shard.add(clip_id, {"latents": latents})
+            batches = [source.clip_ids[start : start + told["batch_clips"]] for start in starts]
+            batches = [clip_ids for clip_ids in batches if not shard.done.issuperset(clip_ids)]
+            size = None
+            drawings = (
+                (clip_id, partial(colormaps, kind, clip_id, source, told)) for ids in batches for clip_id in ids
+            )
+            with ahead(drawings, told["batch_clips"] + 1) as drawn:
+                for clip_ids in progress(batches, f"batches of {arguments.stream} latents"):
+                    maps = succeeded(itertools.islice(drawn, len(clip_ids)), failures)
+                    if not maps:
+                        continue
+                    shape = next(iter(maps.values())).shape
+                    size = dict(zip(("num_frames", "height", "width"), shape[1:4], strict=True))
+                    with clock.labelling():
+                        encoded = encode_maps(vae, maps, kind)
+                    for clip_id, latents in encoded.items():
+                        if clip_id not in shard.done:
+                            shard.add(clip_id, {"latents": latents})
             failures.list_in(shard)
+        if arguments.timing and size:
+            clock.write(arguments.timing, f"latents/{arguments.stream}", told, size, sum(map(len, batches)))
 
 
-def encode_batch(
-    vae, source: ShardReader, clip_ids: list[str], kind: str, told: dict, failures: Failures
-) -> dict[str, np.ndarray]:
-    """Latents of each clip, float16 (F, C, h, w), or (K, F, C, h, w) for entities; clips that fail are left out."""
-    pictures = {}
-    for clip_id in clip_ids:
+def succeeded(drawn: Iterable[tuple[str, Future[np.ndarray]]], failures: Failures) -> dict[str, np.ndarray]:
+    """The colormaps by clip, without the clips that failed."""
+    maps = {}
+    for clip_id, future in drawn:
         with failures.caught(clip_id):
-            pictures[clip_id] = colormaps(kind, clip_id, source, told)
-    if not pictures:
-        return {}
-    encoded = vae_latents.encode_videos(vae, np.concatenate(list(pictures.values()))).astype(np.float16)
-    ends = np.cumsum([len(maps) for maps in pictures.values()])
-    parts = np.split(encoded, ends[:-1])
-    return {
-        clip_id: part[0] if kind in ("video", "depth") else part for clip_id, part in zip(pictures, parts, strict=True)
-    }
+            maps[clip_id] = future.result()
+    return maps
+
+
+def encode_maps(vae, maps: dict[str, np.ndarray], kind: str) -> dict[str, np.ndarray]:
+    """Latents of each clip, float16 (F, C, h, w), or (K, F, C, h, w) for entities, from uint8 (K, T, H, W, 3)."""
+    encoded = vae_latents.encode_videos(vae, np.concatenate(list(maps.values()))).astype(np.float16)
+    parts = np.split(encoded, np.cumsum([len(own) for own in maps.values()])[:-1])
+    return {clip_id: part[0] if kind in ("video", "depth") else part for clip_id, part in zip(maps, parts, strict=True)}
 
 
 def colormaps(kind: str, clip_id: str, source: ShardReader, told: dict) -> np.ndarray:

@@ -8,10 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scripts.failures import Failures
-from scripts.progress import progress
-from udpdiff.storage.shards import ShardReader, ShardWriter
-from udpdiff.video_io import decode_mp4
+from scripts.labelling_job import LabelledClip, Steps, label_shard
 
 
 def main() -> None:
@@ -19,19 +16,17 @@ def main() -> None:
     parser.add_argument("--settings", required=True, type=json.loads, help="json: an entry of labels.depth, and device")
     parser.add_argument("--clips", required=True)
     parser.add_argument("--depth", required=True)
+    parser.add_argument("--timing", help="json file: how fast it went")
     arguments = parser.parse_args()
 
     told = arguments.settings
-    estimate = load_estimator(told)
-    with ShardReader(arguments.clips) as clips:
-        attrs = {"settings": told, "clips": clips.sha256}
-        failures = Failures(len(clips), told["max_failed_share"])
-        with ShardWriter(arguments.depth, "depth", attrs, resume=True) as shard:
-            for clip_id in progress([clip_id for clip_id in clips.clip_ids if clip_id not in shard.done], "depth"):
-                with failures.caught(clip_id):
-                    depth = estimate(decode_mp4(clips.read(clip_id, "video_mp4")))
-                    shard.add(clip_id, {"depth": np.round(depth * 65535).astype(np.uint16)})
-            failures.list_in(shard)
+    steps = Steps(prepare=lambda video: video, model=load_estimator(told), finish=quantised)
+    label_shard("depth", told, steps, arguments.clips, arguments.depth, arguments.timing)
+
+
+def quantised(depth: np.ndarray) -> LabelledClip:
+    """Depth in [0, 1] as it is stored, uint16."""
+    return LabelledClip({"depth": np.round(depth * 65535).astype(np.uint16)}, {})
 
 
 def load_estimator(told: dict) -> Callable[[np.ndarray], np.ndarray]:

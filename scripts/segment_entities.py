@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scripts.failures import Failures
-from scripts.progress import progress
+from scripts.labelling_job import LabelledClip, Steps, label_shard
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.labelling.cleanup import CleanupSettings, clean_entities
 from udpdiff.labelling.cropformer import CropFormer, is_cropformer
-from udpdiff.labelling.propagation import MaskTracker
+from udpdiff.labelling.propagation import MaskTracker, Tracks, preprocess_frames
 from udpdiff.labelling.segmenter import EntitySegmenter
-from udpdiff.storage.shards import ShardReader, ShardWriter
-from udpdiff.video_io import decode_mp4
+
+if TYPE_CHECKING:
+    import torch
 
 
 class EntityLabeller:
@@ -35,11 +36,26 @@ class EntityLabeller:
 
     def label(self, video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Entity ids uint16 (T, H, W), all 0 where the first frame holds none, and the coverage of each frame (T,)."""
+        return self.clean(self.track(self.prepare(video)))
+
+    def prepare(self, video: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
+        """The video with its frames as the tracker takes them."""
+        return video, preprocess_frames(video, self.tracker.predictor.image_size)
+
+    def track(self, prepared: tuple[np.ndarray, torch.Tensor]) -> Tracks:
+        """What the models do: mask logits of the first frame's entities, of none where it holds none."""
+        video, images = prepared
         first = self.segmenter.segment(video[:1])[0]
         if not first.any():
-            return np.zeros(video.shape[:3], np.uint16), np.zeros(len(video), np.float32)
-        logits, entity_ids = self.tracker.track(video, first, max_objects_per_batch=self.max_objects)
-        return clean_entities(logits, entity_ids, self.cleanup)
+            return Tracks(np.empty((0, *video.shape[:3]), np.float32), [])
+        return self.tracker.track(video, first, self.max_objects, images)
+
+    def clean(self, tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
+        """What the processor does with them; returns as `label` does."""
+        if not tracks.entity_ids:
+            shape = tracks.logits.shape[1:]
+            return np.zeros(shape, np.uint16), np.zeros(shape[0], np.float32)
+        return clean_entities(*tracks, self.cleanup)
 
 
 def main() -> None:
@@ -47,28 +63,31 @@ def main() -> None:
     parser.add_argument("--settings", required=True, type=json.loads, help="json: segmenter, tracker, cleanup, device")
     parser.add_argument("--clips", required=True)
     parser.add_argument("--entities", required=True)
+    parser.add_argument("--timing", help="json file: how fast it went")
     arguments = parser.parse_args()
 
     told = arguments.settings
     labeller = EntityLabeller(told)
-    with ShardReader(arguments.clips) as clips:
-        attrs = {"settings": told, "clips": clips.sha256}
-        failures = Failures(len(clips), told["max_failed_share"])
-        with ShardWriter(arguments.entities, "entities", attrs, resume=True) as shard:
-            for clip_id in progress([clip_id for clip_id in clips.clip_ids if clip_id not in shard.done], "entities"):
-                with failures.caught(clip_id):
-                    entity_ids, coverage = labeller.label(decode_mp4(clips.read(clip_id, "video_mp4")))
-                    scores = {
-                        "coverage": float(coverage.mean()),
-                        "min_coverage": float(coverage.min()),
-                        "entities": float(len(np.setdiff1d(entity_ids, [0]))),
-                    }
-                    try:
-                        refuse_bad_labels(scores, told["cleanup"]["min_coverage"])
-                        shard.add(clip_id, {"entity_ids": entity_ids}, scores)
-                    except RejectedClip as rejected:
-                        shard.reject(clip_id, str(rejected), scores)
-            failures.list_in(shard)
+
+    def finish(tracks: Tracks) -> LabelledClip:
+        return checked(*labeller.clean(tracks), told["cleanup"]["min_coverage"])
+
+    steps = Steps(labeller.prepare, labeller.track, finish)
+    label_shard("entities", told, steps, arguments.clips, arguments.entities, arguments.timing)
+
+
+def checked(entity_ids: np.ndarray, coverage: np.ndarray, min_coverage: float) -> LabelledClip:
+    """A clip's labels with their figures, rejected if they are bad."""
+    scores = {
+        "coverage": float(coverage.mean()),
+        "min_coverage": float(coverage.min()),
+        "entities": float(len(np.setdiff1d(entity_ids, [0]))),
+    }
+    try:
+        refuse_bad_labels(scores, min_coverage)
+    except RejectedClip as rejected:
+        return LabelledClip({}, scores, rejected)
+    return LabelledClip({"entity_ids": entity_ids}, scores)
 
 
 def refuse_bad_labels(scores: dict[str, float], min_coverage: float) -> None:

@@ -130,6 +130,18 @@ def test_a_captioner_makes_up_for_missing_captions(tmp_path):
     assert preflight.check(raw).shard_count("train") == 1
 
 
+def test_a_source_may_be_unnamed_while_planning_only():
+    raw = copy.deepcopy(DEFAULT)
+    raw["source"]["kind"] = "videos"
+    raw["clips"] |= {"train": 1000, "shard_clips": 300}
+    assert preflight.check(raw, planning=True).shard_count("train") == 4
+    with pytest.raises(ConfigError, match="path names no folder"):
+        preflight.check(raw)
+    raw["source"]["path"] = "no/such/folder"
+    with pytest.raises(ConfigError, match="no such folder"):
+        preflight.check(raw, planning=True)
+
+
 def test_captions_of_unknown_clips(tmp_path):
     with pytest.raises(ConfigError, match=r"source\.captions: .*zebra"):
         preflight.check(folder_source(tmp_path, ["a.mp4", "b.mp4"], "clip,caption\na.mp4,A\nzebra.mp4,B\n"))

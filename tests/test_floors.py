@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    "ground": ("tasks", "clip", "video_io"),
+    "ground": ("tasks", "clip", "video_io", "overlap"),
     "config": ("config",),
     "middle": ("sources", "labelling", "representations", "storage", "model", "metrics"),
     "training": ("training", "tables"),
@@ -68,7 +68,7 @@ def test_what_the_snakefile_imports_is_light(module):
 
 def test_every_script_belongs_to_a_rule():
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    shared = {"__init__", "failures", "progress"}
+    shared = {"__init__", "failures", "job_timing", "labelling_job", "progress"}
     for path in (ROOT / "scripts").glob("*.py"):
         if path.stem not in shared:
             assert f"rule {path.stem}:" in rules, f"no rule is called {path.stem}"

@@ -78,6 +78,41 @@ def test_slurm_profile_plans_the_paper_scale(tmp_path):
     assert planned(done)["train"] == 9
 
 
+def test_plan_of_the_mini_scale(tmp_path):
+    done = snakemake(tmp_path, "--cores", "1", "--", "plan")
+    assert done.returncode == 0, done.stderr
+    told = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "12 train and 6 evaluation clips of 9 frames, 64 x 64" in told
+    assert "entities/entityseg 3 18 - - < 0.00133 not known" in told, (
+        "nothing was measured, and nobody cites mini models"
+    )
+    assert not list(tmp_path.glob("results/clips")), "a plan makes nothing"
+
+
+def test_plan_of_the_papers_scale_before_there_is_a_source(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--profile", "slurm", "--executor", "local", "--cores", "1",
+         "--directory", tmp_path, "--configfile", "slurm/paper.yaml", "--", "plan"],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "300,000 train and 1,024 evaluation clips of 49 frames, 480 x 720" in done.stdout
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "301,024" in rows["depth/depthcrafter"] and "cited [" in rows["depth/depthcrafter"]
+    assert "> 169" in rows["entities/entityseg"], "300,000 x 49 frames at 24.2 a second, at least"
+    assert "not known" in rows["captions"]
+
+
+def test_only_a_plan_may_lack_a_source(tmp_path):
+    done = snakemake(tmp_path, "-n", "--", "all", config=ROOT / "slurm" / "paper.yaml")
+    assert done.returncode != 0 and "names no" in done.stdout + done.stderr
+
+
+def test_throughput_needs_one_shard_of_clips(tmp_path):
+    jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules", "--", "results/throughput.json"))
+    assert jobs == {"render_scenes": 1, "measure_throughput": 1}
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A small run of everything, in a folder of its own."""
@@ -98,6 +133,13 @@ def test_everything_ends_in_a_report(finished):
     for number in range(1, 8):
         header = (folder / f"results/table{number}.csv").read_text().splitlines()[0]
         assert "_ours" in header and "_paper" in header and "n_videos" in header
+
+
+def test_a_finished_run_plans_with_its_own_speeds(finished):
+    done = snakemake(finished[0], "--cores", "1", "--", "plan")
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    for name in ("entities/entityseg", "depth/depth_anything"):
+        assert "measured [" in rows[name] and "< " not in rows[name], "speed and disk are those of the shards"
 
 
 def test_second_run_has_nothing_to_do(finished):

@@ -106,20 +106,30 @@ def video_names(files: Iterable[str], seed: int, clips: Clips) -> dict[str, list
     return {split: splits.assign_shards(chosen[split][: getattr(clips, split)], clips.shard_clips) for split in SPLITS}
 
 
-def check(raw: dict, config_files: list[Path] = ()) -> Plan:
+def check(raw: dict, config_files: list[Path] = (), planning: bool = False) -> Plan:
     """The plan of a configuration that can be run.
 
     `raw` is the merged configuration; `config_files` are the files that were merged over the default, in order: a
-    relative path in one of them is relative to that file.
+    relative path in one of them is relative to that file. `planning`: nothing will be read, so that a source whose path
+    is not named yet counts as Panda-70M, of which numbers of clips are all that is known before a job chooses them.
 
     Raises: ConfigError with one line per fault: the key, what was got, what is allowed.
     """
     _anchor_paths(raw, config_files)
+    unnamed = planning and _source_is_unnamed(raw)
+    if unnamed:
+        raw = raw | {"source": raw["source"] | {"kind": "panda70m", "path": "not named yet"}}
     plan = Plan(parse(raw))
-    faults = [*_checkpoint_faults(plan.config), *_size_faults(plan.config), *_source_faults(plan)]
+    faults = [*_checkpoint_faults(plan.config), *_size_faults(plan.config)]
+    faults += [] if unnamed else _source_faults(plan)
     if faults:
         raise ConfigError("\n".join(faults))
     return plan
+
+
+def _source_is_unnamed(raw):
+    source = raw.get("source")
+    return isinstance(source, dict) and source.get("kind") in ("videos", "panda70m") and not source.get("path")
 
 
 def _anchor_paths(raw, config_files):

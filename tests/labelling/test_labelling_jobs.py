@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import yaml
 
 from scripts import estimate_depth, segment_entities
 from scripts.failures import TooManyFailures
+from udpdiff.report.throughput import Throughput
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import encode_mp4
 
@@ -85,6 +88,60 @@ def test_a_killed_job_goes_on_where_it_stopped(monkeypatch, clips):
     with ShardReader(run(monkeypatch, clips)) as shard:
         assert len(shard) == 5
     assert len(calls) == 4 + 2
+
+
+def test_a_clip_that_cannot_be_decoded_is_listed_in_its_turn(monkeypatch, clips):
+    with ShardReader(clips) as shard:
+        kept = dict(shard.items())
+    with ShardWriter(clips, "clips", shard.attrs) as damaged:
+        for clip_id, data in kept.items():
+            damaged.add(clip_id, data | ({"video_mp4": b"no video"} if clip_id == "clip2" else {}))
+    with ShardReader(run(monkeypatch, clips)) as labels:
+        assert labels.clip_ids == ["clip0", "clip1", "clip3", "clip4"]
+        (entry,) = labels.rejected
+        assert entry["clip_id"] == "clip2" and entry["reason"].startswith("failed: ")
+
+
+STUCK = """
+import sys, time
+from scripts import estimate_depth
+load = estimate_depth.load_estimator
+def load_estimator(told):
+    estimate, calls = load(told), []
+    def estimate_or_stay(video):
+        calls.append(1)
+        if len(calls) == 3:
+            print("at the third clip", flush=True)
+            time.sleep(600)
+        return estimate(video)
+    return estimate_or_stay
+estimate_depth.load_estimator = load_estimator
+estimate_depth.main()
+"""
+
+
+def test_a_terminated_job_ends_at_once_with_its_threads_and_goes_on_later(monkeypatch, clips):
+    output = clips.with_name("depth.h5")
+    told = ["--settings", json.dumps(SETTINGS), "--clips", str(clips), "--depth", str(output)]
+    with subprocess.Popen([sys.executable, "-c", STUCK, *told], stdout=subprocess.PIPE, text=True, cwd=ROOT) as job:
+        assert "at the third clip" in job.stdout.readline()
+        job.send_signal(signal.SIGTERM)
+        assert job.wait(timeout=60) == -signal.SIGTERM
+    assert not output.exists()
+    with ShardReader(run(monkeypatch, clips)) as shard:
+        assert shard.clip_ids == [f"clip{number}" for number in range(5)]
+        shard.verify()
+
+
+def test_a_job_says_how_fast_it_went(monkeypatch, clips):
+    timing = clips.with_name("benchmarks") / "depth.json"
+    arguments = ["--settings", json.dumps(SETTINGS), "--clips", str(clips), "--depth", str(clips.with_name("depth.h5"))]
+    monkeypatch.setattr(sys, "argv", ["estimate_depth", *arguments, "--timing", str(timing)])
+    estimate_depth.main()
+    took = Throughput(**json.loads(timing.read_text()))
+    assert took.is_like("depth", SETTINGS, {"num_frames": 5, "height": 64, "width": 64})
+    assert took.clips == 5 and took.peak_gpu_gb is None and 0 < took.peak_rss_gb < 100
+    assert 0 < took.model_seconds < took.labelling_seconds < took.total_seconds
 
 
 def test_labels_of_other_clips_are_not_taken_over(monkeypatch, clips):

@@ -122,15 +122,23 @@ class MaskTracker:
         description = {"config": config, "overrides": list(overrides)}
         (folder / CONFIG_NAME).write_text(json.dumps(description, indent=2) + "\n")
 
-    def track(self, video: np.ndarray, entity_ids0: np.ndarray, max_objects_per_batch: int = 16) -> Tracks:
+    def track(
+        self,
+        video: np.ndarray,
+        entity_ids0: np.ndarray,
+        max_objects_per_batch: int = 16,
+        images: torch.Tensor | None = None,
+    ) -> Tracks:
         """Track every entity of the first frame.
 
         video uint8 (T, H, W, 3); entity_ids0 integer (H, W), 0 = none. Returns logits float32 (N, T, H, W) and ids.
+        images: the video as `preprocess_frames` gives it, if that was done already, in another thread for example.
         ValueError where shapes disagree or the first frame has no entity.
         """
         ids = _check(video, entity_ids0)
         logits = np.empty((len(ids), *video.shape[:3]), np.float32)
-        for first, frame_idx, frame_logits in self._propagate(video, entity_ids0, ids, max_objects_per_batch):
+        tracked = self._propagate(video, entity_ids0, ids, max_objects_per_batch, images)
+        for first, frame_idx, frame_logits in tracked:
             logits[first : first + len(frame_logits), frame_idx] = frame_logits
         return Tracks(logits, ids)
 
@@ -147,7 +155,12 @@ class MaskTracker:
         return labels
 
     def _propagate(
-        self, video: np.ndarray, entity_ids0: np.ndarray, ids: list[int], max_objects_per_batch: int
+        self,
+        video: np.ndarray,
+        entity_ids0: np.ndarray,
+        ids: list[int],
+        max_objects_per_batch: int,
+        images: torch.Tensor | None = None,
     ) -> Iterator[tuple[int, int, np.ndarray]]:
         """Yield (index of the first object, frame_idx, logits float32 (n, H, W)) chunk by chunk."""
         import torch
@@ -155,7 +168,8 @@ class MaskTracker:
         if max_objects_per_batch < 1:
             raise ValueError(f"Got max_objects_per_batch={max_objects_per_batch}. Expected at least 1.")
         device = self.predictor.device
-        images = preprocess_frames(video, self.predictor.image_size).to(device)
+        images = preprocess_frames(video, self.predictor.image_size) if images is None else images
+        images = images.to(device)
         enabled = self.dtype not in (None, torch.float32)
         for first in range(0, len(ids), max_objects_per_batch):
             chunk = ids[first : first + max_objects_per_batch]

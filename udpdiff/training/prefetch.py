@@ -5,14 +5,14 @@ The order is that of the steps, whoever prepares the batches.
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from udpdiff.overlap import ahead
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.batch import BatchPlan, TrainingBatch
 
@@ -44,8 +44,8 @@ def prefetched(batches: StepBatches, steps: range, num_workers: int = 0) -> Iter
     An error while preparing a batch is raised where that batch is taken.
     """
     if num_workers == 0:
-        with _thread(batches, steps) as iterator:
-            yield iterator
+        with ahead(((step, partial(batches.__getitem__, step)) for step in steps), _AHEAD) as prepared:
+            yield (batch.result() for _, batch in prepared)
         return
     loader = DataLoader(
         batches,
@@ -64,40 +64,3 @@ def prefetched(batches: StepBatches, steps: range, num_workers: int = 0) -> Iter
 
 def _start_worker(worker: int) -> None:
     torch.set_num_threads(1)
-
-
-@contextmanager
-def _thread(batches: StepBatches, steps: range) -> Iterator[Iterator[TrainingBatch]]:
-    ready: queue.Queue = queue.Queue(maxsize=_AHEAD)
-    stopped = threading.Event()
-
-    def put(item: object) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def prepare() -> None:
-        try:
-            for step in steps:
-                if stopped.is_set():
-                    return
-                put(batches[step])
-        except BaseException as error:  # handed over, whatever it is: the taker would wait for ever
-            put(error)
-
-    def take() -> Iterator[TrainingBatch]:
-        for _ in steps:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    worker = threading.Thread(target=prepare, name="prefetch", daemon=True)
-    worker.start()
-    try:
-        yield take()
-    finally:
-        stopped.set()
-        worker.join()

@@ -1,0 +1,95 @@
+"""Prints what the configured scale costs: jobs, hours and disk per stage, each figure measured here or cited."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from udpdiff import config, preflight
+from udpdiff.clip import SPLITS
+from udpdiff.report.plan import StagePlan, labeller_speed, measured_speed, plan_table, raw_label_bytes
+from udpdiff.report.throughput import Throughput, read_throughputs
+from udpdiff.storage.shards import ShardReader
+
+SOURCES = {"scenes": "render_scenes", "videos": "cut_videos", "panda70m": "download_clips"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, type=json.loads, help="json: the whole configuration")
+    parser.add_argument("--labellers", required=True, type=json.loads, help="json: entities/NAME, depth/NAME: settings")
+    parser.add_argument("--encoding", required=True, type=json.loads, help="json: as the encoding jobs are told")
+    parser.add_argument("--results", required=True, type=Path)
+    parser.add_argument("--benchmarks", required=True, type=Path)
+    arguments = parser.parse_args()
+
+    plan = preflight.Plan(config.parse(arguments.settings))
+    clips = plan.config.clips
+    records = read_throughputs(arguments.benchmarks, arguments.results / "throughput.json")
+    stages = [
+        stage(plan, SOURCES[plan.config.source.kind], SPLITS),
+        *(labeller(plan, name, told, arguments.results, records) for name, told in arguments.labellers.items()),
+        *later_stages(plan, arguments.encoding, records),
+    ]
+    counts = " and ".join(f"{clip_count(plan, [split]):,} {split}" for split in SPLITS)
+    print(f"\n{counts} clips of {clips.num_frames} frames, {clips.height} x {clips.width}\n\n{plan_table(stages)}\n")
+
+
+def labeller(plan: preflight.Plan, name: str, told: dict, results: Path, records: list[Throughput]) -> StagePlan:
+    """The plan of one labeller: the training split, and the evaluation split if it is a judge of the metrics."""
+    kind, own_name = name.split("/")
+    is_judge = getattr(plan.config.metrics, f"judge_{kind}") == own_name
+    measured = bytes_per_clip(results / name, told)
+    return stage(
+        plan,
+        name,
+        SPLITS if is_judge else ["train"],
+        speed=labeller_speed(kind, told, clip_size(plan), records),
+        bytes_per_clip=raw_label_bytes(clip_size(plan)) if measured is None else measured,
+        bytes_measured=measured is not None,
+    )
+
+
+def later_stages(plan: preflight.Plan, encoding: dict, records: list[Throughput]) -> list[StagePlan]:
+    """What follows the labels; a clip counts each time that training sees it."""
+    streams = [plan.run_streams(run) for run in plan.config.runs]
+    latents = sorted({"video"} | {name for stream in streams for name in stream["dense"].values()})
+    texts = sorted({name for stream in streams for name in stream["text"].values()})
+    runs = {run: plan.config.run_training(run) for run in plan.config.runs}
+    samples = sum(len(run.tasks) or 1 for run in plan.config.runs.values())
+    speeds = {name: measured_speed(f"latents/{name}", encoding, clip_size(plan), records) for name in latents}
+    return [
+        stage(plan, "captions", SPLITS),
+        *(stage(plan, f"latents/{name}", ["train"], speed=speed) for name, speed in speeds.items()),
+        *(stage(plan, f"latents/{name}", ["train"]) for name in texts),
+        StagePlan("train", len(runs), sum(training.steps * training.batch_size for training in runs.values())),
+        StagePlan("sample", samples, samples * plan.config.sampling.prompts),
+    ]
+
+
+def clip_size(plan: preflight.Plan) -> dict[str, int]:
+    return {key: getattr(plan.config.clips, key) for key in ("num_frames", "height", "width")}
+
+
+def stage(plan: preflight.Plan, name: str, splits, **known) -> StagePlan:
+    """A stage of one job per shard of the splits."""
+    return StagePlan(name, sum(plan.shard_count(split) for split in splits), clip_count(plan, splits), **known)
+
+
+def clip_count(plan: preflight.Plan, splits) -> int:
+    return sum(len(shard) for split in splits for shard in plan.shards[split])
+
+
+def bytes_per_clip(folder: Path, told: dict) -> float | None:
+    """Bytes on disk per clip of the shards that were labelled with these settings; None without any."""
+    clips = size = 0
+    for path in folder.glob("*/*.h5"):
+        with ShardReader(path) as shard:
+            if shard.attrs["settings"] == told:
+                clips, size = clips + len(shard) + len(shard.rejected), size + path.stat().st_size
+    return size / clips if clips else None
+
+
+if __name__ == "__main__":
+    main()
