@@ -9,6 +9,7 @@ from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 from udpdiff import preflight
+from udpdiff.report.contact_sheet import sheet_clips
 from udpdiff.report.costs import Invocations
 from udpdiff.tables import specs
 from udpdiff.training.settings import TrainingSettings
@@ -159,9 +160,35 @@ def sample_settings(wildcards):
 
 
 def label_shards(kind, split):
-    """All shards of one labeller on one split; kind: entities/{prompting} or depth/{estimator}."""
+    """All shards of one labeller, or of a list of them, on one split; kind: entities/{prompting} or depth/{estimator}."""
     return expand(
         "results/{kind}/{split}/{shard}.h5", kind=kind, split=split, shard=shards(split)
+    )
+
+
+def variants(kind):
+    """Every labeller that the configuration names; kind: entities or depth."""
+    return [f"{kind}/{name}" for name in getattr(settings.labels, kind)]
+
+
+def sheet_inputs():
+    """Captions and every variant's labels of the clips on the contact sheet: evaluation first, then training."""
+    kinds = variants("entities") + variants("depth")
+    wanted, clips, paths = sheet_clips(settings.model_dump()), 0, []
+    for split in ("evaluation", "train"):
+        for shard, names in enumerate(plan.shards[split]):
+            if clips >= wanted:
+                return paths
+            clips += len(names)
+            paths += [f"results/{kind}/{split}/{shard}.h5" for kind in kinds]
+            paths.append(f"results/captions/{split}/{shard}.parquet")
+    return paths
+
+
+def truth_shards():
+    """Truth of the evaluation clips, where there is any."""
+    return (
+        label_shards("truth", "evaluation") if settings.source.kind == "scenes" else []
     )
 
 

@@ -1,4 +1,4 @@
-# Measurements. Only label_quality reads the truth.
+# Measurements. Of all rules only label_quality and the report's pictures read the truth.
 
 
 rule evaluate_samples:
@@ -28,10 +28,8 @@ rule evaluate_samples:
 rule label_quality:
     input:
         truth=label_shards("truth", "evaluation"),
-        entities=label_shards(
-            f"entities/{settings.metrics.judge_entities}", "evaluation"
-        ),
-        depth=label_shards(f"depth/{settings.metrics.judge_depth}", "evaluation"),
+        entities=label_shards(variants("entities"), "evaluation"),
+        depth=label_shards(variants("depth"), "evaluation"),
     output:
         quality="results/metrics/labels.json",
     log:

@@ -26,9 +26,12 @@ rule render_report:
         clips=all_clips(),
         entities=label_shards(f"entities/{settings.metrics.judge_entities}", "train"),
         depth=label_shards(f"depth/{settings.metrics.judge_depth}", "train"),
+        sheet=sheet_inputs(),
+        truth=truth_shards(),
     output:
         quality="results/quality.json",
         page="results/report/index.html",
+        labels="results/report/labels.html",
         media=directory("results/report/media"),
     log:
         "logs/render_report.log",

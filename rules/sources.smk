@@ -1,4 +1,4 @@
-# Clips of the configured source, and for scenes their exact truth, which only measuring rules may read.
+# Clips of the configured source, and for scenes their exact truth, which only measuring rules and the report may read.
 
 if settings.source.kind == "scenes":
 

@@ -227,6 +227,7 @@ class Metrics(_Section):
 
 class Report(_Section):
     examples: Positive
+    contact_sheet: Positive
 
 
 _LABELS = ("entities", "depth")

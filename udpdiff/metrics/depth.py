@@ -51,6 +51,35 @@ def evaluate_depth_maps(
     Raises ValueError when no pixel is valid.
     """
     reference = np.asarray(reference, np.float64)
+    aligned = align_depth_maps(
+        prediction,
+        reference,
+        valid=valid,
+        alignment=alignment,
+        domain=domain,
+        min_value=min_value,
+        max_value=max_value,
+        clip_before_fit=clip_before_fit,
+    )
+    return _score(aligned, reference, valid_pixels(reference, valid, min_value, max_value))
+
+
+def align_depth_maps(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    *,
+    valid: np.ndarray | None = None,
+    alignment: Alignment = "video",
+    domain: Domain = "disparity",
+    min_value: float = 1e-3,
+    max_value: float = 1.0,
+    clip_before_fit: bool | None = None,
+) -> np.ndarray:
+    """The prediction in the reference's place, range and units, float64 (T, H, W): what `evaluate_depth_maps` scores.
+
+    Arguments and errors are those of `evaluate_depth_maps`.
+    """
+    reference = np.asarray(reference, np.float64)
     prediction = _resized(np.asarray(prediction), reference.shape).astype(np.float64)
     mask = valid_pixels(reference, valid, min_value, max_value)
     if not mask.any():
@@ -59,18 +88,16 @@ def evaluate_depth_maps(
             f"{max_value:g}; check its units and the mask."
         )
     if alignment == "none":
-        aligned = np.clip(prediction, min_value, max_value)
-    elif alignment == "video":
+        return np.clip(prediction, min_value, max_value)
+    if alignment == "video":
         clipped = prediction if clip_before_fit is False else np.maximum(prediction, min_value)
-        aligned = _aligned(clipped, reference, mask, domain, min_value, max_value)
-    elif alignment == "frame":
+        return _aligned(clipped, reference, mask, domain, min_value, max_value)
+    if alignment == "frame":
         clipped = np.maximum(prediction, min_value) if clip_before_fit else prediction
-        aligned = np.stack(
+        return np.stack(
             [_aligned(*frame, domain, min_value, max_value) for frame in zip(clipped, reference, mask, strict=True)]
         )
-    else:
-        raise ValueError(f"Depth alignment: got {alignment!r}, expected 'none', 'video' or 'frame'.")
-    return _score(aligned, reference, mask)
+    raise ValueError(f"Depth alignment: got {alignment!r}, expected 'none', 'video' or 'frame'.")
 
 
 def valid_pixels(reference: np.ndarray, valid: np.ndarray | None, min_value: float, max_value: float) -> np.ndarray:

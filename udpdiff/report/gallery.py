@@ -1,10 +1,13 @@
 """Films of the report: what was generated, and the data set with its labels.
 
-Reads shards of samples, clips and labels; returns plain dicts for the page.
+Reads shards of samples, clips and labels; returns what the pages show.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -58,34 +61,67 @@ def compared(samples: dict[str, Path], count: int, folder: Path) -> list[dict]:
     return rows
 
 
-def data_set(
-    clips: Path, entities: Path, depth: Path, captions: dict, count: int, folder: Path, name: str
-) -> list[dict]:
-    """Clips of one shard beside their entities (laid over) and their depth, with captions, scores and rejections."""
-    films = []
-    with ShardReader(clips) as clip_shard, ShardReader(entities) as entity_shard, ShardReader(depth) as depth_shard:
-        fps = clip_shard.attrs["fps"]
-        refused = {rejected["clip_id"]: rejected["reason"] for rejected in entity_shard.rejected}
-        for index, clip_id in enumerate(clip_shard.clip_ids[:count]):
+@dataclass(frozen=True)
+class LabelledClip:
+    """One clip with its labels by one or more variants.
+
+    video: uint8 (T, H, W, 3); views: variant -> its labels in colours, of the same shape, black where there are none;
+    notes: variant -> what its labeller said of the clip; refused: variant -> why it has no labels.
+    """
+
+    clip_id: str
+    fps: float
+    video: np.ndarray
+    views: dict[str, np.ndarray]
+    notes: dict[str, str]
+    refused: dict[str, str]
+    words: dict[str, str]
+
+
+def labelled_clips(
+    clips: Path,
+    entities: dict[str, Path],
+    depth: dict[str, Path],
+    captions: dict[str, dict[str, str]],
+    frames: int | None = None,
+) -> Iterator[LabelledClip]:
+    """Clips of one shard with the labels in the shards named by variant: entities laid over the clip, depth in colours.
+
+    frames: only so many, evenly spaced, the first and the last among them; all by default.
+    """
+    paths = {f"entities {name}": path for name, path in entities.items()}
+    paths |= {f"depth {name}": path for name, path in depth.items()}
+    with ExitStack() as stack:
+        clip_shard = stack.enter_context(ShardReader(clips))
+        shards = {name: stack.enter_context(ShardReader(path)) for name, path in paths.items()}
+        listed = {
+            name: {entry["clip_id"]: entry["reason"] for entry in shard.rejected} for name, shard in shards.items()
+        }
+        for clip_id in clip_shard.clip_ids:
             video = decode_mp4(clip_shard.read(clip_id, "video_mp4"))
-            panels = [video]
-            if clip_id in entity_shard.clip_ids:
-                panels.append(media.overlay(video, media.color_entities(entity_shard.read(clip_id, "entity_ids"))))
-            else:
-                panels.append(np.zeros_like(video))
-            if clip_id in depth_shard.clip_ids:
-                panels.append(media.color_depth(depth_shard.read(clip_id, "depth") / 65535))
-            film = media.write_film(folder, f"data-{name}-{index:03d}", panels, fps)
-            scores = clip_shard.scores.get(clip_id, {}) | entity_shard.scores.get(clip_id, {})
-            films.append(
-                film
-                | {
-                    "clip_id": clip_id,
-                    "scores": scores,
-                    "refused": refused.get(clip_id),
-                    "words": captions.get(clip_id, {}),
-                }
-            )
+            shown = slice(None) if frames is None else np.linspace(0, len(video) - 1, frames).round().astype(int)
+            video = video[shown]
+            views, notes, refused = {}, {}, {}
+            for name, shard in shards.items():
+                if clip_id not in shard.scores:
+                    views[name], refused[name] = np.zeros_like(video), listed[name].get(clip_id, "not labelled")
+                elif shard.schema == "entities":
+                    views[name] = media.overlay(video, media.color_entities(shard.read(clip_id, "entity_ids")[shown]))
+                    scores = shard.scores[clip_id]
+                    notes[name] = f"{scores['entities']:.0f} entities, coverage {scores['coverage']:.2f}"
+                else:
+                    views[name] = media.color_depth(shard.read(clip_id, "depth")[shown] / 65535)
+            words = captions.get(clip_id, {})
+            yield LabelledClip(clip_id, clip_shard.attrs["fps"], video, views, notes, refused, words)
+
+
+def data_set(clips: Iterable[LabelledClip], folder: Path, name: str) -> list[dict]:
+    """Films of clips beside their labels, with captions, notes and refusals."""
+    films = []
+    for index, clip in enumerate(clips):
+        film = media.write_film(folder, f"data-{name}-{index:03d}", [clip.video, *clip.views.values()], clip.fps)
+        told = {"clip_id": clip.clip_id, "notes": clip.notes, "refused": clip.refused, "words": clip.words}
+        films.append(film | told)
     return films
 
 
@@ -114,3 +150,8 @@ def count(clips: list[Path]) -> dict[str, int]:
             accepted, rejected = accepted + len(shard), rejected + len(shard.rejected)
             sources |= {data["source_id"] for _, data in shard.items(["source_id"])}
     return {"accepted": accepted, "rejected": rejected, "sources": len(sources)}
+
+
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Shards by their number."""
+    return sorted(paths, key=lambda path: int(path.stem))

@@ -13,6 +13,7 @@ from udpdiff.video_io import write_mp4
 
 _GAP_PIXELS = 6
 _MIN_PANEL_PIXELS = 160
+_CELL_PIXELS = 192  # width of a panel in a still picture, about
 
 
 def color_entities(entity_ids: np.ndarray) -> np.ndarray:
@@ -58,6 +59,25 @@ def strip(videos: list[np.ndarray], frames: int = 6) -> np.ndarray:
     return np.concatenate(rows, axis=0)
 
 
+def table(rows: list[list[np.ndarray]], gap: int = 4) -> np.ndarray:
+    """Pictures of equal size, uint8 (H, W, 3), in rows with white gaps, each brought to about 192 pixels in width."""
+    edge = ((0, gap), (0, gap), (0, 0))
+    lines = [[np.pad(_fitted(picture), edge, constant_values=255) for picture in row] for row in rows]
+    return np.concatenate([np.concatenate(line, axis=1) for line in lines], axis=0)[:-gap, :-gap]
+
+
+def _fitted(picture: np.ndarray) -> np.ndarray:
+    """Enlarged without blur, or averaged down."""
+    height, width = picture.shape[:2]
+    if width <= _CELL_PIXELS:
+        scale = _CELL_PIXELS // width
+        return picture.repeat(scale, axis=0).repeat(scale, axis=1)
+    from PIL import Image
+
+    size = (_CELL_PIXELS, max(1, round(height * _CELL_PIXELS / width)))
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+
+
 def write_film(folder: Path, name: str, videos: list[np.ndarray], fps: float) -> dict[str, str]:
     """Writes `name`.mp4 and its first frame `name`.png; returns their names for the page, relative to it."""
     film = side_by_side(videos)
@@ -74,3 +94,11 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)
+
+
+def write_jpeg(path: Path, picture: np.ndarray) -> None:
+    """uint8 (H, W, 3) to a jpeg file, colours at full resolution: labels are edges of colour."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, quality=88, subsampling=0)

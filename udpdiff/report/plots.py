@@ -1,4 +1,4 @@
-"""Plots of the report as SVG files: training curves over runs and losses over timesteps.
+"""Plots of the report as SVG files: training curves, losses over timesteps, spreads of figures over clips.
 
 Entries of training logs in, files out; draws with matplotlib.
 """
@@ -48,13 +48,33 @@ def bar_intervals(rows: list[tuple[str, float, float, float]], path: Path, x_lab
     return _save(figure, path)
 
 
-def _subplots(count, height=3.4):
+def distribution(values: dict[str, list[float]], path: Path, title: str) -> Path:
+    """One row per variant (variant -> its value per clip): every clip as a dot, a box around the middle half, a bar at
+    the median.
+    """
+    figure, (axis,) = _subplots(1, height=0.42 * len(values) + 0.85, width=3.4)
+    rng = np.random.default_rng(0)
+    for row, points in enumerate(np.asarray(found, float) for found in values.values()):
+        low, middle, high = np.percentile(points, [25, 50, 75]) if len(points) else [np.nan] * 3
+        axis.barh(row, high - low, left=low, height=0.6, facecolor="none", edgecolor="#1d2330", linewidth=0.8)
+        axis.plot([middle, middle], [row - 0.3, row + 0.3], color="#1d2330", linewidth=2)
+        spread = row + rng.uniform(-0.22, 0.22, len(points))
+        axis.scatter(points, spread, s=10, alpha=0.5, color=f"C{row}", linewidths=0, zorder=3)
+    axis.set_title(title, fontsize=10)
+    axis.set_yticks(range(len(values)), list(values), fontsize=9)
+    axis.invert_yaxis()
+    axis.grid(axis="x", alpha=0.25)
+    figure.tight_layout()
+    return _save(figure, path)
+
+
+def _subplots(count, height=3.4, width=4.2):
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, count, figsize=(4.2 * count + 0.6, height), squeeze=False)
+    figure, axes = pyplot.subplots(1, count, figsize=(width * count + 0.6, height), squeeze=False)
     return figure, list(axes[0])
 
 

@@ -24,13 +24,13 @@ GOALS = (
 )
 
 
-def collect(measured: list[Path]) -> dict[str, float]:
+def collect(paths: list[Path]) -> dict[str, float]:
     """Flat figures `group.name`, with `_low`, `_high` (95 % interval) and `_n` beside each that has them.
 
-    Groups: labels and codec (files of that name), generated (the multi-task run) and runtime.RUN.
+    Groups: labels and codec (files of that name), labels.VARIANT, generated (the multi-task run) and runtime.RUN.
     """
     figures: dict[str, float] = {}
-    for path in measured:
+    for path in paths:
         found = json.loads(path.read_text())
         run, task = found.get("run"), found.get("task")
         group = f"runtime.{run}" if path.stem == "runtime" else "generated" if run else path.stem
@@ -40,11 +40,17 @@ def collect(measured: list[Path]) -> dict[str, float]:
             # A run's video metrics exist once per task; its dense metrics belong to one task alone.
             if group == "generated" and not name.startswith(("depth_", "entity_")):
                 name = f"{name}_{task}"
-            figures[f"{group}.{name}"] = metric["value"]
-            for suffix in ("low", "high", "n"):
-                if metric.get(suffix) is not None:
-                    figures[f"{group}.{name}_{suffix}"] = metric[suffix]
+            figures |= _flat(f"{group}.{name}", metric)
+        for variants in found.get("variants", {}).values():
+            for variant, measured in variants.items():
+                for name, metric in measured["metrics"].items():
+                    figures |= _flat(f"{group}.{variant}.{name}", metric)
     return figures
+
+
+def _flat(key, metric):
+    ends = {f"{key}_{suffix}": metric.get(suffix) for suffix in ("low", "high", "n")}
+    return {key: metric["value"]} | {name: end for name, end in ends.items() if end is not None}
 
 
 def judge(figures: dict[str, float]) -> list[dict]:

@@ -1,12 +1,13 @@
-"""The report: one page, opened from disk, that shows what was measured, made and used.
+"""The report: two pages, opened from disk, that show what was measured, made and used, and how good the labels are.
 
-Everything that reaches the page goes through Jinja's autoescaping; the page asks nothing of a network.
+Everything that reaches a page goes through Jinja's autoescaping; the pages ask nothing of a network.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,8 @@ import yaml
 from markupsafe import Markup
 
 from udpdiff.report import costs, gallery, plots, quality
+from udpdiff.report.failures import MAX_DEPTH_ERROR
+from udpdiff.report.label_page import label_page
 from udpdiff.storage.captions import read_captions
 from udpdiff.tables import specs
 from udpdiff.tables.paper import PAPER_TABLES
@@ -23,7 +26,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(settings: dict, results: Path, benchmarks: Path, measured: list[Path], page: Path, media: Path) -> dict:
-    """Writes the page and its media; returns the figures of quality.json, the cost up to now included."""
+    """Writes the page, `labels.html` beside it and their media; returns the figures of quality.json, cost included."""
     runs = {run: list(spec["tasks"]) or ["video"] for run, spec in settings["runs"].items()}
     examples = settings["report"]["examples"]
     context = {
@@ -35,6 +38,8 @@ def render(settings: dict, results: Path, benchmarks: Path, measured: list[Path]
         "tables": _tables(results),
         "curves": _curves(results, runs, media),
         "provenance": _provenance(results, runs),
+        "labels": label_page(settings, results, _label_figures(measured), media),
+        "max_depth_error": MAX_DEPTH_ERROR,
     }
     figures = quality.collect(measured)
     jobs = costs.read_jobs(benchmarks)
@@ -50,8 +55,16 @@ def render(settings: dict, results: Path, benchmarks: Path, measured: list[Path]
     }
     page.parent.mkdir(parents=True, exist_ok=True)
     context["style"] = Markup((_TEMPLATES / "style.css").read_text())
-    page.write_text(_environment().get_template("index.html.j2").render(context), encoding="utf-8")
+    environment = _environment()
+    for path, template in ((page, "index.html.j2"), (page.with_name("labels.html"), "labels.html.j2")):
+        path.write_text(environment.get_template(template).render(context), encoding="utf-8")
     return figures
+
+
+def _label_figures(measured):
+    """The content of labels.json, None where the clips have no truth."""
+    path = next((path for path in measured if path.name == "labels.json"), None)
+    return json.loads(path.read_text()) if path else None
 
 
 def _environment():
@@ -60,6 +73,7 @@ def _environment():
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined)
     environment.filters["number"] = _number
     environment.filters["figure"] = _figure
+    environment.filters["signed"] = _signed
     return environment
 
 
@@ -68,6 +82,11 @@ def _number(value, digits: int = 3) -> str:
     if value is None or value != value:
         return "–"
     return f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _signed(value: float, digits: int) -> str:
+    """A difference, with its sign and a true minus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _figure(value) -> str:
@@ -106,34 +125,27 @@ def _compared(results, runs, examples, media):
 
 
 def _data_set(settings, results, media):
-    """Films of labelled clips, counts per split and every rejection."""
+    """Films of training clips with the judges' labels, counts per split and every rejection."""
     prompting, estimator = settings["metrics"]["judge_entities"], settings["metrics"]["judge_depth"]
     films, counts, shards, wordless = [], [], [], []
     for split in ("train", "evaluation"):
-        clip_shards = _in_order((results / "clips" / split).glob("*.h5"))
+        clip_shards = gallery.in_order((results / "clips" / split).glob("*.h5"))
         shards += clip_shards
-        tables = _in_order((results / "captions" / split).glob("*.parquet"))
+        tables = gallery.in_order((results / "captions" / split).glob("*.parquet"))
         words = read_captions(tables)
         wordless += gallery.rejected_captions(tables, split)
         counts.append({"split": split} | gallery.count(clip_shards))
         for path in clip_shards:
-            labels = [
-                results / "entities" / prompting / split / path.name,
-                results / "depth" / estimator / split / path.name,
-            ]
-            if not all(label.exists() for label in labels):
+            entities = results / "entities" / prompting / split / path.name
+            depth = results / "depth" / estimator / split / path.name
+            if not (entities.exists() and depth.exists()):
                 continue
-            shards += labels
-            # A folder of videos is shown whole, so that every clip's labels can be looked at; scenes by examples.
-            wanted = settings["report"]["examples"] if settings["source"]["kind"] == "scenes" else 200
-            if split == "train" or settings["source"]["kind"] == "videos":
-                name = f"{split}-{path.stem}"
-                films += gallery.data_set(path, *labels, words, wanted - len(films), media, name)
+            shards += [entities, depth]
+            wanted = settings["report"]["examples"] - len(films)
+            if split == "train" and wanted > 0:
+                clips = gallery.labelled_clips(path, {prompting: entities}, {estimator: depth}, words)
+                films += gallery.data_set(islice(clips, wanted), media, f"{split}-{path.stem}")
     return {"films": films, "counts": counts, "rejections": gallery.rejections(shards) + wordless}
-
-
-def _in_order(paths):
-    return sorted(paths, key=lambda path: int(path.stem))
 
 
 def _tables(results):
