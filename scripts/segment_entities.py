@@ -1,8 +1,9 @@
-"""Labels the entities of one shard of clips: first-frame segmentation, SAM 2 through the clip, clean-up."""
+"""Labels the entities of one shard of clips: first-frame entities or points, SAM 2 through the clip, clean-up."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 
 import numpy as np
@@ -12,7 +13,9 @@ from scripts.progress import progress
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.labelling.cleanup import CleanupSettings, clean_entities
 from udpdiff.labelling.cropformer import CropFormer, is_cropformer
+from udpdiff.labelling.point_grid import PointGridSegmenter
 from udpdiff.labelling.propagation import MaskTracker
+from udpdiff.labelling.reprompting import label_entities
 from udpdiff.labelling.segmenter import EntitySegmenter
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import decode_mp4
@@ -21,25 +24,45 @@ from udpdiff.video_io import decode_mp4
 class EntityLabeller:
     """The chain of the paper's section 3.1: entities of the first frame, propagated, cleaned.
 
-    told: segmenter, score_threshold, tracker, cleanup and device as in the configuration's `labels`.
+    told: an entry of `labels.entities`, tracker, cleanup and device as in the configuration's `labels`.
     """
 
     def __init__(self, told: dict):
-        segmenter = CropFormer if is_cropformer(told["segmenter"]) else EntitySegmenter
-        self.segmenter = segmenter.from_pretrained(
-            told["segmenter"], device=told["device"], score_threshold=told["score_threshold"]
+        self.tracker = MaskTracker.from_pretrained(
+            told["tracker"]["checkpoint"], told["device"], named_dtype(told["tracker"]["dtype"])
         )
-        self.tracker = MaskTracker.from_pretrained(told["tracker"]["checkpoint"], device=told["device"])
+        self.segmenter = load_segmenter(told, self.tracker)
         self.max_objects = told["tracker"]["max_objects"]
         self.cleanup = CleanupSettings(told["cleanup"]["min_area_share"])
+        self.reprompt_below = told["cleanup"]["reprompt_below"]
 
     def label(self, video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Entity ids uint16 (T, H, W), all 0 where the first frame holds none, and the coverage of each frame (T,)."""
-        first = self.segmenter.segment(video[:1])[0]
-        if not first.any():
-            return np.zeros(video.shape[:3], np.uint16), np.zeros(len(video), np.float32)
-        logits, entity_ids = self.tracker.track(video, first, max_objects_per_batch=self.max_objects)
-        return clean_entities(logits, entity_ids, self.cleanup)
+        track = functools.partial(self.tracker.track_ids, max_objects_per_batch=self.max_objects)
+        entity_ids = label_entities(video, self.segmenter.segment, track, self.reprompt_below)
+        return clean_entities(entity_ids, settings=self.cleanup)
+
+
+def load_segmenter(told: dict, tracker: MaskTracker) -> EntitySegmenter | CropFormer | PointGridSegmenter:
+    """What prompts the tracker; a grid of points asks the tracker's own SAM 2."""
+    if told["model"] == "point_grid":
+        names = (
+            "points_per_side",
+            "filtering",
+            "predicted_iou_threshold",
+            "stability_threshold",
+            "box_nms_threshold",
+        )
+        return PointGridSegmenter(tracker.predictor, **{name: told[name] for name in names}, dtype=tracker.dtype)
+    kind = CropFormer if is_cropformer(told["segmenter"]) else EntitySegmenter
+    return kind.from_pretrained(told["segmenter"], device=told["device"], score_threshold=told["score_threshold"])
+
+
+def named_dtype(name: str | None):
+    """The torch dtype of that name; None stays None."""
+    import torch
+
+    return name and getattr(torch, name)
 
 
 def main() -> None:

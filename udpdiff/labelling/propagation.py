@@ -62,6 +62,13 @@ def preprocess_frames(video: np.ndarray, image_size: int) -> torch.Tensor:
     return (images - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
 
 
+def autocast(device: torch.device, dtype: torch.dtype | None):
+    """The context that computes in `dtype`; None and float32 change nothing."""
+    import torch
+
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype not in (None, torch.float32))
+
+
 class MaskTracker:
     """Tracks entity masks from the first frame through a clip with a SAM 2 video predictor.
 
@@ -151,10 +158,9 @@ class MaskTracker:
             raise ValueError(f"Got max_objects_per_batch={max_objects_per_batch}. Expected at least 1.")
         device = self.predictor.device
         images = preprocess_frames(video, self.predictor.image_size).to(device)
-        enabled = self.dtype not in (None, torch.float32)
         for first in range(0, len(ids), max_objects_per_batch):
             chunk = ids[first : first + max_objects_per_batch]
-            with torch.inference_mode(), torch.autocast(device.type, dtype=self.dtype, enabled=enabled):
+            with torch.inference_mode(), autocast(device, self.dtype):
                 state = init_state(self.predictor, images, *video.shape[1:3])
                 for obj_id in chunk:
                     self.predictor.add_new_mask(state, 0, int(obj_id), torch.from_numpy(entity_ids0 == obj_id))
