@@ -111,6 +111,7 @@ def test_entities_are_a_job_of_the_same_kind(monkeypatch, clips, entities):
     raw = yaml.safe_load((ROOT / "config.yaml").read_text())
     raw["labels"] |= {"device": "cpu", "max_failed_share": 0}
     raw["labels"]["entities"]["entityseg"] = entities
+    raw["labels"]["tracker"]["max_objects"], raw["labels"]["cleanup"]["reprompt_below"] = None, 0.9
     labels = parse(raw).labels.model_dump(mode="json")
     kept = ("device", "max_failed_share", "tracker", "cleanup")
     told = {key: labels[key] for key in kept} | labels["entities"]["entityseg"]
