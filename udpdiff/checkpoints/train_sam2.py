@@ -278,7 +278,7 @@ def describe(folder: Path, steps: int, args: argparse.Namespace, quality: dict, 
     resumed = args.resume
     earlier = json.loads((resumed / "training.json").read_text()) if resumed else {"steps": 0, "curve": []}
     curve = earlier["curve"] + [(earlier["steps"] + row["step"], row["loss"]) for row in rows if "loss" in row]
-    notes = POINT_NOTES.format(tracking=earlier["steps"], points=steps) if args.points else ""
+    notes = POINT_NOTES.format(tracking=earlier["steps"], points=steps) if args.points and resumed else ""
     write_card(folder, "sam2", DATA, earlier["steps"] + steps, args.seed, quality, curve, notes)
 
 
