@@ -7,7 +7,8 @@ MINI_STEPS = {
     "vae": 626,
     "cogvideox": 9000,
     "segmenter": 6000,
-    "sam2": 3000,
+    "sam2_tracking": 3000,
+    "sam2": 1500,
     "depth_anything": 6000,
     "subject_encoder": 1000,
     "image_encoder": 800,
@@ -18,7 +19,8 @@ MINI_STEPS = {
 rule mini_checkpoints:
     input:
         expand(
-            "results/mini_checkpoints/{name}", name=set(MINI_STEPS) - {"vae_unrefined"}
+            "results/mini_checkpoints/{name}",
+            name=set(MINI_STEPS) - {"vae_unrefined", "sam2_tracking"},
         ),
 
 
@@ -92,17 +94,39 @@ rule train_labeller:
     benchmark:
         "benchmarks/mini/{name}.tsv"
     wildcard_constraints:
-        name="segmenter|sam2|depth_anything",
+        name="segmenter|sam2_tracking|depth_anything",
     conda:
         "../envs/udpdiff.yaml"
     threads: 1
     params:
-        trainer=lambda wildcards: wildcards.name.removesuffix("_anything"),
+        trainer=lambda wildcards: wildcards.name.partition("_")[0],
         steps=lambda wildcards: MINI_STEPS[wildcards.name],
     shell:
         """
         python -m udpdiff.checkpoints.train_{params.trainer} --out {output.folder:q} \
             --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """
+
+
+# Tracking goes on, and points are learnt besides.
+rule train_points:
+    input:
+        tracking="results/mini_checkpoints/sam2_tracking",
+    output:
+        folder=directory("results/mini_checkpoints/sam2"),
+    log:
+        "logs/mini/sam2.log",
+    benchmark:
+        "benchmarks/mini/sam2.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["sam2"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_sam2 --resume {input.tracking:q} --points --out {output.folder:q} \
+            --steps {params.steps} --seed 1 2>&1 | tee {log:q}
         """
 
 

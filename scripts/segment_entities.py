@@ -1,4 +1,4 @@
-"""Labels the entities of one shard of clips: first-frame segmentation, SAM 2 through the clip, clean-up."""
+"""Labels the entities of one shard of clips: first-frame entities or points, SAM 2 through the clip, clean-up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from scripts.labelling_job import LabelledClip, Steps, label_shard
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.labelling.cleanup import CleanupSettings, clean_entities
 from udpdiff.labelling.cropformer import CropFormer, is_cropformer
-from udpdiff.labelling.propagation import MaskTracker, Tracks, preprocess_frames
+from udpdiff.labelling.point_grid import PointGridSegmenter
+from udpdiff.labelling.propagation import MaskTracker, preprocess_frames
+from udpdiff.labelling.reprompting import label_entities
 from udpdiff.labelling.segmenter import EntitySegmenter
 
 if TYPE_CHECKING:
@@ -22,40 +24,60 @@ if TYPE_CHECKING:
 class EntityLabeller:
     """The chain of the paper's section 3.1: entities of the first frame, propagated, cleaned.
 
-    told: segmenter, score_threshold, tracker, cleanup and device as in the configuration's `labels`.
+    told: an entry of `labels.entities`, tracker, cleanup and device as in the configuration's `labels`.
     """
 
     def __init__(self, told: dict):
-        segmenter = CropFormer if is_cropformer(told["segmenter"]) else EntitySegmenter
-        self.segmenter = segmenter.from_pretrained(
-            told["segmenter"], device=told["device"], score_threshold=told["score_threshold"]
+        self.tracker = MaskTracker.from_pretrained(
+            told["tracker"]["checkpoint"], told["device"], named_dtype(told["tracker"]["dtype"])
         )
-        self.tracker = MaskTracker.from_pretrained(told["tracker"]["checkpoint"], device=told["device"])
+        self.segmenter = load_segmenter(told, self.tracker)
         self.max_objects = told["tracker"]["max_objects"]
         self.cleanup = CleanupSettings(told["cleanup"]["min_area_share"])
+        self.reprompt_below = told["cleanup"]["reprompt_below"]
 
     def label(self, video: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Entity ids uint16 (T, H, W), all 0 where the first frame holds none, and the coverage of each frame (T,)."""
-        return self.clean(self.track(self.prepare(video)))
+        return self.clean(self.find(self.prepare(video)))
 
     def prepare(self, video: np.ndarray) -> tuple[np.ndarray, torch.Tensor]:
         """The video with its frames as the tracker takes them."""
         return video, preprocess_frames(video, self.tracker.predictor.image_size)
 
-    def track(self, prepared: tuple[np.ndarray, torch.Tensor]) -> Tracks:
-        """What the models do: mask logits of the first frame's entities, of none where it holds none."""
+    def find(self, prepared: tuple[np.ndarray, torch.Tensor]) -> np.ndarray:
+        """What the models do: entity ids uint16 (T, H, W), not yet clean."""
         video, images = prepared
-        first = self.segmenter.segment(video[:1])[0]
-        if not first.any():
-            return Tracks(np.empty((0, *video.shape[:3]), np.float32), [])
-        return self.tracker.track(video, first, self.max_objects, images)
 
-    def clean(self, tracks: Tracks) -> tuple[np.ndarray, np.ndarray]:
+        def track(rest: np.ndarray, prompts: np.ndarray) -> np.ndarray:
+            return self.tracker.track_ids(rest, prompts, self.max_objects, images[-len(rest) :])
+
+        return label_entities(video, self.segmenter.segment, track, self.reprompt_below)
+
+    def clean(self, entity_ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What the processor does with them; returns as `label` does."""
-        if not tracks.entity_ids:
-            shape = tracks.logits.shape[1:]
-            return np.zeros(shape, np.uint16), np.zeros(shape[0], np.float32)
-        return clean_entities(*tracks, self.cleanup)
+        return clean_entities(entity_ids, settings=self.cleanup)
+
+
+def load_segmenter(told: dict, tracker: MaskTracker) -> EntitySegmenter | CropFormer | PointGridSegmenter:
+    """What prompts the tracker; a grid of points asks the tracker's own SAM 2."""
+    if told["model"] == "point_grid":
+        names = (
+            "points_per_side",
+            "filtering",
+            "predicted_iou_threshold",
+            "stability_threshold",
+            "box_nms_threshold",
+        )
+        return PointGridSegmenter(tracker.predictor, **{name: told[name] for name in names}, dtype=tracker.dtype)
+    kind = CropFormer if is_cropformer(told["segmenter"]) else EntitySegmenter
+    return kind.from_pretrained(told["segmenter"], device=told["device"], score_threshold=told["score_threshold"])
+
+
+def named_dtype(name: str | None) -> torch.dtype | None:
+    """The torch dtype of that name; None stays None."""
+    import torch
+
+    return name and getattr(torch, name)
 
 
 def main() -> None:
@@ -69,10 +91,10 @@ def main() -> None:
     told = arguments.settings
     labeller = EntityLabeller(told)
 
-    def finish(tracks: Tracks) -> LabelledClip:
-        return checked(*labeller.clean(tracks), told["cleanup"]["min_coverage"])
+    def finish(entity_ids: np.ndarray) -> LabelledClip:
+        return checked(*labeller.clean(entity_ids), told["cleanup"]["min_coverage"])
 
-    steps = Steps(labeller.prepare, labeller.track, finish)
+    steps = Steps(labeller.prepare, labeller.find, finish)
     label_shard("entities", told, steps, arguments.clips, arguments.entities, arguments.timing)
 
 

@@ -71,6 +71,18 @@ def test_default_is_accepted_and_describes_itself():
         ("labels.captions.captioner", "./nowhere", ["labels.captions.captioner", "nowhere", "no such folder"]),
         ("labels.captions.max_tokens", 400, ["labels.captions.max_tokens", "400", "at most 48"]),
         ("labels.captions.max_token", 4, ["labels.captions.max_token", "unknown key", "'max_tokens'"]),
+        ("labels.entities.entityseg.model", "sam", ["labels.entities.entityseg.model", "sam", "segmenter, point_grid"]),
+        ("labels.entities.other", {"segmenter": "a/b"}, ["labels.entities.other.score_threshold", "missing"]),
+        (
+            "labels.entities.other",
+            {"model": "point_grid", "points_per_side": 8, "filtring": "amg"},
+            ["labels.entities.other.filtring", "unknown key", "'filtering'"],
+        ),
+        (
+            "labels.entities.other",
+            {"model": "point_grid", "points_per_side": 0, "filtering": "some"},
+            ["labels.entities.other.points_per_side", "greater than 0", "labels.entities.other.filtering", "'amg'"],
+        ),
         ("metrics.judge_depth", "eyes", ["metrics.judge_depth", "eyes", "depth_anything"]),
     ],
 )

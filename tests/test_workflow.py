@@ -75,7 +75,7 @@ def test_slurm_profile_plans_the_paper_scale(tmp_path):
          "--configfile", "slurm/paper.yaml", str(mine)],
         capture_output=True, text=True, cwd=ROOT,
     )  # fmt: skip
-    assert planned(done)["train"] == 9
+    assert planned(done)["train"] == 11
 
 
 def test_plan_of_the_mini_scale(tmp_path):

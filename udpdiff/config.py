@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from udpdiff.tasks import TASKS
 
@@ -82,19 +82,47 @@ class Filters(_Section):
     max_cut_score: float
 
 
-class EntityLabeller(_Section):
+class EntitySegmenter(_Section):
+    model: Literal["segmenter"] = "segmenter"
     segmenter: str
     score_threshold: Share
 
 
+class PointGrid(_Section):
+    """Prompts the tracker's own checkpoint. Thresholds are for `filtering: amg`, by default those of sam2 1.1.0."""
+
+    model: Literal["point_grid"]
+    points_per_side: Positive
+    filtering: Literal["amg", "none"]
+    predicted_iou_threshold: Share = 0.8
+    stability_threshold: Share = 0.95
+    box_nms_threshold: Share = 0.7
+
+
+def _entity_model(entry) -> str | None:
+    return entry.get("model", "segmenter") if isinstance(entry, dict) else getattr(entry, "model", None)
+
+
+EntityLabeller = Annotated[
+    Annotated[EntitySegmenter, Tag("segmenter")] | Annotated[PointGrid, Tag("point_grid")],
+    Discriminator(_entity_model),
+]
+
+
 class Tracker(_Section):
+    """max_objects: null takes as many at once as the memory plan allows. dtype: null is bfloat16 on a GPU."""
+
     checkpoint: str
-    max_objects: Positive
+    max_objects: Positive | None
+    dtype: Literal["float32", "bfloat16", "float16"] | None
 
 
 class Cleanup(_Section):
+    """reprompt_below: null never segments a later frame."""
+
     min_area_share: Share
     min_coverage: Share
+    reprompt_below: Share | None
 
 
 class DepthAnythingEstimator(_Section):
@@ -292,8 +320,8 @@ def parse(raw: dict) -> Config:
 
 def _explain(fault: dict, root: type[BaseModel] = Config) -> str:
     path = [str(part) for part in fault["loc"] if part != "[key]"]
-    if path[:2] == ["labels", "depth"] and len(path) > 3:
-        del path[3]  # pydantic names the estimator's model there, which is no key
+    if path[:2] in (["labels", "entities"], ["labels", "depth"]) and len(path) > 3:
+        del path[3]  # pydantic names the labeller's model there, which is no key
     key = ".".join(path)
     if fault["type"] == "extra_forbidden":
         siblings = _known_keys(path[:-1], root)
@@ -301,9 +329,9 @@ def _explain(fault: dict, root: type[BaseModel] = Config) -> str:
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"{key}: unknown key; {hint}allowed here: {', '.join(siblings)}"
     if fault["type"] == "union_tag_not_found":
-        return f"{key}.model: missing; allowed: {_depth_models()}"
+        return f"{key}.model: missing; allowed: {_models(path[1])}"
     if fault["type"] == "union_tag_invalid":
-        return f"{key}.model: got {fault['ctx']['tag']!r}; allowed: {_depth_models()}"
+        return f"{key}.model: got {fault['ctx']['tag']!r}; allowed: {_models(path[1])}"
     if fault["type"] == "missing":
         return f"{key}: missing; a --configfile is merged over config.yaml, so this key was removed or set to null"
     message = fault["msg"].removeprefix("Value error, ")
@@ -312,8 +340,9 @@ def _explain(fault: dict, root: type[BaseModel] = Config) -> str:
     return f"{key}: got {fault['input']!r}; {message[0].lower()}{message[1:]}"
 
 
-def _depth_models() -> str:
-    return ", ".join(kind.model_fields["model"].annotation.__args__[0] for kind in _kinds(DepthEstimator))
+def _models(labels: str) -> str:
+    kinds = _kinds({"entities": EntityLabeller, "depth": DepthEstimator}[labels])
+    return ", ".join(kind.model_fields["model"].annotation.__args__[0] for kind in kinds)
 
 
 def _kinds(annotation) -> tuple[type[BaseModel], ...]:

@@ -145,7 +145,8 @@ def _anchor_paths(raw, config_files):
 def _checkpoint_references(config: Config):
     yield "model.base", config.model.base
     for name, labeller in config.labels.entities.items():
-        yield f"labels.entities.{name}.segmenter", labeller.segmenter
+        if segmenter := getattr(labeller, "segmenter", None):
+            yield f"labels.entities.{name}.segmenter", segmenter
     yield "labels.tracker.checkpoint", config.labels.tracker.checkpoint
     for name, estimator in config.labels.depth.items():
         yield f"labels.depth.{name}.checkpoint", estimator.checkpoint

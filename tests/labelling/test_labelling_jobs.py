@@ -14,6 +14,7 @@ import yaml
 
 from scripts import estimate_depth, segment_entities
 from scripts.failures import TooManyFailures
+from udpdiff.config import parse
 from udpdiff.report.throughput import Throughput
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import encode_mp4
@@ -158,10 +159,18 @@ def test_labels_of_other_clips_are_not_taken_over(monkeypatch, clips):
     assert len(calls) == 4 + 5
 
 
-def test_entities_are_a_job_of_the_same_kind(monkeypatch, clips):
-    kept = ("tracker", "cleanup")
-    told = (
-        {key: LABELS[key] for key in kept} | LABELS["entities"]["entityseg"] | {"device": "cpu", "max_failed_share": 0}
-    )
+POINT_GRID = {"model": "point_grid", "points_per_side": 2, "filtering": "none"}
+
+
+@pytest.mark.parametrize("entities", [LABELS["entities"]["entityseg"], POINT_GRID], ids=["segmenter", "point_grid"])
+def test_entities_are_a_job_of_the_same_kind(monkeypatch, clips, entities):
+    """Told what the workflow tells: the parsed configuration, defaults filled in."""
+    raw = yaml.safe_load((ROOT / "config.yaml").read_text())
+    raw["labels"] |= {"device": "cpu", "max_failed_share": 0}
+    raw["labels"]["entities"]["entityseg"] = entities
+    raw["labels"]["tracker"]["max_objects"], raw["labels"]["cleanup"]["reprompt_below"] = None, 0.9
+    labels = parse(raw).labels.model_dump(mode="json")
+    kept = ("device", "max_failed_share", "tracker", "cleanup")
+    told = {key: labels[key] for key in kept} | labels["entities"]["entityseg"]
     with ShardReader(run(monkeypatch, clips, segment_entities, "entities", told)) as shard:
         assert len(shard) + len(shard.rejected) == 5

@@ -172,7 +172,7 @@ def test_trainer_tracks_as_the_tracker_does():
     entity_ids0[20:44, 12:30] = 2
     masks0 = torch.from_numpy(np.stack([entity_ids0 == 1, entity_ids0 == 2])).float()
     with torch.no_grad():
-        trained = track(model.train(), normalise(video), masks0).numpy()
+        trained = track(model.train(), model.forward_image(normalise(video)), masks0).numpy()
     predicted = MaskTracker(model).track(video, entity_ids0).logits[:, 1:]
     # The predictor keeps memories in bfloat16 and rounds resized frames to 8 bits.
     np.testing.assert_allclose(trained, predicted, atol=0.05 * np.abs(predicted).max())

@@ -10,7 +10,8 @@ CONFIG = "configs/sam2.1/sam2.1_hiera_t.yaml"
 # Masks come at a quarter of the image size: one mask pixel per pixel of a 64 x 64 clip.
 IMAGE_SIZE, EMBED_DIM, WIDTH, MEMORY_WIDTH = 256, 24, 96, 48
 # Every entity of a clip is tracked, so an entity that leaves loses its pixels to the others: neither object
-# scores (which replace masks by a constant) nor object pointers nor several candidate masks are needed.
+# scores (which replace masks by a constant) nor object pointers are needed. Several candidate masks answer a single
+# point, as in the published models, but not while tracking.
 SWITCHED_OFF = (
     "use_obj_ptrs_in_encoder",
     "proj_tpos_enc_in_obj_ptrs",
@@ -21,7 +22,6 @@ SWITCHED_OFF = (
     "pred_obj_scores_mlp",
     "fixed_no_obj_ptr",
     "no_obj_embed_spatial",
-    "multimask_output_in_sam",
     "multimask_output_for_tracking",
     "use_multimask_token_for_obj_ptr",
 )

@@ -3,7 +3,7 @@
     python -m udpdiff.checkpoints.train_sam2 --out DIR (--steps N | --minutes M) --seed S
 
 A step tracks all entities of one clip from a slightly wrong first frame; the loss compares their competing masks,
-one label per pixel, with the truth.
+one label per pixel, with the truth. With --points, a point in each entity of the same first frame asks for its mask, too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
 from udpdiff.checkpoints.card import write_card
 from udpdiff.checkpoints.labeller_training import by_optimizer
 from udpdiff.checkpoints.sam2_model import CONFIG, IMAGE_SIZE, build_model, model_overrides
+from udpdiff.checkpoints.sam2_points import draw_points, point_loss, point_quality, prompt_points
 from udpdiff.checkpoints.scene_cache import BLOCK_SCENES, HELD_OUT_SEED, cached_scenes
 from udpdiff.labelling.propagation import PIXEL_MEAN, PIXEL_STD, MaskTracker
 from udpdiff.sources.scenes import SceneSettings
@@ -33,7 +34,15 @@ from udpdiff.training.muon import MuonAdam
 SCENES = SceneSettings(height=64, width=64, num_frames=9, fps=8.0)
 NUM_SCENES, STEPS_PER_BLOCK, HELD_OUT_SCENES = 4000, 150, 128
 PEAK_LEARNING_RATE, AVERAGE_DECAY = 1e-3, 0.99
+POINT_WEIGHT = 0.5
+# Trackers resize bicubically, the package's image predictor bilinearly.
+BILINEAR_SHARE = 0.3
 DATA = "procedural scenes, 64 x 64, 9 frames, 8 fps: true entities of the first frame, disturbed, tracked to the last"
+POINT_NOTES = (
+    "Trained in two stages: {tracking} steps of tracking alone, then, with a fresh schedule, {points} steps in which also "
+    "a random point in each entity of the first frame asked for its mask (best of three, with predicted IoUs). "
+    "It has no object scores and no object pointers."
+)
 LOG_EVERY_STEPS, SAVE_EVERY_SECONDS = 25, 720
 # (until this share of the budget, lengths drawn from)
 FRAME_CURRICULUM = ((0.6, (2, 3, 3, 4)), (0.88, (3, 4, 5, 6)), (1.0, (5, 7, 9)))
@@ -93,23 +102,23 @@ def disturb_prompt(ids0: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return disturbed
 
 
-def normalise(video: np.ndarray) -> torch.Tensor:
-    """uint8 (L, H, W, 3) -> float32 (L, 3, S, S), with the resampling of `propagation.preprocess_frames`."""
+def normalise(video: np.ndarray, resampling: str = "bicubic") -> torch.Tensor:
+    """uint8 (L, H, W, 3) -> float32 (L, 3, S, S), by default resampled as in `propagation.preprocess_frames`."""
     images = rearrange(torch.from_numpy(np.ascontiguousarray(video)), "l h w c -> l c h w").float()
-    images = F.interpolate(images, (IMAGE_SIZE, IMAGE_SIZE), mode="bicubic", antialias=True).clamp(0, 255)
+    images = F.interpolate(images, (IMAGE_SIZE, IMAGE_SIZE), mode=resampling, antialias=True).clamp(0, 255)
     return (images / 255 - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
 
 
-def track(model, images: torch.Tensor, masks0: torch.Tensor) -> torch.Tensor:
-    """Differentiable tracking of one clip: images (L, 3, S, S), masks0 float (N, H, W) -> logits (N, L-1, H, W).
+def track(model, backbone_out: dict, masks0: torch.Tensor) -> torch.Tensor:
+    """Differentiable tracking of one clip: masks0 float (N, H, W) -> logits (N, L-1, H, W).
 
-    Mirrors the predictor: the prompt becomes the output of frame 0, and memories are made of the masks at low
+    `backbone_out`: what `model.forward_image` gives for its images (L, 3, S, S). Mirrors the predictor: the prompt becomes the output of frame 0, and memories are made of the masks at low
     resolution, scaled up, without overlap.
     """
-    backbone_out = model.forward_image(images)
+    num_frames = len(backbone_out["backbone_fpn"][0])
     prompts = F.interpolate(masks0[:, None], (IMAGE_SIZE, IMAGE_SIZE), mode="nearest")
     outputs = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
-    for frame_idx in range(len(images)):
+    for frame_idx in range(num_frames):
         frame = {
             name: [level[frame_idx, None].expand(len(masks0), -1, -1, -1) for level in backbone_out[name]]
             for name in ("backbone_fpn", "vision_pos_enc")
@@ -124,10 +133,10 @@ def track(model, images: torch.Tensor, masks0: torch.Tensor) -> torch.Tensor:
             point_inputs=None,
             mask_inputs=prompts if frame_idx == 0 else None,
             output_dict=outputs,
-            num_frames=len(images),
+            num_frames=num_frames,
             run_mem_encoder=False,
         )
-        if frame_idx + 1 < len(images):
+        if frame_idx + 1 < num_frames:
             high = F.interpolate(current["pred_masks"], (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")
             high = torch.where(high >= high.amax(0), high, high.clamp(max=-10.0))
             scores = torch.full((len(masks0), 1), 10.0)
@@ -152,15 +161,20 @@ def tracking_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return 2 * cross_entropy + (1 - soft_iou).mean()
 
 
-def clip_loss(model, video: np.ndarray, ids: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-    """Loss of tracking every entity of a disturbed first frame through one clip."""
+def clip_loss(model, video: np.ndarray, ids: np.ndarray, rng: np.random.Generator, points: bool) -> torch.Tensor:
+    """Loss of tracking every entity of a disturbed first frame through one clip, and of finding each by a point."""
     prompt = disturb_prompt(ids[0], rng)
     present = np.unique(prompt[prompt > 0])
     masks0 = torch.from_numpy(prompt[None] == present[:, None, None]).float()
     lookup = np.zeros(256, np.int64)
     lookup[present] = np.arange(1, len(present) + 1)
-    logits = track(model, normalise(video), masks0)
-    return tracking_loss(logits, torch.from_numpy(lookup[ids[1:]]))
+    resampling = "bilinear" if points and rng.random() < BILINEAR_SHARE else "bicubic"
+    backbone_out = model.forward_image(normalise(video, resampling))
+    loss = tracking_loss(track(model, backbone_out, masks0), torch.from_numpy(lookup[ids[1:]]))
+    if not points:
+        return loss
+    places, truth = (torch.from_numpy(array).float() for array in draw_points(ids[0], rng))
+    return loss + POINT_WEIGHT * point_loss(*prompt_points(model, backbone_out, places), truth)
 
 
 def tube_ious(predicted: np.ndarray, truth: np.ndarray, min_pixels: int = 12) -> dict[int, float]:
@@ -175,7 +189,10 @@ def tube_ious(predicted: np.ndarray, truth: np.ndarray, min_pixels: int = 12) ->
 
 
 def evaluate(model, count: int, cache: Path | None = None) -> dict[str, float]:
-    """Mean tube IoU on unseen scenes given the true first frame: all entities, solids alone, standing still."""
+    """Quality on unseen scenes: mean tube IoU given the true first frame (all entities, solids alone, standing still),
+
+    and what a point in the first frame finds.
+    """
     scenes = cached_scenes(SCENES, count, HELD_OUT_SEED, cache)
     tracker, started = MaskTracker(model), time.process_time()
     tracked, still = [], []
@@ -190,6 +207,7 @@ def evaluate(model, count: int, cache: Path | None = None) -> dict[str, float]:
         "tube_iou_solids": round(float(np.mean(solids)), 4),
         "tube_iou_standing_still": round(float(np.mean([iou for ious in still for iou in ious.values()])), 4),
         "core_seconds_per_clip": round(seconds, 3),
+        **point_quality(model, scenes.video[:, 0], scenes.entity_ids[:, 0]),
     }
 
 
@@ -221,7 +239,7 @@ def train(args: argparse.Namespace) -> None:
             group["lr"] = learning_rate(budget.progress, budget.step)
         video, ids = pool.sample(budget.step, draw_num_frames(budget.progress, rng), rng)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = clip_loss(model, video, ids, rng)
+            loss = clip_loss(model, video, ids, rng, args.points)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
@@ -252,20 +270,23 @@ def save(model, args: argparse.Namespace, budget: Budget, log: TrainingLog, coun
     with replace_folder(args.out) as folder:
         MaskTracker(model).save_pretrained(folder, CONFIG, model_overrides())
         shutil.copy(log.path, folder / "training.jsonl")
-        describe(folder, budget.step, args.seed, quality, log.rows, args.resume)
+        describe(folder, budget.step, args, quality, log.rows)
 
 
-def describe(folder: Path, steps: int, seed: int, quality: dict, rows: list[dict], resumed: Path | None) -> None:
+def describe(folder: Path, steps: int, args: argparse.Namespace, quality: dict, rows: list[dict]) -> None:
     """Write the card, counting the steps of the training that this one went on from, if any."""
+    resumed = args.resume
     earlier = json.loads((resumed / "training.json").read_text()) if resumed else {"steps": 0, "curve": []}
-    curve = [(earlier["steps"] + row["step"], row["loss"]) for row in rows if "loss" in row]
-    write_card(folder, "sam2", DATA, earlier["steps"] + steps, seed, quality, earlier["curve"] + curve)
+    curve = earlier["curve"] + [(earlier["steps"] + row["step"], row["loss"]) for row in rows if "loss" in row]
+    notes = POINT_NOTES.format(tracking=earlier["steps"], points=steps) if args.points and resumed else ""
+    write_card(folder, "sam2", DATA, earlier["steps"] + steps, args.seed, quality, curve, notes)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_budget_arguments(parser)
     parser.add_argument("--resume", type=Path, help="folder whose weights to start from, instead of random ones")
+    parser.add_argument("--points", action="store_true", help="train point prompts besides tracking")
     train(parser.parse_args())
 
 

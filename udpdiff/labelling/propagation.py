@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from udpdiff.checkpoints import resolve
+from udpdiff.labelling.memory_plan import memory_horizon, objects_at_once
 
 if TYPE_CHECKING:
     import torch
@@ -67,12 +68,21 @@ def preprocess_frames(video: np.ndarray, image_size: int) -> torch.Tensor:
     return (images - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
 
 
+def autocast(device: torch.device, dtype: torch.dtype | None):
+    """The context that computes in `dtype`; None and float32 change nothing."""
+    import torch
+
+    return torch.autocast(device.type, dtype=dtype, enabled=dtype not in (None, torch.float32))
+
+
 class MaskTracker:
     """Tracks entity masks from the first frame through a clip with a SAM 2 video predictor.
 
-    Memory: one float32 (3, S, S) tensor per frame, plus, for at most `max_objects_per_batch` objects at a time,
-    the outputs of as many frames as the model can look back at (16 for the published models, about 0.75 MiB per
-    object and frame at S = 1024). `track` also holds its result; `track_ids` holds two (T, H, W) arrays instead.
+    Memory: see `memory_plan`. It is bounded in the clip's length, but for 12 S x S bytes of host memory per frame, and
+    in the number of objects by `max_objects_per_batch` (None: as many as fit on the GPU, 16 on a CPU): each batch
+    encodes the frames anew. `track` also holds its result, (N, T, H, W) logits; `track_ids` two (T, H, W) arrays.
+    50 objects x 49 frames of 720 x 480 with sam2.1-hiera-large (S = 1024) in one batch: 7 GiB of tensors beside the
+    weights, see tests/labelling/test_memory_plan.py.
     Source: SAM 2 (arXiv 2408.00714); UDPDiff section 4.1 for its use on entities.
     """
 
@@ -89,12 +99,14 @@ class MaskTracker:
         """Load from a hub id the sam2 package knows, or a folder with `sam2.safetensors` and `sam2.json`.
 
         The json names the package's yaml (`config`) and the hydra `overrides`; the weights are the package's own
-        state dict. `dtype` is the autocast type (None: float32). ValueError for any other reference.
+        state dict. `dtype` is the autocast type (None: bfloat16 on a GPU, else float32). ValueError for any other
+        reference.
         """
         import torch
 
         ref = resolve(str(ref))
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
         if (Path(ref) / CONFIG_NAME).is_file():
             return cls(_load_folder(Path(ref), device), dtype)
         from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_video_predictor_hf
@@ -126,7 +138,7 @@ class MaskTracker:
         self,
         video: np.ndarray,
         entity_ids0: np.ndarray,
-        max_objects_per_batch: int = 16,
+        max_objects_per_batch: int | None = 16,
         images: torch.Tensor | None = None,
     ) -> Tracks:
         """Track every entity of the first frame.
@@ -142,12 +154,19 @@ class MaskTracker:
             logits[first : first + len(frame_logits), frame_idx] = frame_logits
         return Tracks(logits, ids)
 
-    def track_ids(self, video: np.ndarray, entity_ids0: np.ndarray, max_objects_per_batch: int = 16) -> np.ndarray:
+    def track_ids(
+        self,
+        video: np.ndarray,
+        entity_ids0: np.ndarray,
+        max_objects_per_batch: int | None = 16,
+        images: torch.Tensor | None = None,
+    ) -> np.ndarray:
         """Like `track`, but returns uint16 (T, H, W) ids, the largest positive logit winning, 0 where none is."""
         ids = np.asarray(_check(video, entity_ids0), np.uint16)
         best = np.zeros(video.shape[:3], np.float32)
         labels = np.zeros(video.shape[:3], np.uint16)
-        for first, frame_idx, frame_logits in self._propagate(video, entity_ids0, list(ids), max_objects_per_batch):
+        tracked = self._propagate(video, entity_ids0, list(ids), max_objects_per_batch, images)
+        for first, frame_idx, frame_logits in tracked:
             top = frame_logits.max(axis=0)
             wins = top > best[frame_idx]
             labels[frame_idx][wins] = ids[first + frame_logits.argmax(axis=0)][wins]
@@ -159,26 +178,27 @@ class MaskTracker:
         video: np.ndarray,
         entity_ids0: np.ndarray,
         ids: list[int],
-        max_objects_per_batch: int,
+        max_objects_per_batch: int | None,
         images: torch.Tensor | None = None,
     ) -> Iterator[tuple[int, int, np.ndarray]]:
         """Yield (index of the first object, frame_idx, logits float32 (n, H, W)) chunk by chunk."""
         import torch
 
+        if max_objects_per_batch is None:
+            max_objects_per_batch = objects_at_once(self.predictor, *video.shape[:3])
         if max_objects_per_batch < 1:
-            raise ValueError(f"Got max_objects_per_batch={max_objects_per_batch}. Expected at least 1.")
-        device = self.predictor.device
+            raise ValueError(f"Got max_objects_per_batch={max_objects_per_batch}. Expected at least 1, or None.")
+        device, horizon = self.predictor.device, memory_horizon(self.predictor)
+        # They stay in host memory: the predictor moves one at a time.
         images = preprocess_frames(video, self.predictor.image_size) if images is None else images
-        images = images.to(device)
-        enabled = self.dtype not in (None, torch.float32)
         for first in range(0, len(ids), max_objects_per_batch):
             chunk = ids[first : first + max_objects_per_batch]
-            with torch.inference_mode(), torch.autocast(device.type, dtype=self.dtype, enabled=enabled):
+            with torch.inference_mode(), autocast(device, self.dtype):
                 state = init_state(self.predictor, images, *video.shape[1:3])
                 for obj_id in chunk:
                     self.predictor.add_new_mask(state, 0, int(obj_id), torch.from_numpy(entity_ids0 == obj_id))
                 for frame_idx, _, masks in _propagate_quietly(self.predictor, state):
-                    _forget(state, frame_idx - _memory_horizon(self.predictor))
+                    _forget(state, frame_idx, horizon)
                     yield first, frame_idx, masks[:, 0].float().cpu().numpy()
 
 
@@ -211,17 +231,18 @@ def _widen_memory(module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     return args, kwargs | {"memory": kwargs["memory"].to(kwargs["memory_pos"].dtype)}
 
 
-def _memory_horizon(predictor) -> int:
-    """How many frames back the model can look: spatial memories or object pointers, whichever is longer."""
-    pointers = predictor.max_obj_ptrs_in_encoder if predictor.use_obj_ptrs_in_encoder else 0
-    return max(predictor.num_maskmem * predictor.memory_temporal_stride_for_eval, pointers)
+def _forget(state: dict, frame_idx: int, horizon: int) -> None:
+    """Drop what no later frame reads; the predictor itself keeps everything.
 
-
-def _forget(state: dict, frame_idx: int) -> None:
-    """Drop the outputs of a frame no later frame can attend to; the predictor itself keeps every frame."""
-    state["output_dict"]["non_cond_frame_outputs"].pop(frame_idx, None)
-    for outputs in state["output_dict_per_obj"].values():
-        outputs["non_cond_frame_outputs"].pop(frame_idx, None)
+    That is: prompts, once propagation has begun; masks, once a frame is done; all of a frame that lies too far back.
+    """
+    for prompts in state["mask_inputs_per_obj"].values():
+        prompts.clear()
+    for outputs in (state["output_dict"], *state["output_dict_per_obj"].values()):
+        outputs["non_cond_frame_outputs"].pop(frame_idx - horizon, None)
+        for frames in outputs.values():
+            if frame_idx in frames:
+                frames[frame_idx]["pred_masks"] = None
 
 
 def _load_folder(folder: Path, device: str | torch.device):

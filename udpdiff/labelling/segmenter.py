@@ -112,10 +112,10 @@ class EntitySegmenter:
         for query in scores.argsort().tolist():
             if scores[query] >= self.score_threshold:
                 entity_ids[inside[query]] = query + 1
-        return _renumber(entity_ids.cpu().numpy(), scores.cpu().numpy(), self.min_entity_pixels)
+        return renumber(entity_ids.cpu().numpy(), scores.cpu().numpy(), self.min_entity_pixels)
 
 
-def _renumber(painted: np.ndarray, scores: np.ndarray, min_entity_pixels: int) -> np.ndarray:
+def renumber(painted: np.ndarray, scores: np.ndarray, min_entity_pixels: int) -> np.ndarray:
     """Query numbers + 1 -> 1, 2, ... from the highest score down; what is left smaller than the minimum becomes 0."""
     areas = np.bincount(painted.ravel(), minlength=len(scores) + 1)[1:]
     order = [query for query in np.argsort(-scores, kind="stable") if areas[query] >= max(1, min_entity_pixels)]

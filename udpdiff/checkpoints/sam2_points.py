@@ -1,0 +1,96 @@
+"""Point prompts of the mini SAM 2: how its training draws, runs and judges them, and how good they are afterwards."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from udpdiff.labelling.point_grid import PointGridSegmenter
+
+FOCAL_WEIGHT, FOCAL_ALPHA, FOCAL_GAMMA = 20.0, 0.25, 2.0
+GRID_SIDES = (8, 12)
+
+
+def draw_points(ids: np.ndarray, rng: np.random.Generator, min_pixels: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """A random point of every entity of ids (H, W): x, y as shares of width and height (N, 2), and its mask (N, H, W)."""
+    entity_ids, counts = np.unique(ids, return_counts=True)
+    masks = ids == entity_ids[(counts >= min_pixels) & (entity_ids > 0)][:, None, None]
+    places = np.array([rng.choice(np.argwhere(mask)) for mask in masks]).reshape(-1, 2)
+    points = (places[:, ::-1] + rng.random(places.shape)) / ids.shape[::-1]
+    return points, masks
+
+
+def prompt_points(model, backbone_out: dict, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mask logits (N, 3, S / 4, S / 4) and predicted IoUs (N, 3) of single points (N, 2) of x, y on the first frame.
+
+    The differentiable twin of what `SAM2ImagePredictor` does with each point on its own.
+    """
+    levels = [level[:1] for level in backbone_out["backbone_fpn"]]
+    labels = torch.ones(len(points), 1, dtype=torch.int32)
+    sparse, dense = model.sam_prompt_encoder(
+        points=(points[:, None] * model.image_size, labels), boxes=None, masks=None
+    )
+    logits, predicted_ious, _, _ = model.sam_mask_decoder(
+        image_embeddings=levels[-1] + model.no_mem_embed[0, 0, :, None, None],
+        image_pe=model.sam_prompt_encoder.get_dense_pe(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        multimask_output=True,
+        repeat_image=True,
+        high_res_features=levels[:-1],
+    )
+    return logits, predicted_ious
+
+
+def point_loss(logits: torch.Tensor, predicted_ious: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Loss of three masks per point, logits (N, 3, H, W), with predicted IoUs (N, 3), against truth float (N, H, W).
+
+    Focal and Dice loss of the best of the three, as SAM 2 trains a single click; predicted IoUs of all three.
+    Source: SAM 2 (arXiv 2408.00714), appendix on training; its object scores are left out, for a point always lies on
+    an entity.
+    """
+    logits, truth = logits.float(), truth[:, None]
+    entropy = F.binary_cross_entropy_with_logits(logits, truth.expand_as(logits), reduction="none")
+    balance = FOCAL_ALPHA * truth + (1 - FOCAL_ALPHA) * (1 - truth)
+    focal = (balance * (1 - (-entropy).exp()) ** FOCAL_GAMMA * entropy).mean((2, 3))
+    shares = logits.sigmoid()
+    dice = 1 - (2 * (shares * truth).sum((2, 3)) + 1) / (shares.sum((2, 3)) + truth.sum((2, 3)) + 1)
+    inside = (logits > 0).float()
+    union = torch.maximum(inside, truth).sum((2, 3))
+    ious = (inside * truth).sum((2, 3)) / union
+    best = (FOCAL_WEIGHT * focal + dice).amin(1)
+    return best.mean() + (predicted_ious.float() - ious).abs().mean()
+
+
+@torch.no_grad()
+def point_quality(model, video: np.ndarray, ids: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """How well points do on first frames, uint8 (B, H, W, 3) with true ids (B, H, W).
+
+    point_iou: of the mask of the highest predicted IoU with the entity of a random point on it, its mean over entities
+    of 12 pixels or more. point_iou_error: how far the predicted IoU is off. grid8_entity_iou, grid12_entity_iou: the
+    best IoU of a true entity with one that the filtered grid finds, likewise.
+    """
+    rng, size = np.random.default_rng(seed), np.array(ids.shape[:0:-1])
+    prompter = PointGridSegmenter(model)
+    grids = {f"grid{side}_entity_iou": PointGridSegmenter(model, side) for side in GRID_SIDES}
+    measured = {name: [] for name in ("point_iou", "point_iou_error", *grids)}
+    for image, truth in zip(video, ids, strict=True):
+        points, masks = draw_points(truth, rng, min_pixels=12)
+        logits, predicted_ious = next(prompter.prompt(image, points * size))
+        best = predicted_ious.argmax(1)
+        chosen = logits[np.arange(len(best)), best] > 0
+        ious = (chosen & masks).sum((1, 2)) / (chosen | masks).sum((1, 2))
+        measured["point_iou"] += list(ious)
+        measured["point_iou_error"] += list(np.abs(predicted_ious.max(1) - ious))
+        for name, segmenter in grids.items():
+            found = segmenter.segment(image)
+            measured[name] += [best_iou(found, mask) for mask in masks]
+    return {name: round(float(np.mean(values)), 4) for name, values in measured.items()}
+
+
+def best_iou(entity_ids: np.ndarray, mask: np.ndarray) -> float:
+    """The IoU of the mask (H, W) with that entity of the ids (H, W) that fits it best; 0 where there is none."""
+    candidates = np.setdiff1d(entity_ids[mask], [0])
+    ours = entity_ids == candidates[:, None, None]
+    return float(((ours & mask).sum((1, 2)) / (ours | mask).sum((1, 2))).max(initial=0))

@@ -1,0 +1,86 @@
+"""How much memory propagation takes, from the model's sizes, and how many objects to propagate at once.
+
+Knows the layout of SAM 2 (sam2 1.1.0), not how it is driven. Checked against the tensors that a run holds
+(tests/labelling/test_memory_plan.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+BFLOAT16, FLOAT32 = 2, 4
+# At once alive in memory attention: keys before and after rotation, its intermediate results, values. bfloat16 saves
+# nothing here, for memories are widened and rotated in float32.
+ARRAYS_OF_KEYS = 5
+ARRAYS_OF_MASK_SIZE = 9  # of S x S, while masks are decoded and encoded
+ARRAYS_OF_PATCHES = 20  # of embed_dim x S/4 x S/4, in the image encoder's first stage
+OUTPUT_TOKENS = 8  # of the mask decoder; an object pointer may be a view of all of them
+CPU_OBJECTS = 16
+SAFE_SHARE = 0.8  # of the free memory, for fragmentation and kernels' workspaces
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Expected bytes on the device that propagates.
+
+    weight_bytes: parameters and buffers. encoder_bytes: the image encoder at work. state_bytes: what one object keeps
+    from frame to frame. activation_bytes: what one object takes while a frame is tracked.
+    """
+
+    weight_bytes: int
+    encoder_bytes: int
+    state_bytes: int
+    activation_bytes: int
+
+    def peak_bytes(self, objects: int) -> int:
+        """The most that so many objects take at once; an upper estimate."""
+        return self.weight_bytes + self.encoder_bytes + objects * (self.state_bytes + self.activation_bytes)
+
+    def max_objects(self, free_bytes: int) -> int:
+        """How many objects fit beside the weights, at least 1."""
+        free = SAFE_SHARE * free_bytes - self.encoder_bytes
+        return max(1, int(free // (self.state_bytes + self.activation_bytes)))
+
+
+def plan_memory(predictor, num_frames: int, height: int, width: int) -> MemoryPlan:
+    """The plan of a SAM 2 video predictor for clips of so many frames of that size.
+
+    Frames wait in host memory, 12 S x S bytes each, and are no part of it. Beyond the frames that the model looks back
+    at, the length of a clip costs nothing.
+    """
+    side, width_of_features = predictor.image_size, predictor.hidden_dim
+    tokens = (side // predictor.backbone_stride) ** 2
+    frames = min(num_frames, memory_horizon(predictor) + 2)  # the first one always, and the one being tracked
+    memory = BFLOAT16 * predictor.mem_dim * tokens + FLOAT32 * OUTPUT_TOKENS * width_of_features
+    keys = predictor.num_maskmem * tokens * width_of_features
+    patches = (side // 4) ** 2
+    embed_dim = predictor.image_encoder.trunk.patch_embed.proj.out_channels
+    held = [*predictor.parameters(), *predictor.buffers()]
+    return MemoryPlan(
+        weight_bytes=sum(tensor.nbytes for tensor in held),
+        encoder_bytes=FLOAT32 * patches * (ARRAYS_OF_PATCHES * embed_dim + 3 * width_of_features),
+        state_bytes=frames * memory,
+        activation_bytes=FLOAT32 * (ARRAYS_OF_KEYS * keys + ARRAYS_OF_MASK_SIZE * side**2 + 2 * height * width),
+    )
+
+
+def memory_horizon(predictor) -> int:
+    """How many frames back the model can look: spatial memories or object pointers, whichever is longer."""
+    pointers = predictor.max_obj_ptrs_in_encoder if predictor.use_obj_ptrs_in_encoder else 0
+    return max(predictor.num_maskmem * predictor.memory_temporal_stride_for_eval, pointers)
+
+
+def objects_at_once(predictor, num_frames: int, height: int, width: int) -> int:
+    """As many objects as fit into the free memory of the predictor's GPU; on a CPU, whose memory jobs share, 16."""
+    import torch
+
+    device: torch.device = predictor.device
+    if device.type != "cuda":
+        return CPU_OBJECTS
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    free_bytes = torch.cuda.mem_get_info(device)[0] + cached
+    return plan_memory(predictor, num_frames, height, width).max_objects(free_bytes)
