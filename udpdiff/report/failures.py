@@ -72,9 +72,7 @@ def entity_errors(video: np.ndarray, truth: np.ndarray, label: np.ndarray, match
     picture = np.repeat((video.mean(-1, keepdims=True) * 0.6).astype(np.uint8), 3, axis=-1)
     wanted = np.zeros(int(truth.max()) + 1, np.int64)
     wanted[list(match)] = list(match.values())
-    wrong = label != wanted[truth]
-    # A true entity that nothing labels is missed where there is no label; 0 must not pass for its partner.
-    picture[wrong & (label != 0)] = _WRONG
+    picture[(label != wanted[truth]) & (label != 0)] = _WRONG
     picture[(label == 0) & (truth != 0)] = _MISSED
     return picture
 
@@ -116,12 +114,11 @@ def _depth(video, exact, label):
     names = _names(json.loads(exact["scene"]))
     ids = exact["entity_ids"]
     worst = sorted(((share[ids == entity].mean(), entity) for entity in np.unique(ids).tolist()), reverse=True)[:2]
+    reasons = ["farthest off: " + ", ".join(f"{names[entity]} by {error:.0%} of its depth" for error, entity in worst)]
     steps = flicker_of(depth, z, exact["flow"], ids).steps
-    step = int(np.nanargmax(steps))
-    reasons = [
-        "farthest off: " + ", ".join(f"{names[entity]} by {error:.0%} of its depth" for error, entity in worst),
-        f"flickers most from frame {step + 1} to {step + 2}, by {steps[step]:.1%} of depth",
-    ]
+    if np.isfinite(steps).any():
+        step = int(np.nanargmax(steps))
+        reasons.append(f"flickers most from frame {step + 1} to {step + 2}, by {steps[step]:.1%} of depth")
     return rows, reasons
 
 
