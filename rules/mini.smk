@@ -7,6 +7,7 @@ MINI_STEPS = {
     "vae": 626,
     "cogvideox": 9000,
     "segmenter": 6000,
+    "cropformer": 3000,
     "sam2": 3000,
     "depth_anything": 6000,
     "subject_encoder": 1000,
@@ -102,6 +103,28 @@ rule train_labeller:
     shell:
         """
         python -m udpdiff.checkpoints.train_{params.trainer} --out {output.folder:q} \
+            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """
+
+
+# From the segmenter's weights.
+rule train_cropformer:
+    input:
+        segmenter="results/mini_checkpoints/segmenter",
+    output:
+        folder=directory("results/mini_checkpoints/cropformer"),
+    log:
+        "logs/mini/cropformer.log",
+    benchmark:
+        "benchmarks/mini/cropformer.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["cropformer"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_cropformer --start-from {input.segmenter:q} --out {output.folder:q} \
             --steps {params.steps} --seed 0 2>&1 | tee {log:q}
         """
 
