@@ -43,6 +43,15 @@ def test_views_are_cut_as_in_use(model):
         assert np.abs(view.numpy() - theirs).max() <= 1
 
 
+def test_masks_are_placed_at_the_models_stride_and_views_squashed_to_its_size(model):
+    segmenter = CropFormer(model, train_cropformer.PREPARATION)
+    logits = torch.full((1, 1, 32, 32), -10.0)
+    logits[..., :16] = 10.0  # the left half of a view
+    fused = segmenter.fuse_masks(logits, view_boxes(48, 80)[:1], [(64, 64)])
+    assert torch.equal(fused[0] > 0.5, (torch.arange(80) < 40).expand(48, 80))
+    assert segmenter.segment(np.zeros((48, 80, 3), np.uint8)).shape == (48, 80)
+
+
 def test_an_entity_is_asked_for_where_it_is_shown():
     targets = view_targets(quarters())
     assert targets.plain.masks.shape == (10, 4, 64, 64) and targets.together.masks.shape == (2, 4, 320, 64)
@@ -87,7 +96,7 @@ def test_two_steps_of_training_give_a_folder_both_segmenters_load(tmp_path, monk
     before = EntitySegmenter.from_pretrained(start, device="cpu").model.state_dict()
     assert set(trained) - set(plain) == {name for name in trained if name.startswith("crop_fusion.")}
     moved = [name for name in before if not torch.equal(before[name], plain[name])]
-    assert len(moved) > 0.9 * len(list(before)) and all(torch.equal(trained[name], plain[name]) for name in plain)
+    assert len(moved) > len(before) / 2 and all(torch.equal(trained[name], plain[name]) for name in plain)
     record = json.loads((folder / "training.json").read_text())
     assert record["steps"] == 2 + steps_of(start)
     assert {"iou", "iou_solids", "plain_iou"} <= set(record["quality"])
