@@ -7,7 +7,7 @@ MINI_STEPS = {
     "vae": 626,
     "cogvideox": 9000,
     "segmenter": 6000,
-    "cropformer": 3000,
+    "cropformer": 4380,
     "sam2": 3000,
     "depth_anything": 6000,
     "subject_encoder": 1000,
