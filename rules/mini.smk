@@ -7,6 +7,7 @@ MINI_STEPS = {
     "vae": 626,
     "cogvideox": 9000,
     "segmenter": 6000,
+    "cropformer": 4380,
     "sam2_tracking": 3000,
     "sam2": 1500,
     "depth_anything": 6000,
@@ -127,6 +128,28 @@ rule train_points:
         """
         python -m udpdiff.checkpoints.train_sam2 --resume {input.tracking:q} --points --out {output.folder:q} \
             --steps {params.steps} --seed 1 2>&1 | tee {log:q}
+        """
+
+
+# From the segmenter's weights.
+rule train_cropformer:
+    input:
+        segmenter="results/mini_checkpoints/segmenter",
+    output:
+        folder=directory("results/mini_checkpoints/cropformer"),
+    log:
+        "logs/mini/cropformer.log",
+    benchmark:
+        "benchmarks/mini/cropformer.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["cropformer"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_cropformer --start-from {input.segmenter:q} --out {output.folder:q} \
+            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
         """
 
 

@@ -88,23 +88,28 @@ def log_path(out: Path) -> Path:
     return out.with_name(out.name + ".training.jsonl")
 
 
-def save_half(model, args, preprocessor: dict, data: str, quality: dict, log: TrainingLog) -> None:
+def save_half(model, args, preprocessor: dict, data: str, quality: dict, log: TrainingLog, notes: str = "") -> None:
     """Put a transformers model in place: float16 weights, image processor configuration, log and card."""
 
     with replace_folder(args.out) as folder:
         copy.deepcopy(model).half().to(memory_format=torch.contiguous_format).save_pretrained(folder)
         (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n")
         shutil.copy(log_path(args.out), folder / "training.jsonl")
-        describe(folder, args, data, quality, log.rows)
+        describe(folder, args, data, quality, log.rows, notes)
 
 
-def describe(folder: Path, args, data: str, quality: dict, rows: list[dict]) -> None:
-    """Write the card; steps and curve of the checkpoint that the training started from come first."""
-    steps, curve, notes = 0, [], ""
+def describe(folder: Path, args, data: str, quality: dict, rows: list[dict], notes: str = "") -> None:
+    """Write the card; steps and curve of the checkpoint that the training started from come first.
+
+    notes: said instead of the usual words where the training started from a checkpoint.
+    """
+    steps, curve = 0, []
     if args.start_from and (args.start_from / "training.json").exists():
         earlier = json.loads((args.start_from / "training.json").read_text())
         steps, curve = earlier["steps"], [tuple(point) for point in earlier["curve"]]
-        notes = f"Trained in stages; the last one went on from a checkpoint of {steps} steps with a fresh schedule."
+        notes = notes or (
+            f"Trained in stages; the last one went on from a checkpoint of {steps} steps with a fresh schedule."
+        )
     curve += [(steps + row["step"], row["loss"]) for row in rows if "loss" in row]
     write_card(folder, args.out.name, data, steps + rows[-1]["step"], args.seed, quality, curve, notes)
 

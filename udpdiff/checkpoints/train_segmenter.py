@@ -157,14 +157,20 @@ def _match(config, class_logits, mask_logits, targets: Targets):
     return torch.cat(triples, 1)
 
 
-def draw_loss(model, maps: SceneMaps, preparation: ImagePreparation, generator: torch.Generator) -> torch.Tensor:
-    """The loss on one random batch of frames, half of them mirrored, summed over the decoder's layers."""
-    index = torch.randint(len(maps), (BATCH_SIZE,), generator=generator).numpy()
-    frame = torch.randint(maps.video.shape[1], (BATCH_SIZE,), generator=generator).numpy()
+def draw_frames(maps: SceneMaps, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random frames, distorted, half of them mirrored: float32 (B, 3, H, W) in [0, 255], entity ids (B, H, W)."""
+    index = torch.randint(len(maps), (count,), generator=generator).numpy()
+    frame = torch.randint(maps.video.shape[1], (count,), generator=generator).numpy()
     images = distort_images(torch.from_numpy(maps.video[index, frame]), generator)
     entity_ids = torch.from_numpy(maps.entity_ids[index, frame])
-    mirrored = torch.rand(BATCH_SIZE, generator=generator) < 0.5
+    mirrored = torch.rand(count, generator=generator) < 0.5
     images[mirrored], entity_ids[mirrored] = images[mirrored].flip(-1), entity_ids[mirrored].flip(-1)
+    return images, entity_ids
+
+
+def draw_loss(model, maps: SceneMaps, preparation: ImagePreparation, generator: torch.Generator) -> torch.Tensor:
+    """The loss on one random batch of frames, summed over the decoder's layers."""
+    images, entity_ids = draw_frames(maps, BATCH_SIZE, generator)
     mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (preparation.mean, preparation.std))
     output = model(pixel_values=(images / 255 - mean) / std)
     full = entity_targets(entity_ids)
@@ -176,13 +182,18 @@ def draw_loss(model, maps: SceneMaps, preparation: ImagePreparation, generator: 
 
 
 def measure(model, images: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """How well a model segments images uint8 (B, H, W, 3) with truth (B, H, W): see `entity_quality`."""
+    segmenter = EntitySegmenter(model, ImagePreparation.from_config(PREPROCESSOR, STRIDES[-1]))
+    return entity_quality(segmenter.segment(images), truth)
+
+
+def entity_quality(predictions: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Mean IoU per entity after Hungarian matching (a missed entity counts 0), over all entities and over solids.
 
-    images uint8 (B, H, W, 3), truth (B, H, W). `surplus` is the number of unmatched predicted entities per image.
+    Both are entity ids (B, H, W). `surplus` is the number of unmatched predicted entities per image.
     """
-    segmenter = EntitySegmenter(model, ImagePreparation.from_config(PREPROCESSOR, STRIDES[-1]))
     everything, solids, surplus = [], [], 0
-    for predicted, true in zip(segmenter.segment(images), truth, strict=True):
+    for predicted, true in zip(predictions, truth, strict=True):
         names = [name for name in np.unique(true) if (true == name).sum() >= MIN_MEASURED_PIXELS]
         guesses = [name for name in np.unique(predicted) if name]
         table = np.zeros((len(names), max(1, len(guesses))))
@@ -200,7 +211,7 @@ def measure(model, images: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         "iou": np.mean(everything),
         "iou_solids": np.mean(solids),
         "solids_above_half": np.mean(np.array(solids) > 0.5),
-        "surplus": surplus / len(images),
+        "surplus": surplus / len(truth),
     }
     return {name: round(float(value), 4) for name, value in numbers.items()}
 

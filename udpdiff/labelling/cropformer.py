@@ -93,7 +93,8 @@ class CropFormer:
         from PIL import Image
 
         left, top, right, bottom = box
-        height, width = view_size(bottom - top, right - left, self.preparation.short_side, self.preparation.long_side)
+        told = self.preparation
+        height, width = told.squash or view_size(bottom - top, right - left, told.short_side, told.long_side)
         view = Image.fromarray(image[top:bottom, left:right])
         return np.asarray(view.resize((width, height), Image.Resampling.BILINEAR))
 
@@ -113,18 +114,21 @@ class CropFormer:
     def fuse_masks(self, mask_logits: torch.Tensor, boxes: list[Box], sizes: list[tuple[int, int]]) -> torch.Tensor:
         """Average, over the views that show a pixel, of each query's probability there.
 
-        mask_logits: (Q, V, h, w), at a quarter of the padded size. sizes: of the views before padding. Returns float32
-        (Q, H, W) at the size of the image, on the CPU; a few queries at a time are on the device.
+        mask_logits: (Q, V, h, w), smaller than the padded views by the model's `common_stride`. sizes: of the views
+        before padding. Returns float32 (Q, H, W) at the size of the image, on the CPU; a few queries at a time are on
+        the device.
         """
         import torch
 
         width, height = boxes[0][2:]
+        stride = self.model.config.common_stride
         fused = torch.empty(len(mask_logits), height, width)
         for first in range(0, len(mask_logits), QUERIES_AT_ONCE):
             part = mask_logits[first : first + QUERIES_AT_ONCE]
             total, count = part.new_zeros(len(part), height, width), part.new_zeros(height, width)
             for view, (left, top, right, bottom) in enumerate(boxes):
-                total[:, top:bottom, left:right] += _place(part[:, view], sizes[view], (bottom - top, right - left))
+                box_size = (bottom - top, right - left)
+                total[:, top:bottom, left:right] += _place(part[:, view], stride, sizes[view], box_size)
                 count[top:bottom, left:right] += 1
             fused[first : first + QUERIES_AT_ONCE] = total / count
         return fused
@@ -184,11 +188,11 @@ def paint(
     return entity_ids, queries, scores
 
 
-def _place(logits: torch.Tensor, size: tuple[int, int], box_size: tuple[int, int]) -> torch.Tensor:
+def _place(logits: torch.Tensor, stride: int, size: tuple[int, int], box_size: tuple[int, int]) -> torch.Tensor:
     """A view's logits (Q, h, w) as probabilities on its box: padding is cut off on the way."""
     from torch.nn import functional
 
-    padded = [4 * side for side in logits.shape[1:]]
+    padded = [stride * side for side in logits.shape[1:]]
     logits = functional.interpolate(logits[:, None], padded, mode="bilinear", align_corners=False)
     logits = logits[..., : size[0], : size[1]]
     return functional.interpolate(logits, box_size, mode="bilinear", align_corners=False)[:, 0].sigmoid()

@@ -1,0 +1,145 @@
+"""Train the mini CropFormer on procedural scenes, from the mini segmenter's weights.
+
+    python -m udpdiff.checkpoints.train_cropformer --start-from SEGMENTER --out DIR (--steps N | --minutes M)
+
+A frame is shown as in use: whole and as four corner crops. The segmenter's objective is asked of both decodings: of each
+view on its own, and of all views together, where a query has to mean one entity in every view.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch.nn import functional
+
+from udpdiff.checkpoints import train_segmenter
+from udpdiff.checkpoints.labeller_training import HELD_OUT_SEED, parse_arguments, save_half, start_from, train
+from udpdiff.checkpoints.scene_maps import SceneMaps, open_scene_maps
+from udpdiff.checkpoints.train_segmenter import (
+    HELD_OUT_SCENES,
+    MIN_TRUE_PIXELS,
+    PREPROCESSOR,
+    SIDE,
+    Targets,
+    draw_frames,
+    entity_quality,
+    entity_targets,
+    layer_loss,
+)
+from udpdiff.labelling.cropformer import STRIDE, CropFormer, view_boxes
+from udpdiff.labelling.cropformer_model import CropFormerForEntitySegmentation, LayerLogits
+from udpdiff.labelling.image_preparation import ImagePreparation
+from udpdiff.labelling.segmenter import EntitySegmenter
+from udpdiff.sources.scenes import SceneSettings
+
+BATCH_SIZE, TRAIN_SCENES = 4, 6000
+DATA = f"single frames of {TRAIN_SCENES} procedural scenes, whole and as four crops, with their exact entity ids"
+NOTES = (
+    "EntitySeg's CropFormer. It went on from the weights of a mini segmenter, a Mask2Former, whose steps and curve come "
+    "first; from there on the loss is the sum of two decodings', hence the jump. EntitySegmenter loads this folder too, "
+    "as the Mask2Former in it: the rows named plain."
+)
+PEAK_LEARNING_RATE = 8e-4
+PREPARATION = ImagePreparation.from_config(PREPROCESSOR, STRIDE)
+
+
+def build_model() -> CropFormerForEntitySegmentation:
+    """The mini segmenter's architecture with one layer of fusion, random weights."""
+    plain = train_segmenter.build_model()
+    config = plain.config
+    config.fusion_layers, config.fusion_feedforward_dim = 1, config.dim_feedforward
+    model = CropFormerForEntitySegmentation(config)
+    model.load_state_dict(plain.state_dict(), strict=False)  # the fusion keeps its own start
+    return model
+
+
+def cut_views(pictures: torch.Tensor) -> torch.Tensor:
+    """The views of pictures (B, C, H, W), resized as in use: (B, V, C, SIDE, SIDE)."""
+    views = [
+        functional.interpolate(pictures[..., top:bottom, left:right], (SIDE, SIDE), mode="bilinear")
+        for left, top, right, bottom in view_boxes(*pictures.shape[-2:])
+    ]
+    return torch.stack(views, 1)
+
+
+@dataclass(frozen=True)
+class ViewTargets:
+    """What the two decodings are asked for: `plain` of each view, as B V images; `together` of views below each other."""
+
+    plain: Targets
+    together: Targets
+
+
+def view_targets(entity_ids: torch.Tensor) -> ViewTargets:
+    """Targets at the resolution of the views from entity ids (B, H, W); masks are fractional where crops enlarge them."""
+    whole = entity_targets(entity_ids)
+    masks, edges = cut_views(whole.masks), cut_views(whole.edges[:, None])[:, :, 0]
+    shown = masks.sum((-2, -1)) >= MIN_TRUE_PIXELS
+    plain = Targets(masks.flatten(0, 1), edges.flatten(0, 1), shown.flatten(0, 1))
+    stacked = rearrange(masks, "b v n h w -> b n (v h) w"), rearrange(edges, "b v h w -> b (v h) w")
+    return ViewTargets(plain, Targets(*stacked, whole.wanted))
+
+
+def decoding_loss(config, layers: list[LayerLogits], targets: Targets) -> torch.Tensor:
+    """Mean loss of a decoding's layers, classes (B, Q, K + 1) and masks (B, Q, V, h, w): the last in full resolution."""
+    half, losses = targets.halved(), []
+    for number, layer in enumerate(layers):
+        masks, at_last = layer.masks, number + 1 == len(layers)
+        if at_last:  # view by view, so that none bleeds into the next
+            size = tuple(2 * side for side in masks.shape[-2:])
+            masks = functional.interpolate(masks.flatten(0, 1), size, mode="bilinear").unflatten(0, masks.shape[:2])
+        stacked = rearrange(masks, "b q v h w -> b q (v h) w")
+        losses.append(layer_loss(config, layer.classes, stacked, targets if at_last else half))
+    return torch.stack(losses).mean()
+
+
+def draw_loss(model, maps: SceneMaps, generator: torch.Generator) -> torch.Tensor:
+    """The loss on one random batch of frames: of each view on its own, and of all views together."""
+    images, entity_ids = draw_frames(maps, BATCH_SIZE, generator)
+    mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (PREPARATION.mean, PREPARATION.std))
+    plain, together = model.decode_layers((cut_views(images) / 255 - mean) / std)
+    targets = view_targets(entity_ids)
+    single = [LayerLogits(layer.classes.flatten(0, 1), layer.masks.flatten(0, 1)[:, :, None]) for layer in plain]
+    return decoding_loss(model.config, single, targets.plain) + decoding_loss(model.config, together, targets.together)
+
+
+def measure(model, images, truth) -> dict[str, float]:
+    """Quality and cost of the CropFormer, and as plain_* of its Mask2Former alone.
+
+    images uint8 (B, H, W, 3), truth entity ids (B, H, W).
+    """
+    started = time.process_time()
+    quality = entity_quality(CropFormer(model, PREPARATION).segment(images), truth)
+    seconds = (time.process_time() - started) / len(images)
+    plain = entity_quality(EntitySegmenter(model, PREPARATION).segment(images), truth)
+    quality |= {f"plain_{name}": plain[name] for name in ("iou", "iou_solids")}
+    return quality | {"core_seconds_per_frame": round(seconds, 3)}
+
+
+def main() -> None:
+    args = parse_arguments(__doc__)
+    torch.manual_seed(args.seed)
+    maps = open_scene_maps(SceneSettings(SIDE, SIDE, 2, 1.0), 0, TRAIN_SCENES, args.cache)
+    held_out = open_scene_maps(SceneSettings(SIDE, SIDE, 9, 8.0), HELD_OUT_SEED, HELD_OUT_SCENES, args.cache)
+
+    def save(model, budget, log):
+        count = HELD_OUT_SCENES if budget.progress == 1 else 16
+        quality = measure(model, held_out.video[:count, 0], held_out.entity_ids[:count, 0])
+        log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
+        print(log.rows[-1], flush=True)
+        save_half(model, args, PREPROCESSOR, DATA, quality, log, NOTES)
+
+    train(
+        start_from(build_model(), args.start_from),
+        lambda model, generator: draw_loss(model, maps, generator),
+        save,
+        args,
+        PEAK_LEARNING_RATE,
+    )
+
+
+if __name__ == "__main__":
+    main()
