@@ -9,6 +9,8 @@ MINI_STEPS = {
     "segmenter": 6000,
     "sam2": 3000,
     "depth_anything": 6000,
+    "depthcrafter_vae": 1500,
+    "depthcrafter": 6000,
     "subject_encoder": 1000,
     "image_encoder": 800,
     "video_encoder": 800,
@@ -18,7 +20,8 @@ MINI_STEPS = {
 rule mini_checkpoints:
     input:
         expand(
-            "results/mini_checkpoints/{name}", name=set(MINI_STEPS) - {"vae_unrefined"}
+            "results/mini_checkpoints/{name}",
+            name=set(MINI_STEPS) - {"vae_unrefined", "depthcrafter_vae"},
         ),
 
 
@@ -102,6 +105,46 @@ rule train_labeller:
     shell:
         """
         python -m udpdiff.checkpoints.train_{params.trainer} --out {output.folder:q} \
+            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """
+
+
+rule train_depthcrafter_vae:
+    output:
+        folder=directory("results/mini_checkpoints/depthcrafter_vae"),
+    log:
+        "logs/mini/depthcrafter_vae.log",
+    benchmark:
+        "benchmarks/mini/depthcrafter_vae.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["depthcrafter_vae"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_depthcrafter_vae --out {output.folder:q} \
+            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """
+
+
+rule train_depthcrafter:
+    input:
+        vae="results/mini_checkpoints/depthcrafter_vae",
+    output:
+        folder=directory("results/mini_checkpoints/depthcrafter"),
+    log:
+        "logs/mini/depthcrafter.log",
+    benchmark:
+        "benchmarks/mini/depthcrafter.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["depthcrafter"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_depthcrafter --vae {input.vae:q} --out {output.folder:q} \
             --steps {params.steps} --seed 0 2>&1 | tee {log:q}
         """
 
