@@ -99,15 +99,20 @@ def save_half(model, args, preprocessor: dict, data: str, quality: dict, log: Tr
         describe(folder, args, data, quality, log.rows)
 
 
-def describe(folder: Path, args, data: str, quality: dict, rows: list[dict], notes: str = "") -> None:
-    """Write the card; steps and curve of the checkpoint that the training started from come first."""
+def describe(
+    folder: Path, args, data: str, quality: dict, rows: list[dict], notes: str = "", name: str | None = None
+) -> None:
+    """Write the card; steps and curve of the checkpoint that the training started from come first.
+
+    name: of the checkpoint, by default that of the folder to be written.
+    """
     steps, curve = 0, []
     if args.start_from and (args.start_from / "training.json").exists():
         earlier = json.loads((args.start_from / "training.json").read_text())
         steps, curve = earlier["steps"], [tuple(point) for point in earlier["curve"]]
         notes += f" Trained in stages; the last one went on from a checkpoint of {steps} steps with a fresh schedule."
     curve += [(steps + row["step"], row["loss"]) for row in rows if "loss" in row]
-    write_card(folder, args.out.name, data, steps + rows[-1]["step"], args.seed, quality, curve, notes.strip())
+    write_card(folder, name or args.out.name, data, steps + rows[-1]["step"], args.seed, quality, curve, notes.strip())
 
 
 def by_optimizer(model: torch.nn.Module):

@@ -31,20 +31,19 @@ from udpdiff.labelling.depth_anything import DepthAnything
 from udpdiff.labelling.depthcrafter import ADDED_TIME_IDS, DepthCrafter
 from udpdiff.sources.scenes import SceneSettings
 from udpdiff.storage.folders import replace_folder
+from udpdiff.training.attention_kernel import training_attention
 
 HELD_OUT = SceneSettings(SIDE, SIDE, NUM_FRAMES, 8.0, min_solids=2, max_solids=3)  # as the default scale's
-TRAIN_SCENES, HELD_OUT_SCENES, BATCHES_PER_BLOCK = 4000, 48, 400
+TRAIN_SCENES, HELD_OUT_SCENES, BATCHES_PER_BLOCK = 4000, 48, 500
 BATCH_CLIPS, PEAK_LEARNING_RATE, WARMUP_STEPS = 2, 2e-3, 40
 HIGH_NOISE_SHARE, HIGH_NOISE = 0.6, (4.0, 700.0)  # of a batch, uniform in the logarithm; the rest is log-normal
 LOW_NOISE_MEDIAN, LOW_NOISE_SPREAD = 0.7, 0.7
 STEADINESS_WEIGHT = 0.5
-SHORT_CLIP_SHARE = 0.2
 NOTES = (
     "A DepthCrafter folder of 64 x 64 px and 9 frames, latents 4x smaller than frames; five steps, no guidance. The image "
     "encoder is random and was never trained: where DepthCrafter has CLIP's view of each frame, the U-Net gets a fixed "
     "random summary of it. `vae/` was trained before and has a card too. temporal error: mean absolute difference between "
-    "the change of the aligned depth from frame to frame and that of "
-    "the truth, whose range is 1; per frame: the same of mini:depth_anything on the same scenes."
+    "the change of the aligned depth from frame to frame and that of the truth, whose range is 1; per frame: the same of mini:depth_anything on the same scenes."
 )
 
 
@@ -60,19 +59,17 @@ class ClipPool:
         self.batches, self.clips = 0, []
 
     def batch(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Embeddings (count, L, D), video latents, unscaled, and depth latents, scaled, (count, L, C, h, w), float32.
+        """Embeddings (count, T, D), video latents, unscaled, and depth latents, scaled, (count, T, C, h, w), float32.
 
-        Whole clips or stretches of them, some backwards.
+        Half of the clips run backwards.
         """
         if self.batches % BATCHES_PER_BLOCK == 0 and len(self.clips) < self.num_scenes:
             block = cached_scenes(SCENES, BLOCK_SCENES, len(self.clips), self.cache)
             self.clips.extend(self.encode(*scene) for scene in zip(block.video, block.depth, strict=True))
         self.batches += 1
-        length = self._draw(1, NUM_FRAMES) if self._chance(SHORT_CLIP_SHARE) else NUM_FRAMES
-        start = self._draw(0, NUM_FRAMES - length + 1)
         chosen = []
         for _ in range(count):
-            clip = [part[start : start + length].float() for part in self.clips[self._draw(0, len(self.clips))]]
+            clip = [part.float() for part in self.clips[self._draw(len(self.clips))]]
             chosen.append([part.flip(0) for part in clip] if self._chance(0.5) else clip)
         return tuple(torch.stack(part) for part in zip(*chosen, strict=True))
 
@@ -87,8 +84,8 @@ class ClipPool:
             depth_latents = vae.encode(grey).latent_dist.mode() * vae.config.scaling_factor
         return tuple(part.half() for part in (*told, depth_latents))
 
-    def _draw(self, low: int, high: int) -> int:
-        return int(torch.randint(low, high, (), generator=self.generator))
+    def _draw(self, count: int) -> int:
+        return int(torch.randint(count, (), generator=self.generator))
 
     def _chance(self, share: float) -> bool:
         return bool(torch.rand((), generator=self.generator) < share)
@@ -110,15 +107,12 @@ def objective(unet, batch: tuple[torch.Tensor, ...], generator: torch.Generator)
     noisy = clean + level * torch.randn(clean.shape, generator=generator)
     told = torch.cat((noisy / (level**2 + 1).sqrt(), video_latents), dim=2)
     time_ids = torch.tensor([ADDED_TIME_IDS] * len(clean))
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.bfloat16), training_attention(told[0, 0, 0].numel(), told.device, "bf16"):
         output = unet(told, 0.25 * sigmas.log(), embeddings, time_ids).float()
     # clean = noisy / (level^2 + 1) - output level / sqrt(level^2 + 1), as EulerDiscreteScheduler reads the output
     target = (noisy / (level**2 + 1) - clean) * (level**2 + 1).sqrt() / level
     error = output - target
-    loss = error.square().mean()
-    if error.shape[1] > 1:
-        loss = loss + STEADINESS_WEIGHT * error.diff(dim=1).square().mean()
-    return loss
+    return error.square().mean() + STEADINESS_WEIGHT * error.diff(dim=1).square().mean()
 
 
 def main() -> None:

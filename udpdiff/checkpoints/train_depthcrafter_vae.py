@@ -119,9 +119,9 @@ def main() -> None:
         log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
         print(log.rows[-1], flush=True)
         with replace_folder(args.out) as folder:
-            vae.to(torch.float16).save_pretrained(folder)
+            vae.half().save_pretrained(folder)
             shutil.copy(log_path(args.out), folder / "training.jsonl")
-            describe(folder, args, DATA, quality, log.rows)
+            describe(folder, args, DATA, quality, log.rows, name="depthcrafter/vae")
 
     vae = load_vae(args.start_from) if args.start_from else build_vae()
     train(vae, draw_loss, save, args, PEAK_LEARNING_RATE, WARMUP_STEPS)

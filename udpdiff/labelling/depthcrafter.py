@@ -210,7 +210,8 @@ class _Present:
         return torch.float32 if self.upcast else self.dtype
 
     def __exit__(self, *_) -> None:
-        self.part.to(self.dtype)
+        if self.upcast:
+            self.part.to(self.dtype)
         if self.offload:
             self.part.to("cpu")
 
