@@ -23,7 +23,7 @@ def measure(estimate: Callable[[np.ndarray], np.ndarray], scenes: SceneMaps, num
     rows, seconds = [], 0.0
     for video, z in zip(scenes.video[:num_clips], scenes.z[:num_clips], strict=True):
         truth, started = z.astype(np.float64), time.process_time()
-        depth = estimate(video)
+        depth = estimate(np.array(video))  # a copy: torch dislikes read-only maps
         seconds += time.process_time() - started
         score = evaluate_depth_maps(depth, truth, domain="depth", max_value=MAX_Z)
         rows.append((score.delta1, score.abs_rel, temporal_error(depth, disparity(truth))))
