@@ -11,6 +11,8 @@ MINI_STEPS = {
     "sam2_tracking": 3000,
     "sam2": 1500,
     "depth_anything": 6000,
+    "depthcrafter_vae": 1200,
+    "depthcrafter": 11780,
     "subject_encoder": 1000,
     "image_encoder": 800,
     "video_encoder": 800,
@@ -21,7 +23,8 @@ rule mini_checkpoints:
     input:
         expand(
             "results/mini_checkpoints/{name}",
-            name=set(MINI_STEPS) - {"vae_unrefined", "sam2_tracking"},
+            name=set(MINI_STEPS)
+            - {"vae_unrefined", "sam2_tracking", "depthcrafter_vae"},
         ),
 
 
@@ -149,6 +152,46 @@ rule train_cropformer:
     shell:
         """
         python -m udpdiff.checkpoints.train_cropformer --start-from {input.segmenter:q} --out {output.folder:q} \
+            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """
+
+
+rule train_depthcrafter_vae:
+    output:
+        folder=directory("results/mini_checkpoints/depthcrafter_vae"),
+    log:
+        "logs/mini/depthcrafter_vae.log",
+    benchmark:
+        "benchmarks/mini/depthcrafter_vae.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["depthcrafter_vae"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_depthcrafter_vae --out {output.folder:q} \
+            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        """
+
+
+rule train_depthcrafter:
+    input:
+        vae="results/mini_checkpoints/depthcrafter_vae",
+    output:
+        folder=directory("results/mini_checkpoints/depthcrafter"),
+    log:
+        "logs/mini/depthcrafter.log",
+    benchmark:
+        "benchmarks/mini/depthcrafter.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["depthcrafter"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_depthcrafter --vae {input.vae:q} --out {output.folder:q} \
             --steps {params.steps} --seed 0 2>&1 | tee {log:q}
         """
 

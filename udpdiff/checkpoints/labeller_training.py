@@ -39,6 +39,7 @@ def train(
     save: Callable[[torch.nn.Module, Budget, TrainingLog], None],
     args: argparse.Namespace,
     peak_learning_rate: float,
+    warmup_steps: int = WARMUP_STEPS,
 ) -> None:
     """Muon and Adam with warm-up and cosine decay; what gets saved is an average of the weights.
 
@@ -53,7 +54,7 @@ def train(
     losses, next_save = [], SAVE_EVERY_SECONDS
     while budget.progress < 1:
         for group in optimizer.param_groups:
-            group["lr"] = budget.learning_rate(peak_learning_rate, WARMUP_STEPS)
+            group["lr"] = budget.learning_rate(peak_learning_rate, warmup_steps)
         loss = draw_loss(model, generator)
         optimizer.zero_grad()
         loss.backward()
@@ -98,10 +99,13 @@ def save_half(model, args, preprocessor: dict, data: str, quality: dict, log: Tr
         describe(folder, args, data, quality, log.rows, notes)
 
 
-def describe(folder: Path, args, data: str, quality: dict, rows: list[dict], notes: str = "") -> None:
+def describe(
+    folder: Path, args, data: str, quality: dict, rows: list[dict], notes: str = "", name: str | None = None
+) -> None:
     """Write the card; steps and curve of the checkpoint that the training started from come first.
 
-    notes: said instead of the usual words where the training started from a checkpoint.
+    notes: said instead of the usual words where the training started from a checkpoint. name: of the checkpoint, by
+    default that of the folder to be written.
     """
     steps, curve = 0, []
     if args.start_from and (args.start_from / "training.json").exists():
@@ -111,7 +115,7 @@ def describe(folder: Path, args, data: str, quality: dict, rows: list[dict], not
             f"Trained in stages; the last one went on from a checkpoint of {steps} steps with a fresh schedule."
         )
     curve += [(steps + row["step"], row["loss"]) for row in rows if "loss" in row]
-    write_card(folder, args.out.name, data, steps + rows[-1]["step"], args.seed, quality, curve, notes)
+    write_card(folder, name or args.out.name, data, steps + rows[-1]["step"], args.seed, quality, curve, notes)
 
 
 def by_optimizer(model: torch.nn.Module):
@@ -119,7 +123,7 @@ def by_optimizer(model: torch.nn.Module):
     tables = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
     matrices, others = [], []
     for name, weight in model.named_parameters():
-        hidden = weight.ndim in (2, 4) and "embed" not in name and "bias" not in name and id(weight) not in tables
+        hidden = weight.ndim in (2, 4, 5) and "embed" not in name and "bias" not in name and id(weight) not in tables
         (matrices if hidden and weight.numel() <= LARGEST_MATRIX else others).append(weight)
     return matrices, others
 

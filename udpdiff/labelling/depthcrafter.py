@@ -103,7 +103,9 @@ class DepthCrafter:
             frames = functional.interpolate(frames, size, mode="bilinear", antialias=True).clamp(0, 1)
         generator = torch.Generator().manual_seed(seed)
         aug_noise = torch.randn(frames.shape, generator=generator)
-        shape = (1, min(window, len(frames)), 4, size[0] // 8, size[1] // 8)
+        told = self.vae.config
+        stride = 2 ** (len(told.block_out_channels) - 1)  # 8 in the published model
+        shape = (1, min(window, len(frames)), told.latent_channels, size[0] // stride, size[1] // stride)
         init_noise = torch.randn(shape, generator=generator)
         latents = self.denoise(
             self.condition(frames, aug_noise, chunk_frames), init_noise, num_inference_steps, guidance_scale, overlap
@@ -167,12 +169,9 @@ class DepthCrafter:
         return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
     def _embed(self, frames):
-        import torch
-
         weight = next(self.image_encoder.parameters())
-        mean, std = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
-        pixel_values = (resize_for_clip(frames * 2 - 1) / 2 + 0.5 - mean) / std
-        return self.image_encoder(pixel_values.to(self.device, weight.dtype)).image_embeds.float().cpu()
+        pixel_values = pixel_values_for_clip(frames).to(self.device, weight.dtype)
+        return self.image_encoder(pixel_values).image_embeds.float().cpu()
 
     def _denoise_window(self, start, told, guidance_scale: float):
         import torch
@@ -216,7 +215,8 @@ class _Present:
         return torch.float32 if self.upcast else self.dtype
 
     def __exit__(self, *_) -> None:
-        self.part.to(self.dtype)
+        if self.upcast:
+            self.part.to(self.dtype)
         if self.offload:
             self.part.to("cpu")
 
@@ -228,6 +228,14 @@ def working_size(height: int, width: int, max_side: int) -> tuple[int, int]:
     """
     scale = min(1.0, max_side / max(height, width))
     return tuple(max(1, round(side * scale / SIDE_MULTIPLE)) * SIDE_MULTIPLE for side in (height, width))
+
+
+def pixel_values_for_clip(frames):
+    """What the image encoder is shown of frames, float32 (N, 3, H, W) in [0, 1]: (N, 3, 224, 224), normalised."""
+    import torch
+
+    mean, std = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
+    return (resize_for_clip(frames * 2 - 1) / 2 + 0.5 - mean) / std
 
 
 def resize_for_clip(images):

@@ -21,10 +21,10 @@ class DepthCrafterUNet(UNetSpatioTemporalConditionModel):
         encoder_hidden_states: torch.Tensor,
         added_time_ids: torch.Tensor,
     ) -> torch.Tensor:
-        """Return the prediction (B, T, 4, h, w).
+        """Return the prediction (B, T, C, h, w), C being 4 in the published model.
 
-        sample: (B, T, 8, h, w), noisy latents and those of the video; h and w multiples of the U-Net's total stride.
-        timestep: scalar. encoder_hidden_states: (B, T, D). added_time_ids: (B, 3).
+        sample: (B, T, 2 C, h, w), noisy latents and those of the video; h and w multiples of the U-Net's total stride.
+        timestep: scalar, or one for each clip (B,). encoder_hidden_states: (B, T, D). added_time_ids: (B, 3).
         """
         batch, frames = sample.shape[:2]
         hidden = self.conv_in(sample.to(self.conv_in.weight.dtype).flatten(0, 1))
@@ -53,7 +53,7 @@ class DepthCrafterUNet(UNetSpatioTemporalConditionModel):
     def _time_embedding(self, timestep, added_time_ids, dtype) -> torch.Tensor:
         """Noise level plus frame rate, motion and noise augmentation, (B, width)."""
         batch = len(added_time_ids)
-        level = self.time_embedding(self.time_proj(timestep.reshape(1).expand(batch)).to(dtype))
+        level = self.time_embedding(self.time_proj(timestep.reshape(-1).expand(batch)).to(dtype))
         added = self.add_time_proj(added_time_ids.flatten()).reshape(batch, -1).to(dtype)
         return level + self.add_embedding(added)
 
