@@ -8,7 +8,7 @@ MINI_STEPS = {
     "cogvideox": 9000,
     "segmenter": 6000,
     "sam2_tracking": 3000,
-    "sam2": 1500,
+    "sam2": 1700,
     "depth_anything": 6000,
     "subject_encoder": 1000,
     "image_encoder": 800,
