@@ -9,7 +9,7 @@ MINI_STEPS = {
     "segmenter": 6000,
     "cropformer": 4380,
     "sam2_tracking": 3000,
-    "sam2": 1500,
+    "sam2": 1700,
     "depth_anything": 6000,
     "depthcrafter_vae": 1200,
     "depthcrafter": 11780,

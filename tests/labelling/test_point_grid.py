@@ -8,12 +8,10 @@ import torch
 from PIL import Image
 
 from udpdiff.checkpoints.sam2_points import best_iou, draw_points, point_loss, prompt_points
-from udpdiff.checkpoints.train_sam2 import SCENES, normalise
+from udpdiff.checkpoints.sam2_samples import SCENES, normalise
 from udpdiff.labelling.point_grid import PointGridSegmenter, fit_feature_sizes, grid_points, paint
 from udpdiff.labelling.propagation import MaskTracker
 from udpdiff.sources.scenes import render_clip
-
-THRESHOLDS = {"predicted_iou_threshold": 0.55, "stability_threshold": 0.3, "box_nms_threshold": 0.8}
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +22,16 @@ def model():
 @pytest.fixture(scope="module")
 def scene():
     return render_clip(SCENES, seed=10_000_003)
+
+
+@pytest.fixture(scope="module")
+def thresholds(model, image) -> dict[str, float]:
+    """Thresholds that many masks of the image pass and many do not."""
+    points = grid_points(6) * image.shape[1::-1]
+    logits, predicted_ious = map(np.concatenate, zip(*PointGridSegmenter(model).prompt(image, points), strict=True))
+    stability = (logits > 1).sum((2, 3)) / np.maximum((logits > -1).sum((2, 3)), 1)
+    quantile = {"predicted_iou_threshold": predicted_ious, "stability_threshold": stability}
+    return {name: float(np.quantile(values, 0.4)) for name, values in quantile.items()} | {"box_nms_threshold": 0.8}
 
 
 @pytest.fixture(scope="module")
@@ -39,21 +47,21 @@ def test_grid_is_the_packages():
         np.testing.assert_allclose(grid_points(side), build_point_grid(side))
 
 
-def test_filtered_masks_are_those_of_the_packages_mask_generator(model, image):
+def test_filtered_masks_are_those_of_the_packages_mask_generator(model, image, thresholds):
     from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
     generator = SAM2AutomaticMaskGenerator(
         model,
         points_per_side=6,
         points_per_batch=10,
-        pred_iou_thresh=THRESHOLDS["predicted_iou_threshold"],
-        stability_score_thresh=THRESHOLDS["stability_threshold"],
-        box_nms_thresh=THRESHOLDS["box_nms_threshold"],
+        pred_iou_thresh=thresholds["predicted_iou_threshold"],
+        stability_score_thresh=thresholds["stability_threshold"],
+        box_nms_thresh=thresholds["box_nms_threshold"],
     )
     fit_feature_sizes(generator.predictor)
     expected = generator.generate(image)
-    masks, scores = PointGridSegmenter(model, 6, "amg", **THRESHOLDS, points_per_batch=10).masks(image)
-    assert 3 <= len(masks) < 40
+    masks, scores = PointGridSegmenter(model, 6, "amg", **thresholds, points_per_batch=10).masks(image)
+    assert 2 <= len(masks) < 50
     np.testing.assert_allclose(scores, [found["predicted_iou"] for found in expected], rtol=1e-5)
     np.testing.assert_array_equal(masks, [found["segmentation"] for found in expected])
 
@@ -68,8 +76,8 @@ def test_unfiltered_masks_are_the_best_of_each_point(model, image):
 
 
 @pytest.mark.parametrize("filtering", ["none", "amg"])
-def test_segment_gives_ids_as_a_segmenter_does(model, image, filtering):
-    segmenter = PointGridSegmenter(model, 4, filtering, **THRESHOLDS)
+def test_segment_gives_ids_as_a_segmenter_does(model, image, thresholds, filtering):
+    segmenter = PointGridSegmenter(model, 4, filtering, **thresholds)
     entity_ids = segmenter.segment(np.stack([image, image[::-1]]))
     assert entity_ids.dtype == np.uint16 and entity_ids.shape == (2, 56, 80)
     np.testing.assert_array_equal(entity_ids[0], segmenter.segment(image))
@@ -119,7 +127,7 @@ def test_trainer_prompts_as_the_package_does(model):
         assert mask[int(y), int(x)]
     with torch.no_grad():
         backbone_out = model.forward_image(normalise(image[None], "bilinear"))
-        trained, ious = prompt_points(model, backbone_out, torch.from_numpy(points).float())
+        trained, ious = prompt_points(model, backbone_out, torch.from_numpy(points).float(), torch.tensor([0, 0]))
     logits, predicted_ious = next(PointGridSegmenter(model).prompt(image, points * 64))
     np.testing.assert_allclose(trained, logits, atol=1e-2 * np.abs(logits).max())
     np.testing.assert_allclose(ious, predicted_ious, atol=1e-3)
@@ -130,8 +138,9 @@ def test_point_loss_takes_the_best_mask_and_teaches_all_scores():
     truth[:, 4:12, 4:12] = 1
     right, wrong = 40 * truth - 20, 20 - 40 * truth
     logits = torch.stack([wrong, right, wrong], dim=1)
-    assert point_loss(logits, torch.tensor([[0.0, 1.0, 0.0]]), truth) < 0.01
-    assert point_loss(logits, torch.tensor([[1.0, 1.0, 0.0]]), truth) == pytest.approx(1 / 3, abs=0.01)
+    told = torch.tensor([[0.0, 1.0, 0.0]])
+    assert point_loss(logits, told, truth) < 0.01
+    assert point_loss(logits, torch.tensor([[0.9, 1.0, 0.0]]), truth) > 0.1
     assert point_loss(logits[:, [0, 0, 2]], torch.zeros(1, 3), truth) > 0.5
 
 

@@ -162,7 +162,8 @@ def test_unknown_reference_is_refused(tmp_path):
 def test_trainer_tracks_as_the_tracker_does():
     """The mini checkpoint is trained through its own differentiable loop; it must see what the predictor sees."""
     from udpdiff.checkpoints.sam2_model import build_model
-    from udpdiff.checkpoints.train_sam2 import normalise, track
+    from udpdiff.checkpoints.sam2_samples import normalise
+    from udpdiff.checkpoints.train_sam2 import track
 
     model = build_model(seed=0)
     rng = np.random.default_rng(0)
@@ -172,14 +173,15 @@ def test_trainer_tracks_as_the_tracker_does():
     entity_ids0[20:44, 12:30] = 2
     masks0 = torch.from_numpy(np.stack([entity_ids0 == 1, entity_ids0 == 2])).float()
     with torch.no_grad():
-        trained = track(model.train(), model.forward_image(normalise(video)), masks0).numpy()
+        trained = track(model.train(), normalise(video), masks0).numpy()
     predicted = MaskTracker(model).track(video, entity_ids0).logits[:, 1:]
     # The predictor keeps memories in bfloat16 and rounds resized frames to 8 bits.
     np.testing.assert_allclose(trained, predicted, atol=0.05 * np.abs(predicted).max())
 
 
 def test_shipped_checkpoint_follows_entities_of_an_unseen_scene():
-    from udpdiff.checkpoints.train_sam2 import SCENES, tube_ious
+    from udpdiff.checkpoints.sam2_samples import SCENES
+    from udpdiff.checkpoints.train_sam2 import tube_ious
     from udpdiff.sources.scenes import render_clip
 
     tracker = MaskTracker.from_pretrained("mini:sam2", device="cpu")

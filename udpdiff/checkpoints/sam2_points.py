@@ -6,9 +6,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from udpdiff.checkpoints.sam2_samples import normalise
 from udpdiff.labelling.point_grid import PointGridSegmenter
 
-FOCAL_WEIGHT, FOCAL_ALPHA, FOCAL_GAMMA = 20.0, 0.25, 2.0
+FOCAL_WEIGHT, FOCAL_ALPHA, FOCAL_GAMMA, IOU_WEIGHT = 20.0, 0.25, 2.0, 0.3
 GRID_SIDES = (8, 12)
 
 
@@ -21,12 +22,15 @@ def draw_points(ids: np.ndarray, rng: np.random.Generator, min_pixels: int = 1) 
     return points, masks
 
 
-def prompt_points(model, backbone_out: dict, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mask logits (N, 3, S / 4, S / 4) and predicted IoUs (N, 3) of single points (N, 2) of x, y on the first frame.
+def prompt_points(
+    model, backbone_out: dict, points: torch.Tensor, owners: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mask logits (N, 3, S / 4, S / 4) and predicted IoUs (N, 3) of single points (N, 2) of x, y as shares.
 
-    The differentiable twin of what `SAM2ImagePredictor` does with each point on its own.
+    owners (N,): which of the images behind `backbone_out` each lies in. The differentiable twin of what
+    `SAM2ImagePredictor` does with each point on its own.
     """
-    levels = [level[:1] for level in backbone_out["backbone_fpn"]]
+    levels = [level[owners] for level in backbone_out["backbone_fpn"]]
     labels = torch.ones(len(points), 1, dtype=torch.int32)
     sparse, dense = model.sam_prompt_encoder(
         points=(points[:, None] * model.image_size, labels), boxes=None, masks=None
@@ -37,16 +41,28 @@ def prompt_points(model, backbone_out: dict, points: torch.Tensor) -> tuple[torc
         sparse_prompt_embeddings=sparse,
         dense_prompt_embeddings=dense,
         multimask_output=True,
-        repeat_image=True,
+        repeat_image=False,
         high_res_features=levels[:-1],
     )
     return logits, predicted_ious
 
 
+def first_frames_loss(model, frames: list[tuple[np.ndarray, np.ndarray]], rng: np.random.Generator) -> torch.Tensor:
+    """Loss of finding every entity of some frames, uint8 (H, W, 3) with true ids (H, W), by a point in each."""
+    # Trackers resize bicubically, the package's image predictor bilinearly.
+    resampling = "bilinear" if rng.random() < 0.5 else "bicubic"
+    images = normalise(np.stack([image for image, _ in frames]), resampling)
+    points, masks = zip(*(draw_points(ids, rng) for _, ids in frames), strict=True)
+    owners = np.repeat(np.arange(len(frames)), [len(drawn) for drawn in points])
+    points, truth = (torch.from_numpy(np.concatenate(arrays)).float() for arrays in (points, masks))
+    return point_loss(*prompt_points(model, model.forward_image(images), points, torch.from_numpy(owners)), truth)
+
+
 def point_loss(logits: torch.Tensor, predicted_ious: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Loss of three masks per point, logits (N, 3, H, W), with predicted IoUs (N, 3), against truth float (N, H, W).
 
-    Focal and Dice loss of the best of the three, as SAM 2 trains a single click; predicted IoUs of all three.
+    Focal and Dice loss of the best of the three, as SAM 2 trains a single click; predicted IoUs of all three, by
+    cross-entropy instead of SAM 2's absolute error, under which the sigmoid dies while all masks are still bad.
     Source: SAM 2 (arXiv 2408.00714), appendix on training; its object scores are left out, for a point always lies on
     an entity.
     """
@@ -60,7 +76,8 @@ def point_loss(logits: torch.Tensor, predicted_ious: torch.Tensor, truth: torch.
     union = torch.maximum(inside, truth).sum((2, 3))
     ious = (inside * truth).sum((2, 3)) / union
     best = (FOCAL_WEIGHT * focal + dice).amin(1)
-    return best.mean() + (predicted_ious.float() - ious).abs().mean()
+    confidence = F.binary_cross_entropy_with_logits(predicted_ious.float().logit(1e-6), ious)
+    return best.mean() + IOU_WEIGHT * confidence
 
 
 @torch.no_grad()

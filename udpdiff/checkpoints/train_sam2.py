@@ -3,7 +3,8 @@
     python -m udpdiff.checkpoints.train_sam2 --out DIR (--steps N | --minutes M) --seed S
 
 A step tracks all entities of one clip from a slightly wrong first frame; the loss compares their competing masks,
-one label per pixel, with the truth. With --points, a point in each entity of the same first frame asks for its mask, too.
+one label per pixel, with the truth. With --points, most steps take the first frames of some clips instead, where a
+point in each entity asks for its mask.
 """
 
 from __future__ import annotations
@@ -18,107 +19,42 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange, reduce
 
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
 from udpdiff.checkpoints.card import write_card
 from udpdiff.checkpoints.labeller_training import by_optimizer
 from udpdiff.checkpoints.sam2_model import CONFIG, IMAGE_SIZE, build_model, model_overrides
-from udpdiff.checkpoints.sam2_points import draw_points, point_loss, point_quality, prompt_points
-from udpdiff.checkpoints.scene_cache import BLOCK_SCENES, HELD_OUT_SEED, cached_scenes
-from udpdiff.labelling.propagation import PIXEL_MEAN, PIXEL_STD, MaskTracker
-from udpdiff.sources.scenes import SceneSettings
+from udpdiff.checkpoints.sam2_points import first_frames_loss, point_quality
+from udpdiff.checkpoints.sam2_samples import SCENES, ScenePool, disturb_prompt, normalise
+from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, cached_scenes
+from udpdiff.labelling.propagation import MaskTracker
 from udpdiff.storage.folders import replace_folder
 from udpdiff.training.muon import MuonAdam
 
-SCENES = SceneSettings(height=64, width=64, num_frames=9, fps=8.0)
-NUM_SCENES, STEPS_PER_BLOCK, HELD_OUT_SCENES = 4000, 150, 128
+HELD_OUT_SCENES = 128
 PEAK_LEARNING_RATE, AVERAGE_DECAY = 1e-3, 0.99
-POINT_WEIGHT = 0.5
-# Trackers resize bicubically, the package's image predictor bilinearly.
-BILINEAR_SHARE = 0.3
+POINT_SHARE, POINT_CLIPS = 0.7, 6  # of the steps with --points; clips whose first frames make such a step
 DATA = "procedural scenes, 64 x 64, 9 frames, 8 fps: true entities of the first frame, disturbed, tracked to the last"
 POINT_NOTES = (
-    "Trained in two stages: {tracking} steps of tracking alone, then, with a fresh schedule, {points} steps in which also "
-    "a random point in each entity of the first frame asked for its mask (best of three, with predicted IoUs). "
-    "It has no object scores and no object pointers."
+    "Trained in two stages: {tracking} steps of tracking alone, then, with a fresh schedule, {points} steps of which "
+    f"{POINT_SHARE:.0%} prompted first frames with a random point in each entity (best of three masks, predicted IoUs of "
+    "all). It has no object scores and no object pointers."
 )
 LOG_EVERY_STEPS, SAVE_EVERY_SECONDS = 25, 720
 # (until this share of the budget, lengths drawn from)
 FRAME_CURRICULUM = ((0.6, (2, 3, 3, 4)), (0.88, (3, 4, 5, 6)), (1.0, (5, 7, 9)))
 
 
-class ScenePool:
-    """Training clips, one more block every `STEPS_PER_BLOCK` steps, so that training starts at once."""
+def track(model, images: torch.Tensor, masks0: torch.Tensor) -> torch.Tensor:
+    """Differentiable tracking of one clip: images (L, 3, S, S), masks0 float (N, H, W) -> logits (N, L-1, H, W).
 
-    def __init__(self, cache: Path | None):
-        self.cache = cache
-        self.blocks: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def sample(self, step: int, num_frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """A random part of a random scene: video uint8 (L, H, W, 3) and entity ids (L, H, W), augmented."""
-        while len(self.blocks) < min(NUM_SCENES // BLOCK_SCENES, 1 + step // STEPS_PER_BLOCK):
-            scenes = cached_scenes(SCENES, BLOCK_SCENES, len(self.blocks) * BLOCK_SCENES, self.cache)
-            self.blocks.append((scenes.video, scenes.entity_ids))
-        videos, ids = self.blocks[rng.integers(len(self.blocks))]
-        index = rng.integers(len(videos))
-        return augment(videos[index], ids[index], num_frames, rng)
-
-
-def augment(video: np.ndarray, ids: np.ndarray, num_frames: int, rng: np.random.Generator):
-    """Random stretch of frames, speed, direction, mirroring and colours of a clip, with chroma as in yuv420p."""
-    stride = int(rng.integers(1, 1 + min(3, (len(video) - 1) // (num_frames - 1))))
-    start = int(rng.integers(len(video) - (num_frames - 1) * stride))
-    frames = start + stride * np.arange(num_frames)
-    frames = frames[::-1] if rng.random() < 0.5 else frames
-    video, ids = video[frames], ids[frames]
-    if rng.random() < 0.5:
-        video, ids = video[:, :, ::-1], ids[:, :, ::-1]
-    if rng.random() < 0.15:
-        video, ids = video[:, ::-1], ids[:, ::-1]
-    colors = video[..., rng.permutation(3)] if rng.random() < 0.3 else video
-    colors = colors * rng.uniform(0.85, 1.15, 3) + rng.normal(0, rng.choice([0.0, 3.0]), video.shape)
-    if rng.random() < 0.5:
-        grey = colors.mean(-1, keepdims=True)
-        chroma = reduce(colors - grey, "l (h a) (w b) c -> l h w c", "mean", a=2, b=2)
-        colors = grey + chroma.repeat(2, axis=1).repeat(2, axis=2)
-    return np.clip(colors, 0, 255).astype(np.uint8), ids
-
-
-def disturb_prompt(ids0: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """First-frame ids (H, W) with a segmenter's kind of errors: wobbly borders, at times a missing entity."""
-    from scipy.ndimage import map_coordinates, zoom
-
-    if rng.random() < 0.5:
-        return ids0
-    height, width = ids0.shape
-    wobble = rng.normal(0, rng.uniform(0.3, 1.2), (2, height // 4, width // 4))
-    offsets = np.stack([zoom(axis, 4, order=1) for axis in wobble])
-    places = np.indices(ids0.shape) + offsets
-    disturbed = map_coordinates(ids0, places, order=0, mode="nearest")
-    present = np.unique(disturbed)
-    if len(present) > 3 and rng.random() < 0.1:
-        disturbed = np.where(disturbed == rng.choice(present), 0, disturbed)
-    return disturbed
-
-
-def normalise(video: np.ndarray, resampling: str = "bicubic") -> torch.Tensor:
-    """uint8 (L, H, W, 3) -> float32 (L, 3, S, S), by default resampled as in `propagation.preprocess_frames`."""
-    images = rearrange(torch.from_numpy(np.ascontiguousarray(video)), "l h w c -> l c h w").float()
-    images = F.interpolate(images, (IMAGE_SIZE, IMAGE_SIZE), mode=resampling, antialias=True).clamp(0, 255)
-    return (images / 255 - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
-
-
-def track(model, backbone_out: dict, masks0: torch.Tensor) -> torch.Tensor:
-    """Differentiable tracking of one clip: masks0 float (N, H, W) -> logits (N, L-1, H, W).
-
-    `backbone_out`: what `model.forward_image` gives for its images (L, 3, S, S). Mirrors the predictor: the prompt becomes the output of frame 0, and memories are made of the masks at low
+    Mirrors the predictor: the prompt becomes the output of frame 0, and memories are made of the masks at low
     resolution, scaled up, without overlap.
     """
-    num_frames = len(backbone_out["backbone_fpn"][0])
+    backbone_out = model.forward_image(images)
     prompts = F.interpolate(masks0[:, None], (IMAGE_SIZE, IMAGE_SIZE), mode="nearest")
     outputs = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
-    for frame_idx in range(num_frames):
+    for frame_idx in range(len(images)):
         frame = {
             name: [level[frame_idx, None].expand(len(masks0), -1, -1, -1) for level in backbone_out[name]]
             for name in ("backbone_fpn", "vision_pos_enc")
@@ -133,10 +69,10 @@ def track(model, backbone_out: dict, masks0: torch.Tensor) -> torch.Tensor:
             point_inputs=None,
             mask_inputs=prompts if frame_idx == 0 else None,
             output_dict=outputs,
-            num_frames=num_frames,
+            num_frames=len(images),
             run_mem_encoder=False,
         )
-        if frame_idx + 1 < num_frames:
+        if frame_idx + 1 < len(images):
             high = F.interpolate(current["pred_masks"], (IMAGE_SIZE, IMAGE_SIZE), mode="bilinear")
             high = torch.where(high >= high.amax(0), high, high.clamp(max=-10.0))
             scores = torch.full((len(masks0), 1), 10.0)
@@ -161,20 +97,23 @@ def tracking_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return 2 * cross_entropy + (1 - soft_iou).mean()
 
 
-def clip_loss(model, video: np.ndarray, ids: np.ndarray, rng: np.random.Generator, points: bool) -> torch.Tensor:
-    """Loss of tracking every entity of a disturbed first frame through one clip, and of finding each by a point."""
+def clip_loss(model, video: np.ndarray, ids: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+    """Loss of tracking every entity of a disturbed first frame through one clip."""
     prompt = disturb_prompt(ids[0], rng)
     present = np.unique(prompt[prompt > 0])
     masks0 = torch.from_numpy(prompt[None] == present[:, None, None]).float()
     lookup = np.zeros(256, np.int64)
     lookup[present] = np.arange(1, len(present) + 1)
-    resampling = "bilinear" if points and rng.random() < BILINEAR_SHARE else "bicubic"
-    backbone_out = model.forward_image(normalise(video, resampling))
-    loss = tracking_loss(track(model, backbone_out, masks0), torch.from_numpy(lookup[ids[1:]]))
-    if not points:
-        return loss
-    places, truth = (torch.from_numpy(array).float() for array in draw_points(ids[0], rng))
-    return loss + POINT_WEIGHT * point_loss(*prompt_points(model, backbone_out, places), truth)
+    logits = track(model, normalise(video), masks0)
+    return tracking_loss(logits, torch.from_numpy(lookup[ids[1:]]))
+
+
+def step_loss(model, pool: ScenePool, budget: Budget, rng: np.random.Generator, points: bool) -> torch.Tensor:
+    """Loss of one step: of tracking, or of points."""
+    if points and rng.random() < POINT_SHARE:
+        clips = [pool.sample(budget.step, 2, rng) for _ in range(POINT_CLIPS)]
+        return first_frames_loss(model, [(video[0], ids[0]) for video, ids in clips], rng)
+    return clip_loss(model, *pool.sample(budget.step, draw_num_frames(budget.progress, rng), rng), rng)
 
 
 def tube_ious(predicted: np.ndarray, truth: np.ndarray, min_pixels: int = 12) -> dict[int, float]:
@@ -189,9 +128,9 @@ def tube_ious(predicted: np.ndarray, truth: np.ndarray, min_pixels: int = 12) ->
 
 
 def evaluate(model, count: int, cache: Path | None = None) -> dict[str, float]:
-    """Quality on unseen scenes: mean tube IoU given the true first frame (all entities, solids alone, standing still),
+    """Quality on unseen scenes: what points find in first frames, and mean tube IoU given the true first frame.
 
-    and what a point in the first frame finds.
+    tube_iou: of all entities, of solids alone, and of all if they stood still.
     """
     scenes = cached_scenes(SCENES, count, HELD_OUT_SEED, cache)
     tracker, started = MaskTracker(model), time.process_time()
@@ -237,9 +176,8 @@ def train(args: argparse.Namespace) -> None:
     while budget.progress < 1:
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(budget.progress, budget.step)
-        video, ids = pool.sample(budget.step, draw_num_frames(budget.progress, rng), rng)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = clip_loss(model, video, ids, rng, args.points)
+            loss = step_loss(model, pool, budget, rng, args.points)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
