@@ -130,7 +130,7 @@ def test_everything_ends_in_a_report(finished):
     for key in ("labels.entity_miou", "codec.vae_entity_miou", "generated.depth_delta1", "cost.total_seconds"):
         assert key in figures
     assert figures["codec.pixelplanes_exact_share"] == 1.0
-    for number in range(1, 8):
+    for number in range(1, 10):
         header = (folder / f"results/table{number}.csv").read_text().splitlines()[0]
         assert "_ours" in header and "_paper" in header and "n_videos" in header
 
@@ -138,7 +138,7 @@ def test_everything_ends_in_a_report(finished):
 def test_a_finished_run_plans_with_its_own_speeds(finished):
     done = snakemake(finished[0], "--cores", "1", "--", "plan")
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    for name in ("entities/entityseg", "depth/depth_anything"):
+    for name in ("entities/entityseg", "depth/depthcrafter"):
         assert "measured [" in rows[name] and "< " not in rows[name], "speed and disk are those of the shards"
 
 

@@ -219,7 +219,7 @@ class Run(_Section):
     task_condition: Literal["embedding", "text"] = "embedding"
     entities: str = "entityseg"
     colormap: Literal["pixelplanes", "location"] = "pixelplanes"
-    depth: str = "depth_anything"
+    depth: str = "depthcrafter"
     training: dict[str, object] = {}
 
     @model_validator(mode="after")
