@@ -8,6 +8,7 @@ view on its own, and of all views together, where a query has to mean one entity
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import dataclass
 
@@ -107,7 +108,7 @@ def draw_loss(model, maps: SceneMaps, generator: torch.Generator) -> torch.Tenso
 
 
 def measure(model, images, truth) -> dict[str, float]:
-    """Quality and cost of the CropFormer, and as plain_* of its Mask2Former alone.
+    """Quality and cost of the CropFormer; plain_*: of its Mask2Former alone; iou_untrained_fusion: what the fusion adds.
 
     images uint8 (B, H, W, 3), truth entity ids (B, H, W).
     """
@@ -116,7 +117,18 @@ def measure(model, images, truth) -> dict[str, float]:
     seconds = (time.process_time() - started) / len(images)
     plain = entity_quality(EntitySegmenter(model, PREPARATION).segment(images), truth)
     quality |= {f"plain_{name}": plain[name] for name in ("iou", "iou_solids")}
-    return quality | {"core_seconds_per_frame": round(seconds, 3)}
+    unfused = entity_quality(CropFormer(with_untrained_fusion(model), PREPARATION).segment(images), truth)
+    return quality | {"iou_untrained_fusion": unfused["iou"], "core_seconds_per_frame": round(seconds, 3)}
+
+
+def with_untrained_fusion(model) -> CropFormerForEntitySegmentation:
+    """A copy whose fusion has random weights again."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        fresh = build_model().crop_fusion
+    other = copy.deepcopy(model)
+    other.crop_fusion.load_state_dict(fresh.state_dict())
+    return other
 
 
 def main() -> None:
