@@ -5,6 +5,8 @@ Knows shapes alone; the trainers know objectives and data.
 
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
 
 from udpdiff.labelling.depthcrafter import CLIP_SIDE
@@ -96,11 +98,15 @@ def build_scheduler():
 
 
 def save(folder: Path, unet, image_encoder) -> None:
-    """Write all parts but the VAE where `DepthCrafter.from_pretrained` looks for them, in float16."""
-    import copy
-
-    import torch
-
-    for name, part in (("unet", unet), ("image_encoder", image_encoder)):
-        copy.deepcopy(part).to(torch.float16).save_pretrained(folder / name)
+    """Write all parts but the VAE where `DepthCrafter.from_pretrained` looks for them."""
+    save_part(unet, folder / "unet")
+    save_part(image_encoder, folder / "image_encoder")
     build_scheduler().save_pretrained(folder / "scheduler")
+
+
+def save_part(part, folder: Path) -> None:
+    """Write a model in float16, and not the path it once was loaded from, which means nothing elsewhere."""
+    copy.deepcopy(part).half().save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("_name_or_path", None)
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")

@@ -42,8 +42,10 @@ STEADINESS_WEIGHT = 0.5
 NOTES = (
     "A DepthCrafter folder of 64 x 64 px and 9 frames, latents 4x smaller than frames; five steps, no guidance. The image "
     "encoder is random and was never trained: where DepthCrafter has CLIP's view of each frame, the U-Net gets a fixed "
-    "random summary of it. `vae/` was trained before and has a card too. temporal error: mean absolute difference between "
-    "the change of the aligned depth from frame to frame and that of the truth, whose range is 1; per frame: the same of mini:depth_anything on the same scenes."
+    "random summary of it. `vae/` was trained before and has a card too.\n\n"
+    "Temporal error: mean absolute difference between the change of the aligned depth from frame to frame and that of the "
+    "truth, whose range is 1; true change: what it would be for a picture that stands still. Flicker: mean absolute change "
+    "where the truth stands still. Per frame: the same of mini:depth_anything on the same scenes."
 )
 
 
@@ -158,7 +160,7 @@ def measure(crafter: DepthCrafter, held_out: SceneMaps, finished: bool) -> dict[
     quality = depth_quality.measure(crafter.estimate, held_out, HELD_OUT_SCENES)
     per_frame = DepthAnything.from_pretrained("mini:depth_anything", device="cpu")
     compared = depth_quality.measure(per_frame.estimate, held_out, HELD_OUT_SCENES)
-    return quality | {f"{name}_per_frame": compared[name] for name in ("delta1_acc", "temporal_error")}
+    return quality | {f"{name}_per_frame": compared[name] for name in ("delta1_acc", "temporal_error", "flicker")}
 
 
 def export(crafter: DepthCrafter, args, num_scenes: int, quality: dict, log) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from udpdiff.checkpoints.augmentation import distort_images
-from udpdiff.checkpoints.depthcrafter_model import NUM_FRAMES, SIDE, build_vae, load_vae
+from udpdiff.checkpoints.depthcrafter_model import NUM_FRAMES, SIDE, build_vae, load_vae, save_part
 from udpdiff.checkpoints.labeller_training import HELD_OUT_SEED, describe, log_path, parse_arguments, train
 from udpdiff.checkpoints.scene_cache import CachedScenes, cached_scenes
 from udpdiff.sources.scenes import SceneSettings
@@ -119,7 +119,7 @@ def main() -> None:
         log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
         print(log.rows[-1], flush=True)
         with replace_folder(args.out) as folder:
-            vae.half().save_pretrained(folder)
+            save_part(vae, folder)
             shutil.copy(log_path(args.out), folder / "training.jsonl")
             describe(folder, args, DATA, quality, log.rows, name="depthcrafter/vae")
 
