@@ -28,7 +28,9 @@ def small_settings(kind: str = "scenes") -> dict:
     settings["source"]["kind"] = kind
     settings["runs"] = {"base": {"tasks": {}}, "multi": {"tasks": {"seg": 0.5, "depth": 0.5}}}
     for labels, (first, second) in VARIANTS.items():
-        settings["labels"][labels][second] = settings["labels"][labels][first]
+        told = settings["labels"][labels][first]
+        settings["labels"][labels] = {first: told, second: told}
+        settings["metrics"][f"judge_{labels}"] = first
     return settings
 
 

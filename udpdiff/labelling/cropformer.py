@@ -2,9 +2,9 @@
 
     >>> from udpdiff import CropFormer, read_video
     >>> video = read_video("clip.mp4")
-    >>> entity_ids = CropFormer.from_pretrained("cropformer").segment(video[0])
+    >>> entity_ids = CropFormer.from_pretrained("mini:cropformer").segment(video[0])
 
-"cropformer" is a folder that `cropformer_checkpoint` wrote from the official file. Knows nothing of time (see `propagation`).
+Real weights: a folder that `cropformer_checkpoint` wrote from the official file. Knows nothing of time (see `propagation`).
 """
 
 from __future__ import annotations

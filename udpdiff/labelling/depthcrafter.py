@@ -2,9 +2,9 @@
 
     >>> from udpdiff import DepthCrafter, read_video
     >>> video = read_video("clip.mp4")
-    >>> depth = DepthCrafter.from_pretrained("depthcrafter").estimate(video)
+    >>> depth = DepthCrafter.from_pretrained("mini:depthcrafter").estimate(video)
 
-"depthcrafter" is a folder with all parts. The published U-Net lies alone, its other parts with Stable Video Diffusion:
+The published U-Net lies alone, its other parts with Stable Video Diffusion:
 `from_pretrained("tencent/DepthCrafter", base="stabilityai/stable-video-diffusion-img2vid-xt")`.
 
 Knows one model family and the depth convention (1 = nearest); nothing of colormaps, files or the truth.
