@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from udpdiff.checkpoints.sam2_samples import normalise
-from udpdiff.labelling.point_grid import PointGridSegmenter
+from udpdiff.labelling.point_grid import Filtering, PointGridSegmenter
 
 FOCAL_WEIGHT, FOCAL_ALPHA, FOCAL_GAMMA, IOU_WEIGHT = 20.0, 0.25, 2.0, 0.3
 GRID_SIDES = (8, 12)
@@ -85,12 +87,16 @@ def point_quality(model, video: np.ndarray, ids: np.ndarray, seed: int = 0) -> d
     """How well points do on first frames, uint8 (B, H, W, 3) with true ids (B, H, W).
 
     point_iou: of the mask of the highest predicted IoU with the entity of a random point on it, its mean over entities
-    of 12 pixels or more. point_iou_error: how far the predicted IoU is off. grid8_entity_iou, grid12_entity_iou: the
-    best IoU of a true entity with one that the filtered grid finds, likewise.
+    of 12 pixels or more. point_iou_error: how far the predicted IoU is off. grid8_amg_entity_iou and so on: the best IoU
+    of a true entity with one that a grid of 8 x 8 points finds, filtered as named, likewise.
     """
     rng, size = np.random.default_rng(seed), np.array(ids.shape[:0:-1])
     prompter = PointGridSegmenter(model)
-    grids = {f"grid{side}_entity_iou": PointGridSegmenter(model, side) for side in GRID_SIDES}
+    grids = {
+        f"grid{side}_{filtering}_entity_iou": PointGridSegmenter(model, side, filtering)
+        for side in GRID_SIDES
+        for filtering in get_args(Filtering)
+    }
     measured = {name: [] for name in ("point_iou", "point_iou_error", *grids)}
     for image, truth in zip(video, ids, strict=True):
         points, masks = draw_points(truth, rng, min_pixels=12)
