@@ -243,13 +243,24 @@ def table_inputs(wildcards):
 
 
 def fillable_tables():
-    """Tables whose runs are all configured."""
-    known = set(run_tasks())
-    return [number for number in specs.TABLES if set(specs.needed(number)) <= known]
+    """Tables of the report whose runs are all configured."""
+    known, wanted = set(run_tasks()), sorted(set(settings.report.tables))
+    return [number for number in wanted if set(specs.needed(number)) <= known]
+
+
+def reported_tasks():
+    """The (run, task) pairs of the report: those that its tables need, and those that no table knows."""
+    cited = {run for number in specs.TABLES for run, _ in specs.needed(number)}
+    needed = {
+        run for number in settings.report.tables for run, _ in specs.needed(number)
+    }
+    return [pair for pair in run_tasks() if pair[0] in needed or pair[0] not in cited]
 
 
 def measured_quality(wildcards):
-    measured = ["results/metrics/codec.json"] + runtimes() + evaluations(run_tasks())
+    measured = (
+        ["results/metrics/codec.json"] + runtimes() + evaluations(reported_tasks())
+    )
     return measured + (
         ["results/metrics/labels.json"] if settings.source.kind == "scenes" else []
     )

@@ -22,7 +22,7 @@ rule render_report:
     input:
         measured=measured_quality,
         tables=expand("results/table{number}.csv", number=fillable_tables()),
-        samples=[f"results/samples/{run}/{task}" for run, task in run_tasks()],
+        samples=[f"results/samples/{run}/{task}" for run, task in reported_tasks()],
         clips=all_clips(),
         entities=label_shards(f"entities/{settings.metrics.judge_entities}", "train"),
         depth=label_shards(f"depth/{settings.metrics.judge_depth}", "train"),

@@ -254,6 +254,7 @@ class Metrics(_Section):
 
 
 class Report(_Section):
+    tables: list[Annotated[int, Field(ge=1, le=9)]]
     examples: Positive
     contact_sheet: Positive
 

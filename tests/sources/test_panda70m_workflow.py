@@ -14,7 +14,6 @@ from work_folder import Work, assert_harmless, files
 
 from udpdiff.sources.panda70m_table import PandaVideo, read_table
 from udpdiff.storage.captions import read_captions
-from udpdiff.storage.shards import ShardReader
 
 
 def expected(name: str) -> dict:
@@ -50,6 +49,11 @@ def reference(tmp_path_factory):
     return work
 
 
+def assert_caption(words: dict, whole: str) -> None:
+    """The caption is the whole one, or its beginning where the base model does not read so much."""
+    assert words["brief"] == whole or (words["brief_cut_tokens"] and whole.startswith(words["brief"]))
+
+
 def test_lost_clips_are_replaced_and_listed(reference):
     clips = reference.shards("clips")
     told = {clip["clip"].removesuffix(".mp4"): clip for clip in expected("table")["local_clips"]}
@@ -59,7 +63,9 @@ def test_lost_clips_are_replaced_and_listed(reference):
     train, evaluation = ({clip_id.split(".")[0] for clip_id in shard.clip_ids} for shard in clips)
     assert not train & evaluation
     captions = read_captions([reference.folder / path for path in files("captions")])
-    assert {name: words["brief"] for name, words in captions.items()} == {name: told[name]["caption"] for name in kept}
+    assert set(captions) == set(kept)
+    for name, words in captions.items():
+        assert_caption(words, told[name]["caption"])
     listed = [entry["reason"] for shard in clips for entry in shard.rejected]
     for reason in ("dead link", "private video", "throttled: Sign in", ("unreadable", "broken", "no video")):
         assert any(words.startswith(reason) for words in listed), (reason, Counter(listed))
@@ -146,7 +152,7 @@ def test_every_hostile_record_is_taken_or_listed(hostile):
     captions = read_captions([hostile.folder / path for path in hostile.targets])
     for clip_id, words in captions.items():
         told = hostile.accepted[clip_id[:11]].clips[int(clip_id[12:])]
-        assert words["brief"] == " ".join(told.caption.split())
+        assert_caption(words, " ".join(told.caption.split()))
     assert {clip_id[:11] for clip_id in captions} == set(hostile.accepted)
     with open(hostile.folder / "results/panda70m/rejected_records.csv", newline="") as file:
         listed = {int(row["record"]): row["reason"] for row in csv.DictReader(file)}
@@ -166,7 +172,7 @@ def test_nothing_hostile_reached_a_shell_or_a_path_outside(hostile):
 def test_the_page_shows_hostile_captions_as_text(hostile):
     page = hostile.page()
     assert_harmless(page)
-    with ShardReader(hostile.folder / "results/clips/train/0.h5") as shard:
-        shown = [data["brief"] for _, data in shard.items(["brief"])]
+    captions = read_captions([hostile.folder / path for path in hostile.targets])
+    shown = [words["brief"] for words in captions.values()]
     assert len(shown) >= 5 and all(str(escape(words)) in page for words in shown)
     assert "only ever seen rendered scenes" in page

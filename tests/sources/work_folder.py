@@ -64,7 +64,7 @@ class Work:
         return [ShardReader(self.folder / f"results/{kind}/{split}/0.h5") for split in SPLITS]
 
     def page(self) -> str:
-        """The report on the clips, with labels of one entity and of flat depth so that it shows them."""
+        """Both pages of the report on the clips, with labels of one entity and of flat depth so that it shows them."""
         results = self.folder / "results"
         for split, clips in zip(SPLITS, self.shards("clips"), strict=True):
             _label(results, split, clips.clip_ids)
@@ -73,7 +73,7 @@ class Work:
         settings["report"]["examples"] = 100
         page = self.folder / "report/index.html"
         render(settings, results, self.folder / "benchmarks", [], page, page.parent / "media")
-        return page.read_text()
+        return page.read_text() + page.with_name("labels.html").read_text()
 
     def assert_nothing_ran(self) -> None:
         """No file that a hostile text asks for exists, and nothing lies outside the work directory."""
@@ -110,7 +110,7 @@ def _label(results: Path, split: str, clip_ids: list[str]) -> None:
     ones = np.ones((9, 64, 64), np.uint16)
     with (
         ShardWriter(results / f"entities/entityseg/{split}/0.h5", "entities", {}) as entities,
-        ShardWriter(results / f"depth/depth_anything/{split}/0.h5", "depth", {}) as depth,
+        ShardWriter(results / f"depth/depthcrafter/{split}/0.h5", "depth", {}) as depth,
     ):
         for clip_id in clip_ids:
             entities.add(clip_id, {"entity_ids": ones}, {"coverage": 1.0, "entities": 1.0})
