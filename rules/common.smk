@@ -3,6 +3,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -103,6 +104,22 @@ def caption_settings():
     chosen = {key: labels[key] for key in ("device", "max_failed_share")}
     named = {"base": settings.model.base, "seed": settings.seed}
     return json.dumps(chosen | labels["captions"] | named, sort_keys=True)
+
+
+def labellers():
+    """Settings of every labeller as its jobs are told them, by folder of its shards."""
+    labels = settings.labels
+    entities = {
+        f"entities/{name}": entity_settings(SimpleNamespace(prompting=name))
+        for name in labels.entities
+    }
+    depth = {
+        f"depth/{name}": depth_settings(SimpleNamespace(estimator=name))
+        for name in labels.depth
+    }
+    return json.dumps(
+        {name: json.loads(told) for name, told in (entities | depth).items()}
+    )
 
 
 def latent_settings(wildcards):

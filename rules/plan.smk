@@ -1,29 +1,12 @@
 # What the configured scale costs before it is run, and the benchmark of the labellers that this rests on.
-from types import SimpleNamespace
-
-
 localrules:
     plan,
 
 
-def labellers():
-    """Settings of every labeller as its jobs are told them, by folder of its shards."""
-    labels = settings.labels
-    entities = {
-        f"entities/{name}": entity_settings(SimpleNamespace(prompting=name))
-        for name in labels.entities
-    }
-    depth = {
-        f"depth/{name}": depth_settings(SimpleNamespace(estimator=name))
-        for name in labels.depth
-    }
-    return json.dumps(
-        {name: json.loads(told) for name, told in (entities | depth).items()}
-    )
-
-
 # Prints; makes no file and needs none.
 rule plan:
+    log:
+        "logs/plan.log",
     conda:
         "../envs/udpdiff.yaml"
     threads: 1
@@ -34,7 +17,8 @@ rule plan:
     shell:
         """
         python -m scripts.plan --settings {params.settings:q} --labellers {params.labellers:q} \
-            --encoding {params.encoding:q} --results results --benchmarks benchmarks
+            --encoding {params.encoding:q} --results results --benchmarks benchmarks \
+            2>&1 | tee {log:q}
         """
 
 
