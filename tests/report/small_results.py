@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 
 from scripts import label_quality
@@ -135,3 +138,18 @@ class Links(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
         self.found += [value for name, value in attrs if name in ("src", "href", "poster", "data")]
+
+
+def open_in_browser(page: Path, folder: Path, width: int) -> tuple[str, Path]:
+    """The page as headless Chromium has built it, and a picture of it; skips the test where there is none."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here")
+    shot = folder / "page.png"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
+    dump = subprocess.run(
+        [browser, *flags, f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900",
+         f"--screenshot={shot}", "--dump-dom", page.as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    return dump.stdout, shot

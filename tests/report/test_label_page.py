@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_results import VARIANTS, Links, clip_ids, measure_labels, small_settings, write_results
+from small_results import VARIANTS, Links, clip_ids, measure_labels, open_in_browser, small_settings, write_results
 
 from udpdiff.report import failures, media
 from udpdiff.report.contact_sheet import contact_sheet
@@ -135,14 +133,5 @@ def test_pictures_of_large_clips_are_brought_down():
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_page_opens_from_disk_in_a_browser(page, tmp_path, width):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
-    shot = tmp_path / "page.png"
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
-    dump = subprocess.run(
-        [browser, *flags, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
-         f"--screenshot={shot}", "--dump-dom", page[1].as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert "Label quality" in dump.stdout and shot.stat().st_size > 10_000
+    shown, shot = open_in_browser(page[1], tmp_path, width)
+    assert "Label quality" in shown and shot.stat().st_size > 10_000

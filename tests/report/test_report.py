@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 
 import pytest
-from small_results import Links, measure_labels, small_settings, write_results
+from small_results import Links, measure_labels, open_in_browser, small_settings, write_results
 
 from udpdiff.report import costs, quality
 from udpdiff.report.render import render
@@ -88,14 +86,5 @@ def test_memory_adds_up_over_jobs_side_by_side():
 
 @pytest.mark.parametrize("width", [1280, 390])
 def test_page_opens_from_disk_in_a_browser(rendered, tmp_path, width):
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser is None:
-        pytest.skip("no Chromium here")
-    shot = tmp_path / "page.png"
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
-    dump = subprocess.run(
-        [browser, *flags, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900",
-         f"--screenshot={shot}", "--dump-dom", rendered[0].as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert "UDPDiff" in dump.stdout and shot.stat().st_size > 10_000
+    shown, shot = open_in_browser(rendered[0], tmp_path, width)
+    assert "UDPDiff" in shown and shot.stat().st_size > 10_000
