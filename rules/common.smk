@@ -85,25 +85,26 @@ def panda_settings(*names):
     return json.dumps(chosen, sort_keys=True)
 
 
-def entity_settings(wildcards):
+def told_labeller(own, *shared):
+    """A labeller's own settings with those that it shares with others, as JSON."""
     labels = settings.labels.model_dump(mode="json")
-    chosen = {
-        key: labels[key] for key in ("device", "max_failed_share", "tracker", "cleanup")
-    }
-    return json.dumps(chosen | labels["entities"][wildcards.prompting], sort_keys=True)
+    chosen = {key: labels[key] for key in ("device", "max_failed_share", *shared)}
+    return json.dumps(chosen | own, sort_keys=True)
+
+
+def entity_settings(wildcards):
+    own = settings.labels.entities[wildcards.prompting].model_dump(mode="json")
+    return told_labeller(own, "tracker", "cleanup")
 
 
 def depth_settings(wildcards):
-    labels = settings.labels.model_dump(mode="json")
-    chosen = {key: labels[key] for key in ("device", "max_failed_share")}
-    return json.dumps(chosen | labels["depth"][wildcards.estimator], sort_keys=True)
+    own = settings.labels.depth[wildcards.estimator].model_dump(mode="json")
+    return told_labeller(own)
 
 
 def caption_settings():
-    labels = settings.labels.model_dump(mode="json")
-    chosen = {key: labels[key] for key in ("device", "max_failed_share")}
-    named = {"base": settings.model.base, "seed": settings.seed}
-    return json.dumps(chosen | labels["captions"] | named, sort_keys=True)
+    own = settings.labels.captions.model_dump(mode="json")
+    return told_labeller(own | {"base": settings.model.base, "seed": settings.seed})
 
 
 def labellers():
@@ -275,9 +276,8 @@ def reported_tasks():
 
 
 def measured_quality(wildcards):
-    measured = (
-        ["results/metrics/codec.json"] + runtimes() + evaluations(reported_tasks())
-    )
+    timed = runtimes() if 4 in settings.report.tables else []
+    measured = ["results/metrics/codec.json"] + timed + evaluations(reported_tasks())
     return measured + (
         ["results/metrics/labels.json"] if settings.source.kind == "scenes" else []
     )

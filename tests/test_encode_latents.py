@@ -49,6 +49,20 @@ def encode(monkeypatch, source: Path, name: str, stream: str = "video") -> Shard
     return ShardReader(output)
 
 
+def killed_at_call(number: int, monkeypatch) -> list[int]:
+    """Let the encoder be killed at that call; the videos of each call are counted in the list."""
+    calls, encode_videos = [], encode_latents.vae_latents.encode_videos
+
+    def encode_or_die(vae, videos):
+        calls.append(len(videos))
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return encode_videos(vae, videos)
+
+    monkeypatch.setattr(encode_latents.vae_latents, "encode_videos", encode_or_die)
+    return calls
+
+
 @pytest.mark.parametrize("stream, shape", [("video", (2, 16, 16, 16)), ("pixelplanes-entityseg", (2, 2, 16, 16, 16))])
 def test_a_killed_job_goes_on_to_the_same_content(monkeypatch, tmp_path, stream, shape):
     write_source = write_clips if stream == "video" else write_entities
@@ -58,15 +72,7 @@ def test_a_killed_job_goes_on_to_the_same_content(monkeypatch, tmp_path, stream,
         shape
     )
 
-    calls, encode_videos = [], encode_latents.vae_latents.encode_videos
-
-    def encode_or_die(vae, videos):
-        calls.append(len(videos))
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return encode_videos(vae, videos)
-
-    monkeypatch.setattr(encode_latents.vae_latents, "encode_videos", encode_or_die)
+    calls = killed_at_call(2, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         encode(monkeypatch, source, "killed", stream)
     assert not (tmp_path / "killed.h5").exists()
@@ -76,16 +82,8 @@ def test_a_killed_job_goes_on_to_the_same_content(monkeypatch, tmp_path, stream,
 
 
 def test_latents_of_other_clips_are_not_taken_over(monkeypatch, tmp_path):
-    source, encode_videos = write_clips(tmp_path / "source.h5"), encode_latents.vae_latents.encode_videos
-    calls = []
-
-    def encode_or_die(vae, videos):
-        calls.append(len(videos))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return encode_videos(vae, videos)
-
-    monkeypatch.setattr(encode_latents.vae_latents, "encode_videos", encode_or_die)
+    source = write_clips(tmp_path / "source.h5")
+    calls = killed_at_call(3, monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         encode(monkeypatch, source, "latents")
     write_clips(source, broken=(0,))
