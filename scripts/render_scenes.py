@@ -23,7 +23,7 @@ def main() -> None:
 
     told = arguments.settings
     size = {key: told["clips"][key] for key in ("height", "width", "num_frames", "fps")}
-    solids = {key: told["source"][key] for key in ("min_solids", "max_solids")}
+    solids = {key: told["source"][key] for key in ("min_solids", "max_solids", "solid_size")}
     settings = scenes.SceneSettings(**size, **solids)
     names = preflight.scene_names(arguments.split, told["seed"], config.Clips(**told["clips"]))[arguments.shard]
     thresholds = filters.FilterSettings(**told["filters"])

@@ -32,6 +32,7 @@ class Source(_Section):
     captions: str | None
     min_solids: Annotated[int, Field(ge=1, le=8)]
     max_solids: Annotated[int, Field(ge=1, le=8)]
+    solid_size: Annotated[float, Field(ge=0.5, le=2)]
 
     @model_validator(mode="after")
     def _ordered(self):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from udpdiff.checkpoints.base_data import find_solids, mirrored
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
-from udpdiff.checkpoints.scene_cache import disparity
+from udpdiff.checkpoints.scene_cache import CachedScenes, disparity
 from udpdiff.training.muon import MuonAdam, orthogonalise
 
 
@@ -69,3 +70,15 @@ def test_log_keeps_rows_and_file(tmp_path):
 def test_disparity_is_one_at_the_nearest_point():
     depth = disparity(np.array([[[2.0, 4.0, 8.0]]], np.float32))
     np.testing.assert_allclose(depth[0, 0], [1.0, 1 / 3, 0.0], atol=1e-6)
+
+
+def test_a_mirror_exchanges_left_and_right_in_pictures_and_captions():
+    video = np.arange(2 * 5 * 8 * 8 * 3, dtype=np.uint8).reshape(2, 5, 8, 8, 3)
+    captions = ["A red ball rolls left. The camera moves right.", "A cube stays, bright and upright."]
+    scenes = CachedScenes(video, video[..., 0], video[..., 1], captions, captions)
+    mirror = mirrored(scenes)
+    assert mirror.detailed == ["A red ball rolls right. The camera moves left.", captions[1]]
+    assert np.array_equal(mirror.video[:, :, :, 0], video[:, :, :, -1])
+    assert np.array_equal(mirror.entity_ids[..., 0], scenes.entity_ids[..., -1])
+    assert torch.equal(find_solids(mirror.entity_ids), find_solids(scenes.entity_ids).flip(-1))
+    assert mirrored(mirror).brief == captions

@@ -59,6 +59,17 @@ def test_flow_leads_to_the_same_entity():
     assert np.mean(with_flow) > np.mean(without)
 
 
+def test_solid_size_makes_solids_bigger_and_words_stay_relative():
+    settings = scenes.SceneSettings(height=48, width=64, num_frames=5, fps=8, solid_size=1.5)
+    bigger = [scenes.render_clip(settings, seed) for seed in range(6)]
+
+    def seen(clips):
+        return np.mean([clip.entity_ids >= ray_casting.FIRST_SOLID_ID for clip in clips])
+
+    assert seen(bigger) > 1.3 * seen(CLIPS)
+    assert {solid["size"] for clip in bigger for solid in clip.scene["solids"]} == {"small", "", "large"}
+
+
 def test_captions_name_what_is_there():
     for clip in CLIPS:
         for solid in clip.scene["solids"][:3]:

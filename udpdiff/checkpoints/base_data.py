@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,12 +55,33 @@ def find_solids(entity_ids: np.ndarray) -> torch.Tensor:
     return torch.cat([cells[:, :1], F.max_pool3d(cells[:, None, 1:], (4, 1, 1))[:, 0]], 1).bool().unsqueeze(2)
 
 
-def load_data(vae, tokenizer, scenes: CachedScenes) -> TrainingData:
-    """Latents and tokens of scenes."""
+def mirrored(scenes: CachedScenes) -> CachedScenes:
+    """The scenes as a mirror shows them: pictures flipped, left and right exchanged in captions."""
+
+    def exchange(captions: list[str]) -> list[str]:
+        sides = {"left": "right", "right": "left"}
+        return [re.sub(r"\b(left|right)\b", lambda match: sides[match[0]], caption) for caption in captions]
+
+    return CachedScenes(
+        video=scenes.video[..., ::-1, :],
+        entity_ids=scenes.entity_ids[..., ::-1],
+        depth=scenes.depth[..., ::-1],
+        brief=exchange(scenes.brief),
+        detailed=exchange(scenes.detailed),
+    )
+
+
+def load_data(vae, tokenizer, *scenes: CachedScenes) -> TrainingData:
+    """Latents and tokens of scenes, one set after the other."""
 
     def tokens(captions: list[str]) -> torch.Tensor:
         options = {"padding": "max_length", "max_length": TEXT_LENGTH, "truncation": True, "return_tensors": "pt"}
         return tokenizer(captions, **options).input_ids
 
-    latents, solids = encode_latents(vae, scenes.video), find_solids(scenes.entity_ids)
-    return TrainingData(latents, solids, tokens(scenes.brief), tokens(scenes.detailed), tokens([""])[0])
+    return TrainingData(
+        latents=torch.cat([encode_latents(vae, part.video) for part in scenes]),
+        solids=torch.cat([find_solids(part.entity_ids) for part in scenes]),
+        brief=tokens([caption for part in scenes for caption in part.brief]),
+        detailed=tokens([caption for part in scenes for caption in part.detailed]),
+        empty=tokens([""])[0],
+    )

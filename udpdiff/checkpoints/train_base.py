@@ -2,7 +2,8 @@
 
     python -m udpdiff.checkpoints.train_base --out DIR --vae DIR/vae (--steps N | --minutes M) [--seed S] [--resume DIR]
 
---resume goes on from the averaged weights of a saved folder, with a fresh optimizer and a lower learning rate.
+The first training sees scenes as the other mini checkpoints do, with up to five solids; --resume goes on from the
+averaged weights of a saved folder on scenes as the default run's, fewer and bigger solids, also seen in a mirror.
 
 DIR becomes a CogVideoXPipeline folder. CogVideoX takes a pretrained T5; none is this small, so the encoder learns with
 the transformer. Objective: v-prediction, high noise levels drawn more often, cells with solids weighted up until the
@@ -22,21 +23,25 @@ import numpy as np
 import torch
 
 from udpdiff.checkpoints import base_quality, base_samples
-from udpdiff.checkpoints.base_data import load_data
+from udpdiff.checkpoints.base_data import load_data, mirrored
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow
 from udpdiff.checkpoints.card import steps_of, write_card
 from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, cached_scenes
 from udpdiff.checkpoints.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.checkpoints.train_vae import SETTINGS
+from udpdiff.sources.scenes import SceneSettings
 from udpdiff.storage.folders import replace_folder
 from udpdiff.training.attention_kernel import training_attention
 from udpdiff.training.muon import MuonAdam
 from udpdiff.training.optimizer import split_parameters
 
 TRAIN_SCENES, HELD_OUT_SCENES = 6000, 48
+RESUMED_SCENES = SceneSettings(
+    SETTINGS.height, SETTINGS.width, SETTINGS.num_frames, SETTINGS.fps, min_solids=2, max_solids=3, solid_size=1.4
+)  # config.yaml's source
 TEXT_DIM, TEXT_LAYERS = 128, 2
 BATCH = 16
-PEAK_LEARNING_RATE, RESUMED_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 3e-3, 1.6e-3, 60, 0.998
+PEAK_LEARNING_RATE, RESUMED_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 3e-3, 2.4e-3, 60, 0.998
 SOLIDS_WEIGHT, SOLIDS_WEIGHT_UNTIL = (
     3.0,
     0.75,
@@ -181,12 +186,13 @@ def train(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
-    scenes = cached_scenes(SETTINGS, args.scenes, 0, args.cache)
+    settings = RESUMED_SCENES if args.resume else SETTINGS
+    scenes = cached_scenes(settings, args.scenes, 0, args.cache)
     scheduler = build_scheduler()
     tokenizer = load_tokenizer(args.resume) if args.resume else build_tokenizer(scenes.brief + scenes.detailed)
     vae = AutoencoderKLCogVideoX.from_pretrained(args.vae)
-    data = load_data(vae, tokenizer, scenes)
-    held_out = load_data(vae, tokenizer, cached_scenes(SETTINGS, HELD_OUT_SCENES, HELD_OUT_SEED, args.cache))
+    data = load_data(vae, tokenizer, scenes, mirrored(scenes)) if args.resume else load_data(vae, tokenizer, scenes)
+    held_out = load_data(vae, tokenizer, cached_scenes(settings, HELD_OUT_SCENES, HELD_OUT_SEED, args.cache))
     if args.resume is None:
         objective, peak = (
             Objective(build_transformer(), build_text_encoder(len(tokenizer)), scheduler),
@@ -230,12 +236,14 @@ def export(args, tokenizer, ema: Objective, scheduler, budget: Budget, log: Trai
         write_card(
             folder,
             name="cogvideox",
-            data=f"{args.scenes} rendered scenes (seeds from 0) with their captions, {SETTINGS}",
+            data=f"{args.scenes} rendered scenes (seeds from 0) with their captions"
+            + (f", and their mirror images, {RESUMED_SCENES}" if args.resume else f", {SETTINGS}"),
             steps=budget.step,
             seed=args.seed,
             quality=quality,
             curve=[(row["step"], row["loss"]) for row in log.rows if "loss" in row],
-            notes=_NOTES + (f" Resumed from {steps_of(args.resume)} earlier steps." if args.resume else ""),
+            notes=_NOTES
+            + (f" Resumed from {steps_of(args.resume)} earlier steps on {SETTINGS}." if args.resume else ""),
         )
     if args.sheet:
         base_samples.write_sheet(args.out, args.sheet)
