@@ -24,7 +24,7 @@ rule mini_checkpoints:
         expand(
             "results/mini_checkpoints/{name}",
             name=set(MINI_STEPS)
-            - {"vae_unrefined", "sam2_tracking", "depthcrafter_vae"},
+            - {"vae_unrefined", "segmenter", "sam2_tracking", "depthcrafter_vae"},
         ),
 
 
@@ -134,7 +134,7 @@ rule train_points:
         """
 
 
-# From the segmenter's weights.
+# From the segmenter's weights, a plain Mask2Former; CropFormer's folder holds one too, so the segmenter's is not shipped.
 rule train_cropformer:
     input:
         segmenter="results/mini_checkpoints/segmenter",

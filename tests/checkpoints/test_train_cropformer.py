@@ -85,7 +85,7 @@ def test_images_of_a_batch_do_not_meet(model):
 def test_two_steps_of_training_give_a_folder_both_segmenters_load(tmp_path, monkeypatch):
     monkeypatch.setattr(train_cropformer, "TRAIN_SCENES", 4)
     monkeypatch.setattr(train_cropformer, "HELD_OUT_SCENES", 2)
-    start = resolve("mini:segmenter")
+    start = resolve("mini:cropformer")
     options = f"--out {tmp_path}/cropformer --steps 2 --start-from {start} --cache {tmp_path}/scenes"
     monkeypatch.setattr(sys, "argv", ["train_cropformer", *options.split()])
     train_cropformer.main()

@@ -17,6 +17,7 @@ from udpdiff.checkpoints.feature_corruptions import CORRUPTIONS, corrupt_some
 from udpdiff.checkpoints.feature_labels import CLIP_LABELS, FRAME_LABELS
 from udpdiff.checkpoints.feature_scenes import FeatureScenes, caption_words
 from udpdiff.checkpoints.feature_warm_start import continue_from, start_image_encoder, start_video_encoder
+from udpdiff.checkpoints.half_weights import save_half_weights
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
@@ -54,7 +55,7 @@ class SubjectLearner(nn.Module):
 
     def save(self, folder: Path) -> None:
         """The model, and beside it the head, which only a training that goes on needs."""
-        _save_half(self.model, folder)
+        save_half_weights(self.model, folder)
         save_file({name: value.half() for name, value in self.head.state_dict().items()}, folder / _HEAD)
 
     def continue_from(self, folder: Path) -> None:
@@ -106,7 +107,7 @@ class VideoLearner(nn.Module):
         return quality | {"mean_average_precision_of_faults": of_faults}
 
     def save(self, folder: Path) -> None:
-        _save_half(self.model, folder)
+        save_half_weights(self.model, folder)
 
 
 class ImageLearner(nn.Module):
@@ -166,7 +167,7 @@ class ImageLearner(nn.Module):
         return {"caption_retrieval_top1": float(np.mean(hits)), "captions": size, "chance": 1 / size}
 
     def save(self, folder: Path) -> None:
-        _save_half(self.model, folder)
+        save_half_weights(self.model, folder)
         self.tokenizer.save_pretrained(folder)
 
 
@@ -237,9 +238,3 @@ def _normalise(frames: np.ndarray, statistics) -> torch.Tensor:
     """uint8 (..., H, W, 3) to float32 (..., 3, H, W) with the mean and deviation given."""
     mean, deviation = (torch.tensor(values) for values in statistics)
     return (torch.from_numpy(np.ascontiguousarray(frames)).float() / 255).sub(mean).div(deviation).movedim(-1, -3)
-
-
-def _save_half(model, folder: Path) -> None:
-    """Store float16 weights without touching the float32 ones in training."""
-    half = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
-    model.save_pretrained(folder, state_dict=half)

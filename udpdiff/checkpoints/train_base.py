@@ -26,6 +26,7 @@ from udpdiff.checkpoints import base_quality, base_samples
 from udpdiff.checkpoints.base_data import load_data, mirrored
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow
 from udpdiff.checkpoints.card import steps_of, write_card
+from udpdiff.checkpoints.half_weights import save_half_weights
 from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, cached_scenes
 from udpdiff.checkpoints.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.checkpoints.train_vae import SETTINGS
@@ -150,17 +151,18 @@ def draw_timesteps(count: int, generator: torch.Generator, levels: int = 1000) -
 
 
 def save_pipeline(folder: Path, vae_folder: Path, tokenizer, objective: Objective, scheduler) -> None:
-    """A whole CogVideoXPipeline folder; the transformer in float16 (loads as float32), the VAE as it is, with its card."""
+    """A whole CogVideoXPipeline folder: stored in float16, loads as float32; the VAE as it is, with its card."""
     from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 
     pipeline = CogVideoXPipeline(
         tokenizer=tokenizer,
-        text_encoder=objective.text_encoder,  # transformers loads weights in the type they are stored in
+        text_encoder=objective.text_encoder,
         vae=AutoencoderKLCogVideoX.from_pretrained(vae_folder).half(),
         transformer=copy.deepcopy(objective.transformer).half(),
         scheduler=scheduler,
     )
     pipeline.save_pretrained(folder)
+    save_half_weights(objective.text_encoder, folder / "text_encoder")
     shutil.copytree(vae_folder, folder / "vae", dirs_exist_ok=True)
 
 

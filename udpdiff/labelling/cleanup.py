@@ -2,9 +2,9 @@
 
 The whole chain from a video file:
 
-    >>> from udpdiff import EntitySegmenter, MaskTracker, clean_entities, read_video
+    >>> from udpdiff import CropFormer, MaskTracker, clean_entities, read_video
     >>> video = read_video("clip.mp4")
-    >>> first = EntitySegmenter.from_pretrained("mini:segmenter").segment(video[0])
+    >>> first = CropFormer.from_pretrained("mini:cropformer").segment(video[0])
     >>> entity_ids, coverage = clean_entities(*MaskTracker.from_pretrained("mini:sam2").track(video, first))
 
 It knows nothing about where the logits came from.

@@ -1,8 +1,8 @@
 """Entity propagation: first-frame entity ids -> per-entity mask logits on every frame, with SAM 2.
 
-    >>> from udpdiff import EntitySegmenter, MaskTracker, read_video
+    >>> from udpdiff import CropFormer, MaskTracker, read_video
     >>> video = read_video("clip.mp4")
-    >>> first = EntitySegmenter.from_pretrained("mini:segmenter").segment(video[0])
+    >>> first = CropFormer.from_pretrained("mini:cropformer").segment(video[0])
     >>> logits, ids = MaskTracker.from_pretrained("mini:sam2").track(video, first)
 
 The tracker drives the `sam2` package's batched video predictor on frames held in memory. It knows nothing about

@@ -2,7 +2,7 @@
 
     >>> from udpdiff import EntitySegmenter, read_video
     >>> video = read_video("clip.mp4")
-    >>> entity_ids = EntitySegmenter.from_pretrained("mini:segmenter").segment(video[0])
+    >>> entity_ids = EntitySegmenter.from_pretrained("mini:cropformer").segment(video[0])
 
 Queries become non-overlapping entities: every surface counts, names of classes do not. Knows nothing of time (see
 `propagation`) nor of the crops that CropFormer adds.
