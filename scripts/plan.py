@@ -1,4 +1,4 @@
-"""Prints what the configured scale costs: jobs, hours and disk per stage, each figure measured here or cited."""
+"""Prints what the configured scale costs: jobs, hours and disk per stage, each figure measured here, cited or counted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from udpdiff import config, preflight
 from udpdiff.clip import SPLITS
-from udpdiff.report.plan import StagePlan, labeller_speed, measured_speed, plan_table, raw_label_bytes
+from udpdiff.report.counted_work import counted_speed
+from udpdiff.report.plan import Speed, StagePlan, labeller_speed, measured_speed, plan_table, raw_label_bytes
 from udpdiff.report.throughput import Throughput, read_throughputs
 from udpdiff.storage.shards import ShardReader
 
@@ -63,9 +64,29 @@ def later_stages(plan: preflight.Plan, encoding: dict, records: list[Throughput]
         stage(plan, "captions", SPLITS),
         *(stage(plan, f"latents/{name}", ["train"], speed=speed) for name, speed in speeds.items()),
         *(stage(plan, f"latents/{name}", ["train"]) for name in texts),
-        StagePlan("train", len(runs), sum(training.steps * training.batch_size for training in runs.values())),
-        StagePlan("sample", samples, samples * plan.config.sampling.prompts),
+        StagePlan(
+            "train",
+            len(runs),
+            sum(training.steps * training.batch_size for training in runs.values()),
+            training_speed(plan.config, clip_size(plan)),
+        ),
+        StagePlan(
+            "sample", samples, samples * plan.config.sampling.prompts, sampling_speed(plan.config, clip_size(plan))
+        ),
     ]
+
+
+def training_speed(settings: config.Config, size: dict[str, int]) -> Speed | None:
+    """A backward pass is twice a forward one; gradient checkpointing goes forward once more."""
+    passes = 4 if settings.training.gradient_checkpointing else 3
+    return counted_speed(settings.model.base, size, passes, f"{passes} forward passes' work a step and clip")
+
+
+def sampling_speed(settings: config.Config, size: dict[str, int]) -> Speed | None:
+    """Guidance asks for each step with and without the prompt."""
+    steps = settings.sampling.num_inference_steps
+    passes = steps * (2 if settings.sampling.guidance_scale > 1 else 1)
+    return counted_speed(settings.model.base, size, passes, f"{passes} forward passes a clip")
 
 
 def clip_size(plan: preflight.Plan) -> dict[str, int]:

@@ -11,6 +11,7 @@ import yaml
 
 from udpdiff.config import DepthCrafterEstimator
 from udpdiff.report.cited_speeds import cited_speed
+from udpdiff.report.counted_work import counted_speed, read_shape
 from udpdiff.report.plan import Speed, StagePlan, labeller_speed, plan_table, raw_label_bytes
 from udpdiff.report.throughput import Throughput, combined, read_throughputs, write_throughput
 
@@ -41,7 +42,7 @@ def test_depthcrafter_between_them_at_the_size_that_the_network_sees():
 
 
 @pytest.mark.parametrize(
-    "settings", [CRAFTER | {"num_inference_steps": 25}, CRAFTER | {"guidance_scale": 1.2}, {"model": "depth_anything", "checkpoint": "mini:depth_anything"}]
+    "settings", [CRAFTER | {"num_inference_steps": 25}, CRAFTER | {"guidance_scale": 1.2}, CRAFTER | {"checkpoint": "mini:depthcrafter"}, {"model": "depth_anything", "checkpoint": "mini:depth_anything"}]
 )  # fmt: skip
 def test_no_number_where_no_source_speaks_of_it(settings):
     assert cited_speed("depth", settings, SIZE) is None
@@ -92,3 +93,35 @@ def test_table_says_of_each_figure_where_it_is_from():
     assert rows["depth/two"] == "depth/two 3 300,000 < 500 > 600 < 10,161 cited [2]"
     assert rows["captions"] == "captions 3 300,000 - - - not known"
     assert lines[-2:] == ["[1] measured: here.", "[2] cited: there."]
+
+
+def test_counted_work_is_what_a_flop_counter_sees():
+    """On the mini transformer itself, without data; what the count leaves out is small even at that size."""
+    import torch
+    from diffusers import CogVideoXTransformer3DModel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from udpdiff import checkpoints
+
+    folder = f"{checkpoints.resolve('mini:cogvideox')}/transformer"
+    with torch.device("meta"):
+        model = CogVideoXTransformer3DModel.from_config(CogVideoXTransformer3DModel.load_config(folder))
+        latents, prompt = torch.empty(1, 3, 16, 16, 16), torch.empty(1, 48, 128)
+        with FlopCounterMode(display=False) as counter:
+            model(latents, prompt, torch.empty(1))
+    shape = read_shape("mini:cogvideox")
+    size = {"num_frames": 9, "height": 64, "width": 64}
+    assert shape.tokens(size) == 48 + 3 * 64
+    assert shape.forward_flops(size) == pytest.approx(counter.get_total_flops(), rel=0.05)
+
+
+def test_the_papers_training_and_sampling_are_counted():
+    shape = read_shape("THUDM/CogVideoX-5b")
+    assert (shape.width, shape.blocks, shape.tokens(SIZE)) == (3072, 42, 226 + 13 * 30 * 45)
+    training = counted_speed("THUDM/CogVideoX-5b", SIZE, 4, "4 passes")
+    sampling = counted_speed("THUDM/CogVideoX-5b", SIZE, 100, "100 passes")
+    assert training.origin == "counted" and "H100" in training.basis
+    assert training.clips_per_hour == pytest.approx(25 * sampling.clips_per_hour)
+    assert counted_speed("someone/another-base", SIZE, 4, "4 passes") is None
+    small = {"num_frames": 9, "height": 64, "width": 64}
+    assert counted_speed("mini:cogvideox", small, 4, "4 passes") is None, "too little work for the share assumed"

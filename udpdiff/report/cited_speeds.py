@@ -31,6 +31,7 @@ _SAM2_SOURCE = (
     "SAM 2.1 not compiled, {fps:g} frames/s on an A100 at 1024 x 1024, bfloat16 (facebookresearch/sam2, README of "
     "September 2024). A bound: further objects and the first frame's segmentation come on top; no speed for them was found"
 )
+_DEPTHCRAFTER_CHECKPOINT = "tencent/DepthCrafter"
 # (pixels, seconds per frame) at 512 x 256 and at 1024 x 576, with 5 steps and without guidance.
 _DEPTHCRAFTER = ((512 * 256, 1 / 8.6), (1024 * 576, 0.46584))
 _DEPTHCRAFTER_SOURCE = (
@@ -52,7 +53,7 @@ def cited_speed(stage: str, settings: dict[str, Any], size: dict[str, int]) -> C
     if stage == "entities":
         fps = _SAM2_FPS.get(settings["tracker"]["checkpoint"])
         return fps and CitedSpeed(1 / fps, _SAM2_SOURCE.format(fps=fps), bound=True)
-    if settings["model"] == "depthcrafter":
+    if settings["checkpoint"] == _DEPTHCRAFTER_CHECKPOINT:
         return _depthcrafter(settings, size)
     if settings["checkpoint"] == _DEPTH_ANYTHING_LARGE:
         return CitedSpeed(0.18, _DEPTH_ANYTHING_SOURCE)

@@ -1,6 +1,7 @@
 """What the configured scale costs before it is run: jobs, hours of a device and disk, stage by stage.
 
-An hour is measured on this machine, or cited with its source, or said to be not known; nothing is made up in between.
+An hour is measured on this machine, cited with its source, counted from the model's shape, or said to be not known;
+nothing is made up in between.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _LABEL_BYTES = 2  # uint16 per pixel, before compression
 
 @dataclass(frozen=True)
 class Speed:
-    """Clips per hour of one device, and where that is from: `origin` measured or cited, `basis` in words.
+    """Clips per hour of one device, and where that is from: `origin` measured, cited or counted, `basis` in words.
 
     bound: the number is an upper bound.
     """
