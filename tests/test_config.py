@@ -179,6 +179,25 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
     assert plan.config.source.path == str(tmp_path / "videos")
 
 
+def test_checkpoint_folders_are_relative_to_the_file_that_names_them(tmp_path):
+    for name in ("base", "swin/tiny"):
+        (tmp_path / "weights" / name).mkdir(parents=True)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "{model: {base: weights/base}, labels: {entities: {entityseg: {segmenter: weights/swin/tiny}}, "
+        "tracker: {checkpoint: facebook/sam2.1-hiera-large}}}"
+    )
+    raw = copy.deepcopy(DEFAULT)
+    raw["model"]["base"] = "weights/base"
+    raw["labels"]["entities"]["entityseg"]["segmenter"] = "weights/swin/tiny"
+    raw["labels"]["tracker"]["checkpoint"] = "facebook/sam2.1-hiera-large"
+    config = preflight.check(raw, [mine]).config
+    assert config.model.base == str(tmp_path / "weights/base")
+    assert config.labels.entities["entityseg"].segmenter == str(tmp_path / "weights/swin/tiny")
+    assert config.labels.tracker.checkpoint == "facebook/sam2.1-hiera-large", "a hub id stays one"
+    assert config.labels.depth["depthcrafter"].checkpoint == "mini:depthcrafter", "the default file's keys stay"
+
+
 def test_cookies_are_relative_to_the_file_that_names_them(tmp_path):
     (tmp_path / "table.csv").write_text(",".join(panda70m_table.COLUMNS) + "\n")
     (tmp_path / "cookies.txt").write_text("# Netscape HTTP Cookie File\n")

@@ -132,14 +132,42 @@ def _source_is_unnamed(raw):
     return isinstance(source, dict) and source.get("kind") in ("videos", "panda70m") and not source.get("path")
 
 
+_PATHS = ("source.path", "source.captions", "panda70m.cookies")
+_CHECKPOINTS = (
+    "model.base",
+    "labels.entities.*.segmenter",
+    "labels.tracker.checkpoint",
+    "labels.depth.*.checkpoint",
+    "labels.depth.*.base",
+    "labels.captions.captioner",
+    "metrics.subject_encoder",
+    "metrics.image_encoder",
+    "metrics.video_encoder",
+)
+
+
 def _anchor_paths(raw, config_files):
+    """Make paths of further configuration files absolute; a checkpoint is a path where such a folder is there."""
     for file in config_files:
-        told = yaml.safe_load(Path(file).read_text()) or {}
-        for section, key in (("source", "path"), ("source", "captions"), ("panda70m", "cookies")):
-            own, merged = told.get(section), raw.get(section)
-            value = own.get(key) if isinstance(own, dict) else None
-            if isinstance(value, str) and isinstance(merged, dict) and merged.get(key) == value:
-                merged[key] = str((Path(file).parent / Path(value).expanduser()).resolve())
+        told, folder = yaml.safe_load(Path(file).read_text()) or {}, Path(file).parent
+        for key in (*_PATHS, *_CHECKPOINTS):
+            for section, name, value in _strings_at(told, raw, key):
+                path = folder / Path(value).expanduser()
+                if key in _PATHS or path.is_dir():
+                    section[name] = str(path.resolve())
+
+
+def _strings_at(told, raw, key):
+    """(section of raw, last part of the key, value) of the strings at a dotted key that `told` gave to `raw`."""
+    first, _, rest = key.partition(".")
+    if not isinstance(told, dict) or not isinstance(raw, dict):
+        return
+    for name in list(told) if first == "*" else [first]:
+        own, merged = told.get(name), raw.get(name)
+        if rest:
+            yield from _strings_at(own, merged, rest)
+        elif isinstance(own, str) and own == merged:
+            yield raw, name, own
 
 
 def _checkpoint_references(config: Config):
