@@ -12,8 +12,8 @@ import torch
 
 from udpdiff import checkpoints
 from udpdiff.checkpoints import depth_quality, train_depthcrafter, train_depthcrafter_vae
-from udpdiff.checkpoints.depthcrafter_model import build_scheduler
-from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, CachedScenes, disparity
+from udpdiff.checkpoints.depthcrafter_model import build_scheduler, load_vae
+from udpdiff.checkpoints.scene_cache import DEFAULT_SCENES, HELD_OUT_SEED, CachedScenes, disparity
 from udpdiff.checkpoints.scene_maps import SceneMaps
 from udpdiff.labelling.depthcrafter import DepthCrafter
 from udpdiff.sources.scenes import render_clip
@@ -23,7 +23,7 @@ MOST_BYTES = 3_500_000
 
 @pytest.fixture(scope="module")
 def clips():
-    return [render_clip(train_depthcrafter.HELD_OUT, HELD_OUT_SEED + 500 + index) for index in range(3)]
+    return [render_clip(DEFAULT_SCENES, HELD_OUT_SEED + 500 + index) for index in range(3)]
 
 
 @pytest.fixture(scope="module")
@@ -62,6 +62,20 @@ def test_two_steps_of_both_trainers_leave_a_checkpoint_that_labels(monkeypatch, 
         record["quality"]
     )
     assert sum(file.stat().st_size for file in folder.rglob("*.safetensors")) < MOST_BYTES
+
+
+def test_second_stages_refine_the_decoder_alone_and_go_on_with_the_unet(monkeypatch, tmp_path, few_scenes):
+    start = Path(checkpoints.resolve("mini:depthcrafter"))
+    run(monkeypatch, train_depthcrafter_vae, "--out", tmp_path / "vae", "--refine", start / "vae")
+    before, after = (load_vae(folder).state_dict() for folder in (start / "vae", tmp_path / "vae"))
+    moved = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"decoder"}
+    folder = tmp_path / "depthcrafter"
+    run(monkeypatch, train_depthcrafter, "--vae", tmp_path / "vae", "--start-from", start, "--out", folder)
+    refined = DepthCrafter.from_pretrained(folder, device="cpu").vae.state_dict()
+    assert all(torch.equal(refined[name].float(), after[name]) for name in after)
+    records = [json.loads((place / "training.json").read_text()) for place in (start, folder)]
+    assert records[1]["steps"] == records[0]["steps"] + 2
 
 
 def test_the_same_seed_gives_the_same_weights(monkeypatch, tmp_path, few_scenes):

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from udpdiff.sources.scenes import SceneSettings, render_clip
+
+DEFAULT_SCENES = SceneSettings(64, 64, 9, 8.0, min_solids=2, max_solids=3, solid_size=1.4)  # as config.yaml's
 HELD_OUT_SEED = 10_000_000  # seeds from here on are never trained on
 BLOCK_SCENES = 250
 
@@ -72,8 +75,6 @@ def disparity(z: np.ndarray) -> np.ndarray:
 
 
 def _write_block(path: Path, settings, first_seed: int) -> None:
-    from udpdiff.sources.scenes import render_clip
-
     clips = [render_clip(settings, first_seed + index) for index in range(BLOCK_SCENES)]
     partial = path.with_name(f"{path.stem}.{os.getpid()}.partial.npz")
     np.savez(
@@ -88,8 +89,6 @@ def _write_block(path: Path, settings, first_seed: int) -> None:
 
 
 def _digest(settings) -> str:
-    from udpdiff.sources.scenes import render_clip
-
     clip = render_clip(settings, 0)
     seen = hashlib.sha256(repr(settings).encode())
     seen.update(clip.video.tobytes())

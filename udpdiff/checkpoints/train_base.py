@@ -27,19 +27,15 @@ from udpdiff.checkpoints.base_data import load_data, mirrored
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow
 from udpdiff.checkpoints.card import steps_of, write_card
 from udpdiff.checkpoints.half_weights import save_half_weights
-from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, cached_scenes
+from udpdiff.checkpoints.scene_cache import DEFAULT_SCENES, HELD_OUT_SEED, cached_scenes
 from udpdiff.checkpoints.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.checkpoints.train_vae import SETTINGS
-from udpdiff.sources.scenes import SceneSettings
 from udpdiff.storage.folders import replace_folder
 from udpdiff.training.attention_kernel import training_attention
 from udpdiff.training.muon import MuonAdam
 from udpdiff.training.optimizer import split_parameters
 
 TRAIN_SCENES, HELD_OUT_SCENES = 6000, 48
-RESUMED_SCENES = SceneSettings(
-    SETTINGS.height, SETTINGS.width, SETTINGS.num_frames, SETTINGS.fps, min_solids=2, max_solids=3, solid_size=1.4
-)  # config.yaml's source
 TEXT_DIM, TEXT_LAYERS = 128, 2
 BATCH = 16
 PEAK_LEARNING_RATE, RESUMED_LEARNING_RATE, WARMUP_STEPS, EMA_DECAY = 3e-3, 2.4e-3, 60, 0.998
@@ -188,7 +184,7 @@ def train(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     generator = torch.Generator().manual_seed(args.seed)
-    settings = RESUMED_SCENES if args.resume else SETTINGS
+    settings = DEFAULT_SCENES if args.resume else SETTINGS
     scenes = cached_scenes(settings, args.scenes, 0, args.cache)
     scheduler = build_scheduler()
     tokenizer = load_tokenizer(args.resume) if args.resume else build_tokenizer(scenes.brief + scenes.detailed)
@@ -239,7 +235,7 @@ def export(args, tokenizer, ema: Objective, scheduler, budget: Budget, log: Trai
             folder,
             name="cogvideox",
             data=f"{args.scenes} rendered scenes (seeds from 0) with their captions"
-            + (f", and their mirror images, {RESUMED_SCENES}" if args.resume else f", {SETTINGS}"),
+            + (f", and their mirror images, {DEFAULT_SCENES}" if args.resume else f", {SETTINGS}"),
             steps=budget.step,
             seed=args.seed,
             quality=quality,

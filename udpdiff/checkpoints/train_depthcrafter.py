@@ -1,6 +1,9 @@
 """Trains the U-Net of `mini:depthcrafter` from nothing, on the latents of a trained VAE.
 
     python -m udpdiff.checkpoints.train_depthcrafter --vae DIR --out DIR (--steps N | --minutes M) [--seed S]
+        [--start-from DIR]
+
+--start-from goes on with a DepthCrafter folder's weights on scenes as the default run's: fewer and bigger solids.
 
 The U-Net denoises the depth of whole clips, told of their video. Its preconditioning is that of Stable Video Diffusion,
 under which a squared error of the output weighs every noise level alike. The five steps of DepthCrafter pass the noise
@@ -22,9 +25,8 @@ import torch
 
 from udpdiff.checkpoints import depth_quality, depthcrafter_model
 from udpdiff.checkpoints.budget import add_budget_arguments
-from udpdiff.checkpoints.depthcrafter_model import NUM_FRAMES, SIDE
 from udpdiff.checkpoints.labeller_training import HELD_OUT_SEED, describe, log_path, train
-from udpdiff.checkpoints.scene_cache import BLOCK_SCENES, cached_scenes
+from udpdiff.checkpoints.scene_cache import BLOCK_SCENES, DEFAULT_SCENES, cached_scenes
 from udpdiff.checkpoints.scene_maps import SceneMaps, open_scene_maps
 from udpdiff.checkpoints.train_depthcrafter_vae import SCENES, distort_clip, to_grey
 from udpdiff.labelling.depth_anything import DepthAnything
@@ -33,7 +35,6 @@ from udpdiff.sources.scenes import SceneSettings
 from udpdiff.storage.folders import replace_folder
 from udpdiff.training.attention_kernel import training_attention
 
-HELD_OUT = SceneSettings(SIDE, SIDE, NUM_FRAMES, 8.0, min_solids=2, max_solids=3)  # as the default scale's
 TRAIN_SCENES, HELD_OUT_SCENES, BATCHES_PER_BLOCK = 4000, 48, 500
 BATCH_CLIPS, PEAK_LEARNING_RATE, WARMUP_STEPS = 2, 2e-3, 40
 HIGH_NOISE_SHARE, HIGH_NOISE = 0.6, (4.0, 700.0)  # of a batch, uniform in the logarithm; the rest is log-normal
@@ -56,8 +57,16 @@ class ClipPool:
     DepthCrafter itself.
     """
 
-    def __init__(self, crafter: DepthCrafter, num_scenes: int, generator: torch.Generator, cache: Path | None) -> None:
-        self.crafter, self.num_scenes, self.generator, self.cache = crafter, num_scenes, generator, cache
+    def __init__(
+        self,
+        crafter: DepthCrafter,
+        scenes: SceneSettings,
+        num_scenes: int,
+        generator: torch.Generator,
+        cache: Path | None,
+    ) -> None:
+        self.crafter, self.generator = crafter, generator
+        self.scenes, self.num_scenes, self.cache = scenes, num_scenes, cache
         self.batches, self.clips = 0, []
 
     def batch(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -66,7 +75,7 @@ class ClipPool:
         Half of the clips run backwards.
         """
         if self.batches % BATCHES_PER_BLOCK == 0 and len(self.clips) < self.num_scenes:
-            block = cached_scenes(SCENES, BLOCK_SCENES, len(self.clips), self.cache)
+            block = cached_scenes(self.scenes, BLOCK_SCENES, len(self.clips), self.cache)
             self.clips.extend(self.encode(*scene) for scene in zip(block.video, block.depth, strict=True))
         self.batches += 1
         chosen = []
@@ -126,8 +135,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     crafter = build_crafter(args)
-    pool = ClipPool(crafter, TRAIN_SCENES, torch.Generator().manual_seed(args.seed), args.cache)
-    held_out = open_scene_maps(HELD_OUT, HELD_OUT_SEED, HELD_OUT_SCENES, args.cache)
+    scenes = DEFAULT_SCENES if args.start_from else SCENES
+    pool = ClipPool(crafter, scenes, TRAIN_SCENES, torch.Generator().manual_seed(args.seed), args.cache)
+    held_out = open_scene_maps(DEFAULT_SCENES, HELD_OUT_SEED, HELD_OUT_SCENES, args.cache)
 
     def draw_loss(unet, generator):
         return objective(unet, pool.batch(BATCH_CLIPS), generator)
@@ -137,17 +147,19 @@ def main() -> None:
         quality = measure(trained, held_out, finished=budget.progress == 1)
         log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
         print(log.rows[-1], flush=True)
-        export(trained, args, min(TRAIN_SCENES, len(pool.clips)), quality, log)
+        data = f"{len(pool.clips)} procedural scenes (seeds from 0) with their exact depth, {scenes}"
+        export(trained, args, data, quality, log)
 
     unet = copy.deepcopy(crafter.unet).train().requires_grad_(True)
     train(unet, draw_loss, save, args, PEAK_LEARNING_RATE, WARMUP_STEPS)
 
 
 def build_crafter(args) -> DepthCrafter:
-    """The trained VAE with random weights for the rest, or a DepthCrafter folder in float32."""
-    if args.start_from:
-        return DepthCrafter.from_pretrained(args.start_from, device="cpu", dtype=torch.float32)
+    """The trained VAE with random weights for the rest, or with those of a DepthCrafter folder, in float32."""
     parts = depthcrafter_model
+    if args.start_from:
+        former = DepthCrafter.from_pretrained(args.start_from, device="cpu", dtype=torch.float32)
+        return DepthCrafter(former.unet, parts.load_vae(args.vae), former.image_encoder, former.scheduler)
     return DepthCrafter(
         parts.build_unet(), parts.load_vae(args.vae), parts.build_image_encoder(), parts.build_scheduler()
     )
@@ -163,13 +175,12 @@ def measure(crafter: DepthCrafter, held_out: SceneMaps, finished: bool) -> dict[
     return quality | {f"{name}_per_frame": compared[name] for name in ("delta1_acc", "temporal_error", "flicker")}
 
 
-def export(crafter: DepthCrafter, args, num_scenes: int, quality: dict, log) -> None:
+def export(crafter: DepthCrafter, args, data: str, quality: dict, log) -> None:
     """Put the checkpoint in place: float16 weights, log and card, and the VAE with its own card."""
     with replace_folder(args.out) as folder:
         depthcrafter_model.save(folder, crafter.unet, crafter.image_encoder)
         shutil.copytree(args.vae, folder / "vae")
         shutil.copy(log_path(args.out), folder / "training.jsonl")
-        data = f"{num_scenes} procedural scenes (seeds from 0) with their exact depth, {SCENES}"
         describe(folder, args, data, quality, log.rows, NOTES)
 
 

@@ -1,25 +1,29 @@
 """Trains the VAE of `mini:depthcrafter` on frames of scenes and on their depth in grey.
 
-    python -m udpdiff.checkpoints.train_depthcrafter_vae --out DIR (--steps N | --minutes M) [--seed S]
+    python -m udpdiff.checkpoints.train_depthcrafter_vae --out DIR (--steps N | --minutes M) [--seed S] [--refine DIR]
 
 Objective: L1 + L1 of spatial and temporal differences + a small KL term. The decoder sees noisy latents, so that small
-errors of the denoiser stay small.
+errors of the denoiser stay small. --refine goes on with a trained VAE's decoder alone, on depth alone, in which a share
+of the distance counts alike near and far; its latents, and a U-Net trained on them, stay as they are.
 
 Source: objective of Rombach et al. 2022 (latent diffusion); temporal decoder of Blattmann et al. 2023 (SVD).
 """
 
 from __future__ import annotations
 
+import argparse
 import copy
 import shutil
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from udpdiff.checkpoints.augmentation import distort_images
+from udpdiff.checkpoints.budget import add_budget_arguments
 from udpdiff.checkpoints.depthcrafter_model import NUM_FRAMES, SIDE, build_vae, load_vae, save_part
-from udpdiff.checkpoints.labeller_training import HELD_OUT_SEED, describe, log_path, parse_arguments, train
-from udpdiff.checkpoints.scene_cache import CachedScenes, cached_scenes
+from udpdiff.checkpoints.labeller_training import HELD_OUT_SEED, describe, log_path, train
+from udpdiff.checkpoints.scene_cache import DEFAULT_SCENES, CachedScenes, cached_scenes
 from udpdiff.sources.scenes import SceneSettings
 from udpdiff.storage.folders import replace_folder
 
@@ -29,9 +33,11 @@ BATCH_FRAMES, CHUNKS = (
     4,
     (1, 4),
 )  # stretches are decoded together, as DepthCrafter decodes eight frames and then the rest
-PEAK_LEARNING_RATE, WARMUP_STEPS = 4e-3, 30
+PEAK_LEARNING_RATE, REFINING_LEARNING_RATE, WARMUP_STEPS = 4e-3, 1.5e-3, 30
 KL_WEIGHT, EDGE_WEIGHT, LATENT_NOISE = 6e-4, 0.5, 0.15
+REFINED_CHUNKS, FARTHEST = (8, 8, 8, 1), 0.1  # as above; of depth in [0, 1], about the backdrop's disparity
 DATA = f"frames and grey depth of {TRAIN_SCENES} procedural scenes (seeds from 0), {SCENES}"
+REFINED_DATA = f"{DATA}; then the decoder on grey depth of {TRAIN_SCENES} (seeds from 0), {DEFAULT_SCENES}"
 
 
 def to_grey(depth: np.ndarray) -> torch.Tensor:
@@ -80,6 +86,27 @@ def objective(vae, pixel_values: torch.Tensor, num_frames: int, generator: torch
     return error.abs().mean() + EDGE_WEIGHT / 3 * edges + KL_WEIGHT * kl
 
 
+def refining_objective(vae, scenes: CachedScenes, generator: torch.Generator) -> torch.Tensor:
+    """The decoder's loss on stretches of depth."""
+
+    def draw(count: int) -> int:
+        return int(torch.randint(count, (1,), generator=generator))
+
+    length = REFINED_CHUNKS[draw(len(REFINED_CHUNKS))]
+    scene, start = draw(len(scenes)), draw(NUM_FRAMES - length + 1)
+    pixel_values = to_grey(scenes.depth[scene, start : start + length])
+    pixel_values = pixel_values.flip(-1) if draw(2) else pixel_values
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad():
+            latents = vae.encode(pixel_values).latent_dist.mode().float()
+        noise = LATENT_NOISE * torch.rand((), generator=generator) * torch.randn(latents.shape, generator=generator)
+        decoded = vae.decode(latents + noise, num_frames=length).sample
+    share = 1 / ((pixel_values + 1) / 2 + FARTHEST)  # of an error of disparity in the distance
+    error = (decoded.float() - pixel_values) * share / share.mean()
+    edges = sum(error.diff(dim=dim).abs().mean() for dim in (0, 2, 3) if error.shape[dim] > 1)
+    return error.abs().mean() + EDGE_WEIGHT * edges
+
+
 @torch.no_grad()
 def measure(vae, scenes: CachedScenes) -> dict[str, float]:
     """PSNR of video and mean error of depth in [0, 1] after one pass, by chunks as DepthCrafter decodes them."""
@@ -104,27 +131,41 @@ def _reconstruct(vae, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.T
 
 
 def main() -> None:
-    args = parse_arguments(__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_budget_arguments(parser)
+    parser.add_argument("--refine", type=Path, help="folder of a VAE whose decoder goes on alone")
+    args = parser.parse_args()
+    args.start_from = args.refine
     torch.manual_seed(args.seed)
-    scenes = cached_scenes(SCENES, TRAIN_SCENES, 0, args.cache)
-    held_out = cached_scenes(SCENES, HELD_OUT_SCENES, HELD_OUT_SEED, args.cache)
+    settings = DEFAULT_SCENES if args.refine else SCENES
+    scenes = cached_scenes(settings, TRAIN_SCENES, 0, args.cache)
+    held_out = cached_scenes(settings, HELD_OUT_SCENES, HELD_OUT_SEED, args.cache)
 
     def draw_loss(vae, generator):
+        if args.refine:
+            return refining_objective(vae, scenes, generator)
         return objective(vae, *draw_batch(scenes, generator), generator)
 
     def save(vae, budget, log):
         vae = copy.deepcopy(vae)
         quality = measure(vae, held_out if budget.progress == 1 else held_out.head(8))
-        vae.register_to_config(scaling_factor=round(1 / quality["depth_latents_rms"], 4))
+        if not args.refine:
+            vae.register_to_config(scaling_factor=round(1 / quality["depth_latents_rms"], 4))
         log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
         print(log.rows[-1], flush=True)
         with replace_folder(args.out) as folder:
             save_part(vae, folder)
             shutil.copy(log_path(args.out), folder / "training.jsonl")
-            describe(folder, args, DATA, quality, log.rows, name="depthcrafter/vae")
+            data = REFINED_DATA if args.refine else DATA
+            describe(folder, args, data, quality, log.rows, name="depthcrafter/vae")
 
-    vae = load_vae(args.start_from) if args.start_from else build_vae()
-    train(vae, draw_loss, save, args, PEAK_LEARNING_RATE, WARMUP_STEPS)
+    vae = build_vae()
+    if args.refine:
+        vae = load_vae(args.refine).train()
+        vae.requires_grad_(False)
+        vae.decoder.requires_grad_(True)
+    peak = REFINING_LEARNING_RATE if args.refine else PEAK_LEARNING_RATE
+    train(vae, draw_loss, save, args, peak, WARMUP_STEPS)
 
 
 if __name__ == "__main__":
