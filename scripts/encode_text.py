@@ -11,8 +11,12 @@ from scripts.progress import progress
 from udpdiff.checkpoints import resolve
 from udpdiff.model.text import PromptEncoder
 from udpdiff.storage.captions import read_captions, read_rejections
+from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.tasks import TASKS, task_prompt
+
+KINDS = ("brief", "detailed")
+BATCH_CLIPS = 8  # of two prompts each
 
 
 def main() -> None:
@@ -24,20 +28,41 @@ def main() -> None:
     arguments = parser.parse_args()
 
     encoder = PromptEncoder.from_pretrained(resolve(arguments.settings["base"]), arguments.settings["device"])
-    captions = read_captions([arguments.captions])
+    rows, rejections = read_captions([arguments.captions]), read_rejections([arguments.captions])
+    texts = {clip_id: [row[kind] for kind in KINDS] for clip_id, row in rows.items()}
 
-    def embed(caption: str) -> np.ndarray:
-        styled = caption if arguments.style == "plain" else task_prompt(caption, TASKS[arguments.style])
-        return encoder.encode([styled])[0].astype(np.float16)
+    def embed(captions: list[str]) -> list[dict[str, np.ndarray]]:
+        """Brief and detailed in turn -> the embeddings of each clip."""
+        task = None if arguments.style == "plain" else TASKS[arguments.style]
+        styled = [task_prompt(caption, task) if task else caption for caption in captions]
+        return as_pairs(encoder.encode(styled).astype(np.float16))
 
-    with ShardWriter(arguments.text, "text", {"text_style": arguments.style, "settings": arguments.settings}) as shard:
-        # The empty caption stands in for a dropped one, so it is encoded as a prompt of this style would be at sampling.
-        empty = encoder.encode([""])[0].astype(np.float16)
-        shard.add("", {"brief": empty, "detailed": empty})
-        for clip_id, texts in progress(captions.items(), "prompts", total=len(captions)):
-            shard.add(clip_id, {"brief": embed(texts["brief"]), "detailed": embed(texts["detailed"])})
-        for clip_id, reason in read_rejections([arguments.captions]).items():
-            shard.reject(clip_id, reason)
+    attrs = {
+        "text_style": arguments.style,
+        "settings": arguments.settings,
+        "source": digest([list(texts.items()), rejections]),
+    }
+    # Batches are of equal clips after a restart too: how prompts are batched may show in the last bits.
+    clip_ids = list(texts)
+    batches = [clip_ids[start : start + BATCH_CLIPS] for start in range(0, len(clip_ids), BATCH_CLIPS)]
+    with ShardWriter(arguments.text, "text", attrs, resume=True) as shard:
+        if "" not in shard.done:
+            # It stands in for a dropped caption, and is encoded as a prompt of this style would be at sampling.
+            [empty] = as_pairs(encoder.encode([""] * 2).astype(np.float16))
+            shard.add("", empty)
+        for batch in progress([batch for batch in batches if not shard.done.issuperset(batch)], "batches of prompts"):
+            pairs = embed([text for clip_id in batch for text in texts[clip_id]])
+            for clip_id, pair in zip(batch, pairs, strict=True):
+                if clip_id not in shard.done:
+                    shard.add(clip_id, pair)
+        for clip_id, reason in rejections.items():
+            if clip_id not in shard.done:
+                shard.reject(clip_id, reason)
+
+
+def as_pairs(embeddings: np.ndarray) -> list[dict[str, np.ndarray]]:
+    """(2 N, L, D) -> N times brief and detailed."""
+    return [dict(zip(KINDS, pair, strict=True)) for pair in embeddings.reshape(-1, 2, *embeddings.shape[1:])]
 
 
 if __name__ == "__main__":

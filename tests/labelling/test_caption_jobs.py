@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,12 @@ from tiny_captioners import write_checkpoint
 
 from scripts import cut_videos, encode_text, write_captions
 from scripts.failures import TooManyFailures
+from udpdiff.checkpoints import resolve
 from udpdiff.labelling.captioner import Captioner
+from udpdiff.model.text import PromptEncoder
 from udpdiff.storage.captions import Caption, CaptionWriter, read_captions, read_rejections
 from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.tasks import TASKS, task_prompt
 from udpdiff.video_io import encode_mp4, write_mp4
 
 SETTINGS = {
@@ -175,14 +179,46 @@ def test_rejected_captions_leave_the_clip_out_of_training_with_the_reason(monkey
     with CaptionWriter(table, {}) as captions:
         captions.add("good", Caption("A red ball.", "films", 5), Caption("A red ball rolls.", "films", 6))
         captions.reject("bad", "looping caption: 'a dog' 4 times in a row")
-    told = ["--style", "plain", "--settings", '{"base": "mini:cogvideox", "device": "cpu"}']
-    monkeypatch.setattr(sys, "argv", ["encode_text", *told, "--captions", str(table), "--text", str(text)])
-    encode_text.main()
-    with ShardReader(text) as shard:
+    with encode(monkeypatch, table, text) as shard:
         assert shard.clip_ids == ["", "good"]
         assert [(each["clip_id"], each["reason"]) for each in shard.rejected] == [
             ("bad", "looping caption: 'a dog' 4 times in a row")
         ]
+
+
+def encode(monkeypatch, table: Path, text: Path) -> ShardReader:
+    told = ["--style", "seg", "--settings", '{"base": "mini:cogvideox", "device": "cpu"}']
+    monkeypatch.setattr(sys, "argv", ["encode_text", *told, "--captions", str(table), "--text", str(text)])
+    encode_text.main()
+    return ShardReader(text)
+
+
+def test_a_killed_text_encoder_goes_on_to_the_same_content(monkeypatch, tmp_path):
+    table = tmp_path / "captions.parquet"
+    with CaptionWriter(table, {}) as captions:
+        for number in range(19):
+            captions.add(f"clip{number}", Caption(f"A ball, {number}.", "films", 5), Caption("A ball.", "films", 4))
+    whole = encode(monkeypatch, table, tmp_path / "whole.h5")
+    assert whole.clip_ids == ["", *(f"clip{number}" for number in range(19))]
+    alone = PromptEncoder.from_pretrained(resolve("mini:cogvideox"), "cpu").encode(
+        [task_prompt("A ball, 9.", TASKS["seg"])]
+    )
+    np.testing.assert_allclose(whole.read("clip9", "brief"), alone[0], atol=4e-3)
+
+    calls, encode_prompts = [], PromptEncoder.encode
+
+    def encode_or_die(encoder, prompts):
+        calls.append(len(prompts))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return encode_prompts(encoder, prompts)
+
+    monkeypatch.setattr(PromptEncoder, "encode", encode_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        encode(monkeypatch, table, tmp_path / "killed.h5")
+    assert not (tmp_path / "killed.h5").exists()
+    assert encode(monkeypatch, table, tmp_path / "killed.h5").sha256 == whole.sha256
+    assert calls == [2, 16, 16, 16, 6], "what was finished is not encoded again"
 
 
 def test_videos_without_a_csv_wait_for_a_captioner(monkeypatch, tmp_path):
