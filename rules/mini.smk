@@ -5,17 +5,33 @@
 MINI_STEPS = {
     "vae_unrefined": 2271,
     "vae": 626,
-    "cogvideox": 9000,
+    "cogvideox_first": 9000,
+    "cogvideox": 13338,
     "segmenter": 6000,
     "cropformer": 4380,
     "sam2_tracking": 3000,
     "sam2": 1700,
-    "depth_anything": 6000,
-    "depthcrafter_vae": 1200,
-    "depthcrafter": 11780,
+    "depth_anything_first": 6000,
+    "depth_anything": 4041,
+    "depthcrafter_vae_unrefined": 1200,
+    "depthcrafter_vae": 1855,
+    "depthcrafter_first": 11780,
+    "depthcrafter": 15626,
     "subject_encoder": 1000,
     "image_encoder": 800,
     "video_encoder": 800,
+}
+
+
+STAGES_ON_THE_WAY = {
+    "vae_unrefined",
+    "cogvideox_first",
+    "segmenter",
+    "sam2_tracking",
+    "depth_anything_first",
+    "depthcrafter_vae_unrefined",
+    "depthcrafter_vae",
+    "depthcrafter_first",
 }
 
 
@@ -23,8 +39,7 @@ rule mini_checkpoints:
     input:
         expand(
             "results/mini_checkpoints/{name}",
-            name=set(MINI_STEPS)
-            - {"vae_unrefined", "segmenter", "sam2_tracking", "depthcrafter_vae"},
+            name=sorted(set(MINI_STEPS) - STAGES_ON_THE_WAY),
         ),
 
 
@@ -73,6 +88,29 @@ rule train_base:
     input:
         vae="results/mini_checkpoints/vae",
     output:
+        folder=directory("results/mini_checkpoints/cogvideox_first"),
+    log:
+        "logs/mini/cogvideox_first.log",
+    benchmark:
+        "benchmarks/mini/cogvideox_first.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["cogvideox_first"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_base --vae {input.vae:q} --out {output.folder:q} --steps {params.steps} --seed 0 \
+            2>&1 | tee {log:q}
+        """
+
+
+# On scenes as the default run's.
+rule train_base_further:
+    input:
+        vae="results/mini_checkpoints/vae",
+        first="results/mini_checkpoints/cogvideox_first",
+    output:
         folder=directory("results/mini_checkpoints/cogvideox"),
     log:
         "logs/mini/cogvideox.log",
@@ -85,8 +123,9 @@ rule train_base:
         steps=MINI_STEPS["cogvideox"],
     shell:
         """
-        python -m udpdiff.checkpoints.train_base --vae {input.vae:q} --out {output.folder:q} \
-            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        python -m udpdiff.checkpoints.train_base --resume {input.first:q} --vae {input.vae:q} \
+            --out {output.folder:q} --steps {params.steps} --seed 1 \
+            2>&1 | tee {log:q}
         """
 
 
@@ -98,7 +137,7 @@ rule train_labeller:
     benchmark:
         "benchmarks/mini/{name}.tsv"
     wildcard_constraints:
-        name="segmenter|sam2_tracking|depth_anything",
+        name="segmenter|sam2_tracking|depth_anything_first",
     conda:
         "../envs/udpdiff.yaml"
     threads: 1
@@ -156,7 +195,51 @@ rule train_cropformer:
         """
 
 
+# On scenes as the default run's.
+rule train_depth_further:
+    input:
+        first="results/mini_checkpoints/depth_anything_first",
+    output:
+        folder=directory("results/mini_checkpoints/depth_anything"),
+    log:
+        "logs/mini/depth_anything.log",
+    benchmark:
+        "benchmarks/mini/depth_anything.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["depth_anything"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_depth --start-from {input.first:q} \
+            --out {output.folder:q} --steps {params.steps} --seed 1 2>&1 | tee {log:q}
+        """
+
+
 rule train_depthcrafter_vae:
+    output:
+        folder=directory("results/mini_checkpoints/depthcrafter_vae_unrefined"),
+    log:
+        "logs/mini/depthcrafter_vae_unrefined.log",
+    benchmark:
+        "benchmarks/mini/depthcrafter_vae_unrefined.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["depthcrafter_vae_unrefined"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_depthcrafter_vae --out {output.folder:q} --steps {params.steps} --seed 0 \
+            2>&1 | tee {log:q}
+        """
+
+
+# The decoder alone: the U-Net's latents stay as they are.
+rule refine_depthcrafter_vae:
+    input:
+        vae="results/mini_checkpoints/depthcrafter_vae_unrefined",
     output:
         folder=directory("results/mini_checkpoints/depthcrafter_vae"),
     log:
@@ -170,14 +253,39 @@ rule train_depthcrafter_vae:
         steps=MINI_STEPS["depthcrafter_vae"],
     shell:
         """
-        python -m udpdiff.checkpoints.train_depthcrafter_vae --out {output.folder:q} \
-            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        python -m udpdiff.checkpoints.train_depthcrafter_vae --refine {input.vae:q} \
+            --out {output.folder:q} --steps {params.steps} --seed 2 \
+            2>&1 | tee {log:q}
         """
 
 
 rule train_depthcrafter:
     input:
+        vae="results/mini_checkpoints/depthcrafter_vae_unrefined",
+    output:
+        folder=directory("results/mini_checkpoints/depthcrafter_first"),
+    log:
+        "logs/mini/depthcrafter_first.log",
+    benchmark:
+        "benchmarks/mini/depthcrafter_first.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: 1
+    params:
+        steps=MINI_STEPS["depthcrafter_first"],
+    shell:
+        """
+        python -m udpdiff.checkpoints.train_depthcrafter --vae {input.vae:q} --out {output.folder:q} \
+            --steps {params.steps} --seed 0 \
+            2>&1 | tee {log:q}
+        """
+
+
+# On scenes as the default run's.
+rule train_depthcrafter_further:
+    input:
         vae="results/mini_checkpoints/depthcrafter_vae",
+        first="results/mini_checkpoints/depthcrafter_first",
     output:
         folder=directory("results/mini_checkpoints/depthcrafter"),
     log:
@@ -191,8 +299,9 @@ rule train_depthcrafter:
         steps=MINI_STEPS["depthcrafter"],
     shell:
         """
-        python -m udpdiff.checkpoints.train_depthcrafter --vae {input.vae:q} --out {output.folder:q} \
-            --steps {params.steps} --seed 0 2>&1 | tee {log:q}
+        python -m udpdiff.checkpoints.train_depthcrafter --vae {input.vae:q} --start-from {input.first:q} \
+            --out {output.folder:q} --steps {params.steps} --seed 1 \
+            2>&1 | tee {log:q}
         """
 
 

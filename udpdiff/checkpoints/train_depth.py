@@ -1,24 +1,27 @@
 """Train the mini Depth Anything checkpoint on procedural scenes: `python -m udpdiff.checkpoints.train_depth --out DIR`.
 
-The network regresses disparity in one fixed scale, so that the frames of a clip agree with each other.
+The network regresses disparity in one fixed scale, so that the frames of a clip agree with each other. --start-from goes on
+with a checkpoint's weights on scenes as the default run's: fewer and bigger solids.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import numpy as np
 import torch
 
 from udpdiff.checkpoints.augmentation import distort_images
 from udpdiff.checkpoints.labeller_training import HELD_OUT_SEED, parse_arguments, save_half, start_from, train
+from udpdiff.checkpoints.scene_cache import DEFAULT_SCENES
 from udpdiff.checkpoints.scene_maps import SceneMaps, open_scene_maps
 from udpdiff.labelling.depth_anything import DepthAnything
 from udpdiff.labelling.image_preparation import ImagePreparation
 from udpdiff.sources.scenes import SceneSettings
 
 SIDE, PATCH = 64, 8
-BATCH_SIZE = 16
+BATCH_SIZE, PEAK_LEARNING_RATE = 16, 1.5e-3
 TRAIN_SCENES, HELD_OUT_SCENES = 10_000, 256
-DATA = f"single frames of {TRAIN_SCENES} procedural scenes, with their exact metric depth"
 DISPARITY_SCALE = 4.0  # target = DISPARITY_SCALE / z, about 0.2 (backdrop) to 1.4 (close by)
 PREPROCESSOR = {
     "image_processor_type": "DPTImageProcessor",
@@ -107,18 +110,25 @@ def measure(model, held_out: SceneMaps, num_clips: int) -> dict[str, float]:
 def main() -> None:
     args = parse_arguments(__doc__)
     torch.manual_seed(args.seed)
-    maps = open_scene_maps(SceneSettings(SIDE, SIDE, 2, 1.0), 0, TRAIN_SCENES, args.cache)
-    held_out = open_scene_maps(SceneSettings(SIDE, SIDE, 9, 8.0), HELD_OUT_SEED, HELD_OUT_SCENES, args.cache)
+    first = SceneSettings(SIDE, SIDE, 9, 8.0)
+    scenes = DEFAULT_SCENES if args.start_from else first
+    pairs = dataclasses.replace(scenes, num_frames=2, fps=1.0)
+    maps = open_scene_maps(pairs, 0, TRAIN_SCENES, args.cache)
+    held_out = open_scene_maps(scenes, HELD_OUT_SEED, HELD_OUT_SCENES, args.cache)
+    data = f"single frames of {TRAIN_SCENES} procedural scenes, {pairs}, with their exact metric depth"
+    data += f"; before, of {first}" if args.start_from else ""
     preparation = ImagePreparation.from_config(PREPROCESSOR, PATCH)
 
     def save(model, budget, log):
         quality = measure(model, held_out, HELD_OUT_SCENES if budget.progress == 1 else 32)
         log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
         print(log.rows[-1], flush=True)
-        save_half(model, args, PREPROCESSOR, DATA, quality, log)
+        save_half(model, args, PREPROCESSOR, data, quality, log)
 
     model = start_from(build_model(), args.start_from).to(memory_format=torch.channels_last)
-    train(model, lambda model, generator: draw_loss(model, maps, preparation, generator), save, args, 1.5e-3)
+    train(
+        model, lambda model, generator: draw_loss(model, maps, preparation, generator), save, args, PEAK_LEARNING_RATE
+    )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ import torch
 
 from udpdiff.checkpoints import depth_quality, depthcrafter_model
 from udpdiff.checkpoints.budget import add_budget_arguments
+from udpdiff.checkpoints.card import steps_of
 from udpdiff.checkpoints.labeller_training import HELD_OUT_SEED, describe, log_path, train
 from udpdiff.checkpoints.scene_cache import BLOCK_SCENES, DEFAULT_SCENES, cached_scenes
 from udpdiff.checkpoints.scene_maps import SceneMaps, open_scene_maps
@@ -181,7 +182,8 @@ def export(crafter: DepthCrafter, args, data: str, quality: dict, log) -> None:
         depthcrafter_model.save(folder, crafter.unet, crafter.image_encoder)
         shutil.copytree(args.vae, folder / "vae")
         shutil.copy(log_path(args.out), folder / "training.jsonl")
-        describe(folder, args, data, quality, log.rows, NOTES)
+        first = f"\n\nThe first {steps_of(args.start_from)} steps saw {SCENES}." if args.start_from else ""
+        describe(folder, args, data, quality, log.rows, NOTES + first)
 
 
 if __name__ == "__main__":
