@@ -42,10 +42,7 @@ def main() -> None:
             for rejected in source.rejected:
                 if rejected["clip_id"] not in shard.done:
                     shard.reject(rejected["clip_id"], rejected["reason"])
-            # Batches are of equal clips after a restart too: how clips are batched may show in the last bits.
-            starts = range(0, len(source), told["batch_clips"])
-            batches = [source.clip_ids[start : start + told["batch_clips"]] for start in starts]
-            batches = [clip_ids for clip_ids in batches if not shard.done.issuperset(clip_ids)]
+            batches = shard.unfinished(source.clip_ids, told["batch_clips"])
             size = None
             drawings = (
                 (clip_id, partial(colormaps, kind, clip_id, source, told)) for ids in batches for clip_id in ids

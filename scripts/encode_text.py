@@ -42,15 +42,12 @@ def main() -> None:
         "settings": arguments.settings,
         "source": digest([list(texts.items()), rejections]),
     }
-    # Batches are of equal clips after a restart too: how prompts are batched may show in the last bits.
-    clip_ids = list(texts)
-    batches = [clip_ids[start : start + BATCH_CLIPS] for start in range(0, len(clip_ids), BATCH_CLIPS)]
     with ShardWriter(arguments.text, "text", attrs, resume=True) as shard:
         if "" not in shard.done:
             # It stands in for a dropped caption, and is encoded as a prompt of this style would be at sampling.
             [empty] = as_pairs(encoder.encode([""] * 2).astype(np.float16))
             shard.add("", empty)
-        for batch in progress([batch for batch in batches if not shard.done.issuperset(batch)], "batches of prompts"):
+        for batch in progress(shard.unfinished(list(texts), BATCH_CLIPS), "batches of prompts"):
             pairs = embed([text for clip_id in batch for text in texts[clip_id]])
             for clip_id, pair in zip(batch, pairs, strict=True):
                 if clip_id not in shard.done:

@@ -73,6 +73,15 @@ class ShardWriter:
                 )
         self._append(file, clip_id, arrays, _numbers(scores))
 
+    def unfinished(self, clip_ids: Sequence[str], size: int) -> list[list[str]]:
+        """Batches of `size` clips, without those that are finished as a whole.
+
+        Batches are of equal clips after a restart too, for how clips are batched may show in the last bits of a result;
+        so a batch may hold clips that are in `done`.
+        """
+        batches = [list(clip_ids[start : start + size]) for start in range(0, len(clip_ids), size)]
+        return [batch for batch in batches if not self.done.issuperset(batch)]
+
     def reject(self, clip_id: str, reason: str, scores: Mapping[str, float] | None = None) -> None:
         """List a clip as left out, with the reason; ValueError for an id already there."""
         file = self._open_file()
