@@ -68,25 +68,25 @@ def later_stages(plan: preflight.Plan, encoding: dict, records: list[Throughput]
             "train",
             len(runs),
             sum(training.steps * training.batch_size for training in runs.values()),
-            training_speed(plan.config, clip_size(plan)),
+            training_speed(plan),
         ),
-        StagePlan(
-            "sample", samples, samples * plan.config.sampling.prompts, sampling_speed(plan.config, clip_size(plan))
-        ),
+        StagePlan("sample", samples, samples * plan.config.sampling.prompts, sampling_speed(plan)),
     ]
 
 
-def training_speed(settings: config.Config, size: dict[str, int]) -> Speed | None:
+def training_speed(plan: preflight.Plan) -> Speed | None:
     """A backward pass is twice a forward one; gradient checkpointing goes forward once more."""
-    passes = 4 if settings.training.gradient_checkpointing else 3
-    return counted_speed(settings.model.base, size, passes, f"{passes} forward passes' work a step and clip")
+    passes = 4 if plan.config.training.gradient_checkpointing else 3
+    return counted_speed(
+        plan.config.model.base, clip_size(plan), passes, f"{passes} forward passes' work a step and clip"
+    )
 
 
-def sampling_speed(settings: config.Config, size: dict[str, int]) -> Speed | None:
+def sampling_speed(plan: preflight.Plan) -> Speed | None:
     """Guidance asks for each step with and without the prompt."""
-    steps = settings.sampling.num_inference_steps
-    passes = steps * (2 if settings.sampling.guidance_scale > 1 else 1)
-    return counted_speed(settings.model.base, size, passes, f"{passes} forward passes a clip")
+    sampling = plan.config.sampling
+    passes = sampling.num_inference_steps * (2 if sampling.guidance_scale > 1 else 1)
+    return counted_speed(plan.config.model.base, clip_size(plan), passes, f"{passes} forward passes a clip")
 
 
 def clip_size(plan: preflight.Plan) -> dict[str, int]:

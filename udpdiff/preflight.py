@@ -5,7 +5,6 @@ Reads configuration, file names and small json files; imports no model library, 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -151,39 +150,30 @@ def _anchor_paths(raw, config_files):
     for file in config_files:
         told, folder = yaml.safe_load(Path(file).read_text()) or {}, Path(file).parent
         for key in (*_PATHS, *_CHECKPOINTS):
-            for section, name, value in _strings_at(told, raw, key):
+            for section, name, value, _ in _strings_at(told, raw, key):
                 path = folder / Path(value).expanduser()
                 if key in _PATHS or path.is_dir():
                     section[name] = str(path.resolve())
 
 
-def _strings_at(told, raw, key):
-    """(section of raw, last part of the key, value) of the strings at a dotted key that `told` gave to `raw`."""
+def _strings_at(told, raw, key, above=""):
+    """(section of raw, last part of the key, value, whole key) of the strings at a dotted key that `told` gave to `raw`."""
     first, _, rest = key.partition(".")
     if not isinstance(told, dict) or not isinstance(raw, dict):
         return
     for name in list(told) if first == "*" else [first]:
         own, merged = told.get(name), raw.get(name)
         if rest:
-            yield from _strings_at(own, merged, rest)
+            yield from _strings_at(own, merged, rest, f"{above}{name}.")
         elif isinstance(own, str) and own == merged:
-            yield raw, name, own
+            yield raw, name, own, f"{above}{name}"
 
 
 def _checkpoint_references(config: Config):
-    yield "model.base", config.model.base
-    for name, labeller in config.labels.entities.items():
-        if segmenter := getattr(labeller, "segmenter", None):
-            yield f"labels.entities.{name}.segmenter", segmenter
-    yield "labels.tracker.checkpoint", config.labels.tracker.checkpoint
-    for name, estimator in config.labels.depth.items():
-        yield f"labels.depth.{name}.checkpoint", estimator.checkpoint
-        if base := getattr(estimator, "base", None):
-            yield f"labels.depth.{name}.base", base
-    if config.labels.captions.captioner:
-        yield "labels.captions.captioner", config.labels.captions.captioner
-    for name in ("subject_encoder", "image_encoder", "video_encoder"):
-        yield f"metrics.{name}", getattr(config.metrics, name)
+    told = config.model_dump()
+    for pattern in _CHECKPOINTS:
+        for _, _, reference, key in _strings_at(told, told, pattern):
+            yield key, reference
 
 
 def _checkpoint_faults(config):
@@ -206,14 +196,11 @@ def _checkpoint_faults(config):
 
 def _size_faults(config):
     """Sizes against the base checkpoint's own numbers, when its json files are at hand."""
-    try:
-        folder = Path(checkpoints.resolve(config.model.base))
-        vae = json.loads((folder / "vae" / "config.json").read_text())
-        transformer = json.loads((folder / "transformer" / "config.json").read_text())
-    except (OSError, ValueError):
+    vae, transformer = checkpoints.base_configs(config.model.base) or (
         # A hub id: CogVideoX's published numbers.
-        vae = {"block_out_channels": [0] * 4, "temporal_compression_ratio": 4}
-        transformer = {"patch_size": 2, "max_text_seq_length": 226}
+        {"block_out_channels": [0] * 4, "temporal_compression_ratio": 4},
+        {"patch_size": 2, "max_text_seq_length": 226},
+    )
     temporal = int(vae.get("temporal_compression_ratio", 4))
     if (config.clips.num_frames - 1) % temporal:
         low = (config.clips.num_frames - 1) // temporal * temporal + 1

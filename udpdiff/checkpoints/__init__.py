@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 _SCHEME = "mini:"
@@ -29,3 +30,13 @@ def resolve(ref: str) -> str:
             "Train it (`snakemake mini_checkpoints`) or name a hub id or a folder."
         )
     return str(_FOLDER / name)
+
+
+def base_configs(ref: str) -> tuple[dict, dict] | None:
+    """The configurations of VAE and transformer of a base checkpoint in a folder; None where they cannot be read there."""
+    try:
+        folder = Path(resolve(ref))
+        vae, transformer = (json.loads((folder / part / "config.json").read_text()) for part in ("vae", "transformer"))
+    except (OSError, ValueError):
+        return None
+    return vae, transformer

@@ -1,11 +1,10 @@
 """How long the transformer computes on one clip, counted from its shape: for plans made before a step was ever timed.
 
-Blocks alone: what embeds, normalises and modulates is below a hundredth of them, VAE and text encoder are not counted.
+Blocks alone: what embeds, normalises and modulates is little beside them, VAE and text encoder are not counted.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,11 +47,10 @@ def read_shape(base: str) -> TransformerShape | None:
     if base.rpartition("/")[2] in _PUBLISHED and not Path(base).exists():
         heads, blocks = _PUBLISHED[base.rpartition("/")[2]]
         return TransformerShape(64 * heads, blocks, 226, 16, 4)
-    try:
-        folder = Path(checkpoints.resolve(base))
-        vae, transformer = (json.loads((folder / part / "config.json").read_text()) for part in ("vae", "transformer"))
-    except (OSError, ValueError):
+    configs = checkpoints.base_configs(base)
+    if configs is None:
         return None
+    vae, transformer = configs
     return TransformerShape(
         width=transformer["num_attention_heads"] * transformer["attention_head_dim"],
         blocks=transformer["num_layers"],
