@@ -51,22 +51,23 @@ def distort_clip(video: np.ndarray, generator: torch.Generator) -> torch.Tensor:
     return tall.unflatten(1, video.shape[:2]).transpose(0, 1) / 255
 
 
+def draw_below(count: int, generator: torch.Generator) -> int:
+    """A number from 0 to count - 1."""
+    return int(torch.randint(count, (1,), generator=generator))
+
+
 def draw_batch(scenes: CachedScenes, generator: torch.Generator) -> tuple[torch.Tensor, int]:
     """Pixel values (BATCH_FRAMES, 3, H, W) of stretches of clips, in turn video and depth; the stretches' length."""
-
-    def draw(count: int) -> int:
-        return int(torch.randint(count, (1,), generator=generator))
-
-    length, first = CHUNKS[draw(len(CHUNKS))], draw(2)
+    length, first = CHUNKS[draw_below(len(CHUNKS), generator)], draw_below(2, generator)
     parts = []
     for index in range(BATCH_FRAMES // length):
-        scene, start = draw(len(scenes)), draw(NUM_FRAMES - length + 1)
+        scene, start = draw_below(len(scenes), generator), draw_below(NUM_FRAMES - length + 1, generator)
         window = np.s_[scene, start : start + length]
         if (first + index) % 2:
             part = distort_clip(scenes.video[window], generator) * 2 - 1
         else:
             part = to_grey(scenes.depth[window])
-        parts.append(part.flip(-1) if draw(2) else part)
+        parts.append(part.flip(-1) if draw_below(2, generator) else part)
     return torch.cat(parts), length
 
 
@@ -88,14 +89,10 @@ def objective(vae, pixel_values: torch.Tensor, num_frames: int, generator: torch
 
 def refining_objective(vae, scenes: CachedScenes, generator: torch.Generator) -> torch.Tensor:
     """The decoder's loss on stretches of depth."""
-
-    def draw(count: int) -> int:
-        return int(torch.randint(count, (1,), generator=generator))
-
-    length = REFINED_CHUNKS[draw(len(REFINED_CHUNKS))]
-    scene, start = draw(len(scenes)), draw(NUM_FRAMES - length + 1)
+    length = REFINED_CHUNKS[draw_below(len(REFINED_CHUNKS), generator)]
+    scene, start = draw_below(len(scenes), generator), draw_below(NUM_FRAMES - length + 1, generator)
     pixel_values = to_grey(scenes.depth[scene, start : start + length])
-    pixel_values = pixel_values.flip(-1) if draw(2) else pixel_values
+    pixel_values = pixel_values.flip(-1) if draw_below(2, generator) else pixel_values
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad():
             latents = vae.encode(pixel_values).latent_dist.mode().float()
