@@ -18,10 +18,10 @@ from udpdiff.labelling.propagation import (
     MaskTracker,
     _forget,
     _propagate_quietly,
-    build_predictor,
     init_state,
     memory_horizon,
 )
+from udpdiff.labelling.sam2_checkpoint import build_predictor
 
 GIB = 2**30
 

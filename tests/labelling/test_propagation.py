@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from udpdiff.labelling.cleanup import resolve_overlap
-from udpdiff.labelling.propagation import MaskTracker, build_predictor, init_state, preprocess_frames
+from udpdiff.labelling.propagation import MaskTracker, init_state, preprocess_frames
+from udpdiff.labelling.sam2_checkpoint import build_predictor
 
 CONFIG = "configs/sam2.1/sam2.1_hiera_t.yaml"
 NUM_FRAMES, SIZE = 8, 48
@@ -134,6 +138,40 @@ def test_folder_round_trip(tracker, tmp_path, video, entity_ids0, tracks):
         torch.testing.assert_close(value, tracker.predictor.state_dict()[name].half().float())
     scale = np.abs(tracks.logits).max()
     np.testing.assert_allclose(loaded.track(video, entity_ids0).logits, tracks.logits, atol=0.05 * scale)
+
+
+def test_a_narrower_mask_decoder_comes_back_from_its_folder(tmp_path, video, entity_ids0):
+    torch.manual_seed(0)
+    narrow = MaskTracker(build_predictor(CONFIG, tiny_overrides(), mask_decoder_mlp_dim=24))
+    narrow.save_pretrained(tmp_path, CONFIG, tiny_overrides(), mask_decoder_mlp_dim=24)
+    loaded = MaskTracker.from_pretrained(tmp_path, device="cpu")
+    for layer in loaded.predictor.sam_mask_decoder.transformer.layers:
+        assert [part.out_features for part in layer.mlp.layers] == [24, 32]
+    expected = narrow.track_ids(video, entity_ids0)
+    assert (loaded.track_ids(video, entity_ids0) == expected).mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"overrides": ["++model._target_=os.system"]}, "_target_"),
+        ({"overrides": ["++model.memory_encoder._target_=os.system"]}, "_target_"),
+        ({"overrides": ["++model.image_size={_target_: os.system, command: ls}"]}, "_target_"),
+        ({"overrides": ["++model.image_size=${oc.env:HOME}"]}, "HOME"),
+        ({"overrides": ["hydra.run.dir=/tmp/elsewhere"]}, "hydra.run.dir"),
+        ({"config": "../elsewhere.yaml"}, "elsewhere"),
+        ({"config": "configs/sam2.1/../../elsewhere.yaml"}, "elsewhere"),
+        ({"mask_decoder_mlp_dim": "wide"}, "mask_decoder_mlp_dim"),
+        ({"more": 1}, "keys"),
+    ],
+)
+def test_a_folder_cannot_name_other_code_or_files(tracker, tmp_path, changed, message):
+    tracker.save_pretrained(tmp_path, CONFIG, tiny_overrides())
+    path = tmp_path / "sam2.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        MaskTracker.from_pretrained(tmp_path)
+    assert "sam2.json" in str(error.value)
 
 
 def test_low_precision_stays_close(tracker, video, entity_ids0, tracks):

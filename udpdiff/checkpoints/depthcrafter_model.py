@@ -6,9 +6,9 @@ Knows shapes alone; the trainers know objectives and data.
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 
+from udpdiff.checkpoints.half_weights import forget_source
 from udpdiff.labelling.depthcrafter import CLIP_SIDE
 
 SIDE, NUM_FRAMES = 64, 9
@@ -105,8 +105,6 @@ def save(folder: Path, unet, image_encoder) -> None:
 
 
 def save_part(part, folder: Path) -> None:
-    """Write a model in float16, and not the path it once was loaded from, which means nothing elsewhere."""
+    """Write a model in float16."""
     copy.deepcopy(part).half().save_pretrained(folder)
-    config = json.loads((folder / "config.json").read_text())
-    config.pop("_name_or_path", None)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    forget_source(folder)

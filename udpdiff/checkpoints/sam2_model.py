@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from udpdiff.labelling.propagation import build_predictor
+from udpdiff.labelling.sam2_checkpoint import build_predictor
 
 CONFIG = "configs/sam2.1/sam2.1_hiera_t.yaml"
 # Masks come at a quarter of the image size: one mask pixel per pixel of a 64 x 64 clip.
 IMAGE_SIZE, EMBED_DIM, WIDTH, MEMORY_WIDTH = 256, 24, 96, 48
+MASK_DECODER_MLP_DIM = 256
 # Every entity of a clip is tracked, so an entity that leaves loses its pixels to the others: neither object
 # scores (which replace masks by a constant) nor object pointers are needed. Several candidate masks answer a single
 # point, as in the published models, but not while tracking.
@@ -28,7 +29,7 @@ SWITCHED_OFF = (
 
 
 def model_overrides() -> list[str]:
-    """Hydra overrides that shrink sam2.1_hiera_t to about 1.8 M parameters."""
+    """Hydra overrides that shrink sam2.1_hiera_t to about 1.1 M parameters, with mask decoders of `MASK_DECODER_MLP_DIM`."""
     grid = IMAGE_SIZE // 16
     # The stock rotary base, 10,000, is made for 64 x 64 places; with 16 x 16 most of its waves would be flat.
     attention = {
@@ -98,7 +99,7 @@ def model_overrides() -> list[str]:
 def build_model(seed: int):
     """The mini predictor with random weights; memory attention starts by looking at the same place."""
     torch.manual_seed(seed)
-    model = build_predictor(CONFIG, model_overrides())
+    model = build_predictor(CONFIG, model_overrides(), mask_decoder_mlp_dim=MASK_DECODER_MLP_DIM)
     for layer in model.memory_attention.layers:
         # Equal constant biases make the rotary score largest where query and memory positions agree.
         torch.nn.init.constant_(layer.cross_attn_image.q_proj.bias, 1.0)

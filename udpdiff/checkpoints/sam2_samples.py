@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,17 @@ NUM_SCENES, STEPS_PER_BLOCK = 4000, 150
 
 
 class ScenePool:
-    """Training clips, one more block every `STEPS_PER_BLOCK` steps, so that training starts at once."""
+    """Training clips of one or more kinds of scenes, a block more every `STEPS_PER_BLOCK` steps: training starts at once."""
 
-    def __init__(self, cache: Path | None):
-        self.cache = cache
+    def __init__(self, cache: Path | None, kinds: Sequence[SceneSettings] = (SCENES,)):
+        self.cache, self.kinds = cache, kinds
         self.blocks: list[tuple[np.ndarray, np.ndarray]] = []
 
     def sample(self, step: int, num_frames: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A random part of a random scene: video uint8 (L, H, W, 3) and entity ids (L, H, W), augmented."""
         while len(self.blocks) < min(NUM_SCENES // BLOCK_SCENES, 1 + step // STEPS_PER_BLOCK):
-            scenes = cached_scenes(SCENES, BLOCK_SCENES, len(self.blocks) * BLOCK_SCENES, self.cache)
+            index, kind = divmod(len(self.blocks), len(self.kinds))
+            scenes = cached_scenes(self.kinds[kind], BLOCK_SCENES, index * BLOCK_SCENES, self.cache)
             self.blocks.append((scenes.video, scenes.entity_ids))
         videos, ids = self.blocks[rng.integers(len(self.blocks))]
         index = rng.integers(len(videos))

@@ -26,7 +26,7 @@ from udpdiff.checkpoints import base_quality, base_samples
 from udpdiff.checkpoints.base_data import load_data, mirrored
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments, follow
 from udpdiff.checkpoints.card import steps_of, write_card
-from udpdiff.checkpoints.half_weights import save_half_weights
+from udpdiff.checkpoints.half_weights import forget_source, save_half_weights
 from udpdiff.checkpoints.scene_cache import DEFAULT_SCENES, HELD_OUT_SEED, cached_scenes
 from udpdiff.checkpoints.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.checkpoints.train_vae import SETTINGS
@@ -158,6 +158,7 @@ def save_pipeline(folder: Path, vae_folder: Path, tokenizer, objective: Objectiv
         scheduler=scheduler,
     )
     pipeline.save_pretrained(folder)
+    forget_source(folder / "transformer")
     save_half_weights(objective.text_encoder, folder / "text_encoder")
     shutil.copytree(vae_folder, folder / "vae", dirs_exist_ok=True)
 

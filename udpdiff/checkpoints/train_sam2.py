@@ -23,10 +23,10 @@ import torch.nn.functional as F
 from udpdiff.checkpoints.budget import Budget, TrainingLog, add_budget_arguments
 from udpdiff.checkpoints.card import write_card
 from udpdiff.checkpoints.labeller_training import by_optimizer
-from udpdiff.checkpoints.sam2_model import CONFIG, IMAGE_SIZE, build_model, model_overrides
+from udpdiff.checkpoints.sam2_model import CONFIG, IMAGE_SIZE, MASK_DECODER_MLP_DIM, build_model, model_overrides
 from udpdiff.checkpoints.sam2_points import first_frames_loss, point_quality
 from udpdiff.checkpoints.sam2_samples import SCENES, ScenePool, disturb_prompt, normalise
-from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, cached_scenes
+from udpdiff.checkpoints.scene_cache import DEFAULT_SCENES, HELD_OUT_SEED, cached_scenes
 from udpdiff.labelling.propagation import MaskTracker
 from udpdiff.storage.folders import replace_folder
 from udpdiff.training.muon import MuonAdam
@@ -168,7 +168,8 @@ def train(args: argparse.Namespace) -> None:
     if args.resume:
         model.load_state_dict(MaskTracker.from_pretrained(args.resume, device="cpu").predictor.state_dict())
     averaged = copy.deepcopy(model).eval()
-    pool, rng = ScenePool(args.cache), np.random.default_rng([args.seed, 1])
+    pool = ScenePool(args.cache, (SCENES, DEFAULT_SCENES) if args.points else (SCENES,))
+    rng = np.random.default_rng([args.seed, 1])
     optimizer = MuonAdam(*by_optimizer(model), lr=PEAK_LEARNING_RATE, weight_decay=0.02)
     budget = Budget(args.steps, args.minutes)
     log = TrainingLog(args.out.with_name(f"{args.out.name}.training.jsonl"))
@@ -206,7 +207,7 @@ def save(model, args: argparse.Namespace, budget: Budget, log: TrainingLog, coun
     log.add(step=budget.step, seconds=budget.elapsed_seconds, **quality)
 
     with replace_folder(args.out) as folder:
-        MaskTracker(model).save_pretrained(folder, CONFIG, model_overrides())
+        MaskTracker(model).save_pretrained(folder, CONFIG, model_overrides(), MASK_DECODER_MLP_DIM)
         shutil.copy(log.path, folder / "training.jsonl")
         describe(folder, budget.step, args, quality, log.rows)
 

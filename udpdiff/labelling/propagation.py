@@ -12,7 +12,6 @@ how the first frame was segmented, nor how overlapping logits become one label p
 from __future__ import annotations
 
 import inspect
-import json
 import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,15 +21,11 @@ import numpy as np
 
 from udpdiff.checkpoints import resolve
 from udpdiff.labelling.memory_plan import memory_horizon, objects_at_once
+from udpdiff.labelling.sam2_checkpoint import BATCHED_PREDICTOR, CONFIG_NAME, WEIGHTS_NAME, read_folder, write_folder
 
 if TYPE_CHECKING:
     import torch
 
-WEIGHTS_NAME = "sam2.safetensors"
-CONFIG_NAME = "sam2.json"
-# The package's default predictor tracks objects one after the other; the legacy class tracks them as one batch,
-# with the same result when every prompt is on the first frame (tests/labelling/test_propagation.py).
-BATCHED_PREDICTOR = "++model._target_=sam2.sam2_video_predictor_legacy.SAM2VideoPredictor"
 # Small holes are filled in cleanup.py; the package would need its CUDA extension for it and warn without.
 NO_HOLE_FILLING = "++model.fill_hole_area=0"
 PIXEL_MEAN, PIXEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -41,21 +36,6 @@ class Tracks(NamedTuple):
 
     logits: np.ndarray
     entity_ids: list[int]
-
-
-def build_predictor(config: str, overrides: Sequence[str], device: str | torch.device = "cpu"):
-    """Build the batched predictor, without weights, from one of the sam2 package's yaml files and hydra overrides.
-
-    Source: github.com/facebookresearch/sam2, sam2/build_sam.py.
-    """
-    from sam2.build_sam import build_sam2_video_predictor
-
-    return build_sam2_video_predictor(
-        config,
-        device=str(device),
-        hydra_overrides_extra=[BATCHED_PREDICTOR, *overrides],
-        apply_postprocessing=False,
-    )
 
 
 def preprocess_frames(video: np.ndarray, image_size: int) -> torch.Tensor:
@@ -98,8 +78,8 @@ class MaskTracker:
     ) -> MaskTracker:
         """Load from a hub id the sam2 package knows, or a folder with `sam2.safetensors` and `sam2.json`.
 
-        The json names the package's yaml (`config`) and the hydra `overrides`; the weights are the package's own
-        state dict. `dtype` is the autocast type (None: bfloat16 on a GPU, else float32). ValueError for any other
+        The json names the package's yaml (`config`), the hydra `overrides` and, if they are not the package's, the
+        hidden units of the mask decoder (`mask_decoder_mlp_dim`); the weights are the package's own state dict. `dtype` is the autocast type (None: bfloat16 on a GPU, else float32). ValueError for any other
         reference.
         """
         import torch
@@ -108,7 +88,7 @@ class MaskTracker:
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
         if (Path(ref) / CONFIG_NAME).is_file():
-            return cls(_load_folder(Path(ref), device), dtype)
+            return cls(read_folder(Path(ref), device), dtype)
         from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_video_predictor_hf
 
         if ref not in HF_MODEL_ID_TO_FILENAMES:
@@ -122,17 +102,11 @@ class MaskTracker:
             dtype,
         )
 
-    def save_pretrained(self, folder: str | Path, config: str, overrides: Sequence[str]) -> None:
+    def save_pretrained(
+        self, folder: str | Path, config: str, overrides: Sequence[str], mask_decoder_mlp_dim: int | None = None
+    ) -> None:
         """Write the float16 weights and the json that `from_pretrained` reads."""
-        import torch
-        from safetensors.torch import save_file
-
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {name: value.detach().cpu().to(torch.float16) for name, value in self.predictor.state_dict().items()}
-        save_file({name: value.contiguous() for name, value in state.items()}, folder / WEIGHTS_NAME)
-        description = {"config": config, "overrides": list(overrides)}
-        (folder / CONFIG_NAME).write_text(json.dumps(description, indent=2) + "\n")
+        write_folder(self.predictor, Path(folder), config, overrides, mask_decoder_mlp_dim)
 
     def track(
         self,
@@ -243,16 +217,6 @@ def _forget(state: dict, frame_idx: int, horizon: int) -> None:
         for frames in outputs.values():
             if frame_idx in frames:
                 frames[frame_idx]["pred_masks"] = None
-
-
-def _load_folder(folder: Path, device: str | torch.device):
-    from safetensors.torch import load_file
-
-    description = json.loads((folder / CONFIG_NAME).read_text())
-    predictor = build_predictor(description["config"], description["overrides"], device)
-    state = {name: value.float() for name, value in load_file(folder / WEIGHTS_NAME).items()}
-    predictor.load_state_dict(state)
-    return predictor
 
 
 def _check(video: np.ndarray, entity_ids0: np.ndarray) -> list[int]:
