@@ -14,6 +14,8 @@ rule train:
     conda:
         "../envs/udpdiff.yaml"
     threads: 1
+    # The longest jobs go first, so that none is left alone at the end.
+    priority: 1
     params:
         settings=run_settings,
         streams=run_streams,

@@ -36,12 +36,12 @@ def main() -> None:
     vae = vae_latents.load_vae(resolve(told["model"]["base"]), told["labels"]["device"])
     values: dict[str, list[float]] = {}
     for kind, paths in (("entities", arguments.entities), ("depth", arguments.depth)):
+        measure = entity_codec if kind == "entities" else depth_codec
         for path in paths:
             with ShardReader(path) as shard:
-                for clip_id, data in progress(shard.items(), f"{kind} codec", total=len(shard)):
-                    measure = entity_codec if kind == "entities" else depth_codec
-                    for name, value in measure(vae, clip_id, data, told).items():
-                        values.setdefault(name, []).append(value)
+                for clip_ids in progress(batches(shard.clip_ids, told["encoding"]["batch_clips"]), f"{kind} codec"):
+                    for name, found in measure(vae, shard, clip_ids, told).items():
+                        values.setdefault(name, []).extend(found)
     options = {"resamples": told["metrics"]["bootstrap_samples"], "seed": told["seed"]}
     metrics = {
         name: entry(bootstrap_mean(found, **options), told["model"]["base"], found) for name, found in values.items()
@@ -54,20 +54,32 @@ def main() -> None:
     arguments.quality.write_text(json.dumps({"metrics": metrics}, indent=1) + "\n")
 
 
-def through_vae(vae, colormap: np.ndarray) -> np.ndarray:
-    """A colormap uint8 (T, H, W, 3), encoded and decoded."""
-    return vae_latents.decode_latents(vae, vae_latents.encode_videos(vae, colormap[None]))[0]
+def batches(clip_ids: list[str], size: int) -> list[list[str]]:
+    return [clip_ids[start : start + size] for start in range(0, len(clip_ids), size)]
 
 
-def entity_codec(vae, clip_id: str, data: dict, told: dict) -> dict[str, float]:
-    """Share of pixels that come back exactly without the VAE, and tube IoU with it."""
-    ids = data["entity_ids"]
-    rng = np.random.default_rng(int(digest([told["seed"], clip_id])[:16], 16))
-    colormap, _ = pixelplanes.encode_entities(ids, rng, told["encoding"]["min_color_distance"])
-    decoded = decode_entities(through_vae(vae, colormap))
+def through_vae(vae, colormaps: list[np.ndarray]) -> np.ndarray:
+    """Colormaps of one size, uint8 (T, H, W, 3) each, encoded and decoded together: (B, T, H, W, 3)."""
+    return vae_latents.decode_latents(vae, vae_latents.encode_videos(vae, np.stack(colormaps)))
+
+
+def entity_codec(vae, shard: ShardReader, clip_ids: list[str], told: dict) -> dict[str, list[float]]:
+    """Share of pixels that come back exactly without the VAE, and tube IoU with it, of each clip."""
+    truths = [shard.read(clip_id, "entity_ids") for clip_id in clip_ids]
+    generators = [np.random.default_rng(int(digest([told["seed"], clip_id])[:16], 16)) for clip_id in clip_ids]
+    colormaps = [
+        pixelplanes.encode_entities(ids, rng, told["encoding"]["min_color_distance"])[0]
+        for ids, rng in zip(truths, generators, strict=True)
+    ]
+    decoded = [decode_entities(colormap) for colormap in through_vae(vae, colormaps)]
     return {
-        "pixelplanes_exact_share": exact_share(decode_entities(colormap), ids),
-        "vae_entity_miou": tube_mean_iou(decoded, ids, min_pixels=MIN_ENTITY_PIXELS).mean,
+        "pixelplanes_exact_share": [
+            exact_share(decode_entities(colormap), ids) for colormap, ids in zip(colormaps, truths, strict=True)
+        ],
+        "vae_entity_miou": [
+            tube_mean_iou(ours, ids, min_pixels=MIN_ENTITY_PIXELS).mean
+            for ours, ids in zip(decoded, truths, strict=True)
+        ],
     }
 
 
@@ -85,14 +97,20 @@ def exact_share(decoded: np.ndarray, ids: np.ndarray) -> float:
     return right / ids.size
 
 
-def depth_codec(vae, clip_id: str, data: dict, told: dict) -> dict[str, float]:
-    """Largest error without the VAE, and delta1 after it, depth in [0, 1]."""
-    depth = data["depth"] / np.float32(65535)
-    colormap = spectral.encode_depth(depth)
-    decoded = spectral.decode_depth(through_vae(vae, colormap))
+def depth_codec(vae, shard: ShardReader, clip_ids: list[str], told: dict) -> dict[str, list[float]]:
+    """Largest error without the VAE, and delta1 after it, of each clip; depth in [0, 1]."""
+    depths = [shard.read(clip_id, "depth") / np.float32(65535) for clip_id in clip_ids]
+    colormaps = [spectral.encode_depth(depth) for depth in depths]
+    decoded = [spectral.decode_depth(colormap) for colormap in through_vae(vae, colormaps)]
     return {
-        "spectral_max_abs_error": float(np.abs(spectral.decode_depth(colormap) - depth).max()),
-        "vae_depth_delta1": evaluate_depth_maps(decoded, depth, min_value=MIN_DEPTH).delta1,
+        "spectral_max_abs_error": [
+            float(np.abs(spectral.decode_depth(colormap) - depth).max())
+            for colormap, depth in zip(colormaps, depths, strict=True)
+        ],
+        "vae_depth_delta1": [
+            evaluate_depth_maps(ours, depth, min_value=MIN_DEPTH).delta1
+            for ours, depth in zip(decoded, depths, strict=True)
+        ],
     }
 
 
