@@ -209,3 +209,13 @@ def test_cookies_are_relative_to_the_file_that_names_them(tmp_path):
     config = preflight.check(raw, [mine]).config
     assert config.panda70m.cookies == str(tmp_path / "cookies.txt")
     assert config.source.path == str(tmp_path / "table.csv")
+
+
+def test_a_torchscript_file_is_relative_to_the_file_that_names_it(tmp_path):
+    (tmp_path / "i3d.pt").write_bytes(b"")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("{metrics: {video_encoder: 'i3d:i3d.pt#0123'}}")
+    raw = changed("metrics.video_encoder", "i3d:i3d.pt#0123")
+    assert preflight.check(raw, [mine]).config.metrics.video_encoder == f"i3d:{tmp_path / 'i3d.pt'}#0123"
+    with pytest.raises(ConfigError, match="metrics.video_encoder: got .*missing.pt"):
+        preflight.check(changed("metrics.video_encoder", "i3d:missing.pt#0123"))

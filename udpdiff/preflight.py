@@ -151,9 +151,18 @@ def _anchor_paths(raw, config_files):
         told, folder = yaml.safe_load(Path(file).read_text()) or {}, Path(file).parent
         for key in (*_PATHS, *_CHECKPOINTS):
             for section, name, value, _ in _strings_at(told, raw, key):
-                path = folder / Path(value).expanduser()
-                if key in _PATHS or path.is_dir():
-                    section[name] = str(path.resolve())
+                scheme, place, mark = _split_reference(value)
+                path = folder / Path(place).expanduser()
+                if key in _PATHS or scheme or path.is_dir():
+                    section[name] = f"{scheme}{path.resolve()}{mark}"
+
+
+def _split_reference(value):
+    """`i3d:FILE#SHA256` as ("i3d:", FILE, "#SHA256"); any other as ("", value, "")."""
+    if not value.startswith("i3d:"):
+        return "", value, ""
+    place, mark, checksum = value.removeprefix("i3d:").partition("#")
+    return "i3d:", place, mark + checksum
 
 
 def _strings_at(told, raw, key, above=""):
@@ -180,8 +189,7 @@ def _checkpoint_faults(config):
     for key, reference in _checkpoint_references(config):
         if re.fullmatch(r"[\w.-]+/[\w.-]+", reference) and not reference.startswith("."):
             continue  # a hub id, which only the hub can judge
-        if reference.startswith("i3d:"):  # a file and its digest
-            reference = reference.removeprefix("i3d:").partition("#")[0]
+        _, reference, _ = _split_reference(reference)
         try:
             folder = Path(checkpoints.resolve(reference))
         except (ValueError, FileNotFoundError) as error:
