@@ -217,5 +217,5 @@ def test_a_torchscript_file_is_relative_to_the_file_that_names_it(tmp_path):
     mine.write_text("{metrics: {video_encoder: 'i3d:i3d.pt#0123'}}")
     raw = changed("metrics.video_encoder", "i3d:i3d.pt#0123")
     assert preflight.check(raw, [mine]).config.metrics.video_encoder == f"i3d:{tmp_path / 'i3d.pt'}#0123"
-    with pytest.raises(ConfigError, match="metrics.video_encoder: got .*missing.pt"):
+    with pytest.raises(ConfigError, match=r"metrics.video_encoder: got .*missing.pt"):
         preflight.check(changed("metrics.video_encoder", "i3d:missing.pt#0123"))
