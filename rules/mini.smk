@@ -17,9 +17,9 @@ MINI_STEPS = {
     "depthcrafter_vae": 1855,
     "depthcrafter_first": 11780,
     "depthcrafter": 15626,
-    "subject_encoder": 1000,
-    "image_encoder": 800,
-    "video_encoder": 800,
+    "subject_encoder": 1500,
+    "image_encoder": 1000,
+    "video_encoder": 5000,
 }
 
 

@@ -111,7 +111,7 @@ def test_image_and_video_encoders_start_with_what_the_subject_encoder_sees(tmp_p
     expected = subject.model.embeddings.patch_embeddings(frames)
     for tubelet in range(3):
         torch.testing.assert_close(patches[:, tubelet], expected, atol=5e-3, rtol=1e-3)
-    hidden = torch.randn(2, 5, 96)
+    hidden = torch.randn(2, 5, subject.model.config.hidden_size)
     through = subject.model.layers[2].mlp(hidden)
     torch.testing.assert_close(image.model.vision_model.encoder.layers[2].mlp(hidden), through, atol=5e-3, rtol=1e-2)
 

@@ -120,8 +120,8 @@ class ImageLearner(nn.Module):
         self.tokenizer = word_tokenizer()
         text = {
             "vocab_size": len(self.tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 256,
+            "hidden_size": 48,
+            "intermediate_size": 192,
             "num_hidden_layers": 2,
             "num_attention_heads": 4,
             "max_position_embeddings": _TEXT_LENGTH,
@@ -215,7 +215,7 @@ def word_tokenizer():
 
 
 def _vision_sizes() -> dict[str, int]:
-    return {"hidden_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 384}
+    return {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 256}
 
 
 def _label_loss(logits: torch.Tensor, labels: np.ndarray) -> torch.Tensor:
