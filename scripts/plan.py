@@ -8,11 +8,13 @@ from pathlib import Path
 
 from udpdiff import config, preflight
 from udpdiff.clip import SPLITS
+from udpdiff.report.counted_encoding import encoding_speed, latent_bytes, prompt_bytes, prompt_speed
 from udpdiff.report.counted_work import counted_speed
 from udpdiff.report.plan import Speed, StagePlan, labeller_speed, measured_speed, plan_table, raw_label_bytes
 from udpdiff.report.throughput import Throughput, read_throughputs
 from udpdiff.storage.shards import ShardReader
 
+CAPTIONS = 2  # of a clip: a brief and a detailed one
 SOURCES = {"scenes": "render_scenes", "videos": "cut_videos", "panda70m": "download_clips"}
 
 
@@ -59,11 +61,12 @@ def later_stages(plan: preflight.Plan, encoding: dict, records: list[Throughput]
     texts = sorted({name for stream in streams for name in stream["text"].values()})
     runs = {run: plan.config.run_training(run) for run in plan.config.runs}
     samples = sum(len(run.tasks) or 1 for run in plan.config.runs.values())
-    speeds = {name: measured_speed(f"latents/{name}", encoding, clip_size(plan), records) for name in latents}
+    base = plan.config.model.base
+    prompts = {"speed": prompt_speed(base, CAPTIONS), "bytes_per_clip": prompt_bytes(base, CAPTIONS)}
     return [
         stage(plan, "captions", SPLITS),
-        *(stage(plan, f"latents/{name}", ["train"], speed=speed) for name, speed in speeds.items()),
-        *(stage(plan, f"latents/{name}", ["train"]) for name in texts),
+        *(latents_stage(plan, name, encoding, records) for name in latents),
+        *(stage(plan, f"latents/{name}", ["train"], **prompts) for name in texts),
         StagePlan(
             "train",
             len(runs),
@@ -72,6 +75,20 @@ def later_stages(plan: preflight.Plan, encoding: dict, records: list[Throughput]
         ),
         StagePlan("sample", samples, samples * plan.config.sampling.prompts, sampling_speed(plan)),
     ]
+
+
+def latents_stage(plan: preflight.Plan, stream: str, encoding: dict, records: list[Throughput]) -> StagePlan:
+    """One stream of latents: measured where it was, else counted."""
+    base, size = plan.config.model.base, clip_size(plan)
+    maps = encoding["colourings"] if stream.startswith("pixelplanes-") else 1
+    measured = measured_speed(f"latents/{stream}", encoding, size, records)
+    return stage(
+        plan,
+        f"latents/{stream}",
+        ["train"],
+        speed=measured or encoding_speed(base, size, maps),
+        bytes_per_clip=latent_bytes(base, size, maps),
+    )
 
 
 def training_speed(plan: preflight.Plan) -> Speed | None:

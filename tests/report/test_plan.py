@@ -6,11 +6,14 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from udpdiff.config import DepthCrafterEstimator
+from udpdiff.report import counted_encoding
 from udpdiff.report.cited_speeds import cited_speed
+from udpdiff.report.counted_encoding import encoding_speed, latent_bytes, prompt_bytes, prompt_speed
 from udpdiff.report.counted_work import counted_speed, read_shape
 from udpdiff.report.plan import Speed, StagePlan, labeller_speed, plan_table, raw_label_bytes
 from udpdiff.report.throughput import Throughput, combined, read_throughputs, write_throughput
@@ -125,3 +128,34 @@ def test_the_papers_training_and_sampling_are_counted():
     assert counted_speed("someone/another-base", SIZE, 4, "4 passes") is None
     small = {"num_frames": 9, "height": 64, "width": 64}
     assert counted_speed("mini:cogvideox", small, 4, "4 passes") is None, "too little work for the share assumed"
+
+
+def test_the_papers_encoding_is_counted():
+    base, gated_layer = "THUDM/CogVideoX-5b", 4 * 4096 * 4096 + 3 * 4096 * 10240  # weights of a layer of T5-XXL
+    once, thrice = (encoding_speed(base, SIZE, maps) for maps in (1, 3))
+    assert once.clips_per_hour == pytest.approx(3 * thrice.clips_per_hour)
+    assert "TFLOP" in once.basis and "3 passes of the VAE" in thrice.basis
+    prompts = prompt_speed(base, 2)
+    hours = 2 * 226 * 24 * 2 * gated_layer / (0.4 * 989e12) / 3600
+    assert 1 / prompts.clips_per_hour == pytest.approx(hours, rel=0.02)  # attention itself is the rest
+    assert encoding_speed("someone/another-base", SIZE, 1) is None and prompt_speed("someone/another-base", 2) is None
+    assert encoding_speed("mini:cogvideox", {"num_frames": 9, "height": 64, "width": 64}, 1) is None, "too little work"
+
+
+def test_encoding_is_counted_as_the_real_vae_does_it():
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from udpdiff import checkpoints
+    from udpdiff.model.latents import encode_videos, load_vae
+
+    vae = load_vae(checkpoints.resolve("mini:cogvideox"), "cpu")
+    with FlopCounterMode(display=False) as counter:
+        latents = encode_videos(vae, np.zeros((1, 9, 64, 64, 3), np.uint8))
+    assert counted_encoding._vae_flops("mini:cogvideox", 9, 64, 64) == counter.get_total_flops()
+    assert latent_bytes("mini:cogvideox", {"num_frames": 9, "height": 64, "width": 64}, 1) == latents.size * 2
+
+
+def test_the_papers_cache_is_counted():
+    base = "THUDM/CogVideoX-5b"
+    assert latent_bytes(base, SIZE, 3) == 3 * 13 * 16 * 60 * 90 * 2
+    assert prompt_bytes(base, 2) == 2 * 226 * 4096 * 2

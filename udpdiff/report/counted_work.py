@@ -1,6 +1,6 @@
 """How long the transformer computes on one clip, counted from its shape: for plans made before a step was ever timed.
 
-Blocks alone: what embeds, normalises and modulates is little beside them, VAE and text encoder are not counted.
+Blocks alone: what embeds, normalises and modulates is little beside them; VAE and text encoder are `counted_encoding`'s.
 """
 
 from __future__ import annotations
@@ -61,15 +61,19 @@ def read_shape(base: str) -> TransformerShape | None:
 
 
 def counted_speed(base: str, size: dict[str, int], passes: float, what: str) -> Speed | None:
-    """Clips an hour at so many forward passes' work per clip, `what` in words.
+    """Clips an hour at so many forward passes' work of the transformer per clip, `what` in words.
 
     None where the shape is not known, or a pass is too little work to count on the share assumed.
     """
     shape = read_shape(base)
-    if shape is None or (forward := shape.forward_flops(size)) < _MUCH_WORK:
+    if shape is None:
         return None
-    basis = (
-        f"{what}, {forward / 1e12:,.3g} TFLOP a pass over {shape.tokens(size):,} tokens, at {_REACHED:.0%} of {_DEVICE}; "
-        "VAE and text encoder come on top"
-    )
-    return Speed(3600 * _PEAK_FLOPS * _REACHED / (passes * forward), "counted", basis)
+    return speed_at(shape.forward_flops(size), passes, what, f"over {shape.tokens(size):,} tokens")
+
+
+def speed_at(forward_flops: float, passes: float, what: str, over: str) -> Speed | None:
+    """Clips an hour at so many passes of so much work each, `what` passes `over` what; None for too little work."""
+    if forward_flops < _MUCH_WORK:
+        return None
+    basis = f"{what}, {forward_flops / 1e12:,.3g} TFLOP a pass {over}, at {_REACHED:.0%} of {_DEVICE}"
+    return Speed(3600 * _PEAK_FLOPS * _REACHED / (passes * forward_flops), "counted", basis)
