@@ -4,7 +4,7 @@
 
 A step tracks all entities of one clip from a slightly wrong first frame; the loss compares their competing masks,
 one label per pixel, with the truth. With --points, most steps take the first frames of some clips instead, where a
-point in each entity asks for its mask.
+point in each entity asks for its mask, and half of the scenes are the default run's.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ HELD_OUT_SCENES = 128
 PEAK_LEARNING_RATE, AVERAGE_DECAY = 1e-3, 0.99
 POINT_SHARE, POINT_CLIPS = 0.7, 6  # of the steps with --points; clips whose first frames make such a step
 DATA = "procedural scenes, 64 x 64, 9 frames, 8 fps: true entities of the first frame, disturbed, tracked to the last"
+POINT_DATA = f"{DATA}; in the last steps the same of {DEFAULT_SCENES}"
 POINT_NOTES = (
-    "Trained in two stages: {tracking} steps of tracking alone, then, with a fresh schedule, {points} steps of which "
-    f"{POINT_SHARE:.0%} prompted first frames with a random point in each entity (best of three masks, predicted IoUs of "
-    "all). It has no object scores and no object pointers."
+    f"{POINT_SHARE:.0%} of the last {{steps}} steps prompted first frames with a random point in each entity (best of three "
+    "masks, predicted IoUs of all); all others tracked. It has no object scores and no object pointers."
 )
 LOG_EVERY_STEPS, SAVE_EVERY_SECONDS = 25, 720
 # (until this share of the budget, lengths drawn from)
@@ -217,8 +217,8 @@ def describe(folder: Path, steps: int, args: argparse.Namespace, quality: dict, 
     resumed = args.resume
     earlier = json.loads((resumed / "training.json").read_text()) if resumed else {"steps": 0, "curve": []}
     curve = earlier["curve"] + [(earlier["steps"] + row["step"], row["loss"]) for row in rows if "loss" in row]
-    notes = POINT_NOTES.format(tracking=earlier["steps"], points=steps) if args.points and resumed else ""
-    write_card(folder, "sam2", DATA, earlier["steps"] + steps, args.seed, quality, curve, notes)
+    data, notes = (POINT_DATA, POINT_NOTES.format(steps=steps)) if args.points else (DATA, "")
+    write_card(folder, "sam2", data, earlier["steps"] + steps, args.seed, quality, curve, notes)
 
 
 def main() -> None:
