@@ -30,6 +30,7 @@ def test_default_is_accepted_and_describes_itself():
     plan = preflight.check(copy.deepcopy(DEFAULT))
     clips = DEFAULT["clips"]
     assert f"{clips['train']} training and {clips['evaluation']} evaluation clips from scenes" in plan.describe()
+    plan = preflight.check(changed("clips.shard_clips", clips["train"] - 1))
     assert plan.shard_count("train") == len(plan.shards["train"]) == 2
 
 

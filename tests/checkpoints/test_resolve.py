@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,13 @@ def test_unknown_mini_reference_lists_what_exists(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=r"mini:large.*mini:small") as raised:
         checkpoints.resolve("mini:large")
     assert "mini:empty" not in str(raised.value)
+
+
+def test_shipped_checkpoints_are_small_and_name_no_folder_of_the_machine_they_were_trained_on():
+    folder = Path(checkpoints.__file__).parent
+    weights = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+    assert 0 < weights < 24_000_000
+    configs = list(folder.rglob("*.json"))
+    assert configs
+    for path in configs:
+        assert not re.search(r'"(/|[A-Z]:\\)\w', path.read_text()), path

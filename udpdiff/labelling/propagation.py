@@ -60,7 +60,9 @@ class MaskTracker:
 
     Memory: see `memory_plan`. It is bounded in the clip's length, but for 12 S x S bytes of host memory per frame, and
     in the number of objects by `max_objects_per_batch` (None: as many as fit on the GPU, 16 on a CPU): each batch
-    encodes the frames anew. `track` also holds its result, (N, T, H, W) logits; `track_ids` two (T, H, W) arrays.
+    encodes the frames anew. Where a model is told that masks must not overlap in its memory (mini:sam2, none of the
+    published ones), only objects of one batch compete. `track` also holds its result, (N, T, H, W) logits; `track_ids`
+    two (T, H, W) arrays.
     50 objects x 49 frames of 720 x 480 with sam2.1-hiera-large (S = 1024) in one batch allocate at most 8.2 GiB beside
     the weights, counted in float32 on tensors without data as tests/labelling/test_memory_plan.py does.
     Source: SAM 2 (arXiv 2408.00714); UDPDiff section 4.1 for its use on entities.
