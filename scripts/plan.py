@@ -40,18 +40,26 @@ def main() -> None:
 
 
 def labeller(plan: preflight.Plan, name: str, told: dict, results: Path, records: list[Throughput]) -> StagePlan:
-    """The plan of one labeller: the training split, and the evaluation split if it is a judge of the metrics."""
-    kind, own_name = name.split("/")
-    is_judge = getattr(plan.config.metrics, f"judge_{kind}") == own_name
+    """The plan of one labeller, on the splits that want its labels."""
     measured = bytes_per_clip(results / name, told)
     return stage(
         plan,
         name,
-        SPLITS if is_judge else ["train"],
-        speed=labeller_speed(kind, told, clip_size(plan), records),
+        labelled_splits(plan.config, *name.split("/")),
+        speed=labeller_speed(name.split("/")[0], told, clip_size(plan), records),
         bytes_per_clip=raw_label_bytes(clip_size(plan)) if measured is None else measured,
         bytes_measured=measured is not None,
     )
+
+
+def labelled_splits(settings: config.Config, kind: str, name: str) -> list[str]:
+    """train for a labeller whose labels a run trains on; evaluation for a judge of the metrics and for one that is only
+    looked at. With exact truth all are measured, on the evaluation split."""
+    task = {"entities": "seg", "depth": "depth"}[kind]
+    trained = any(getattr(run, kind) == name for run in settings.runs.values() if task in run.tasks)
+    is_judge = getattr(settings.metrics, f"judge_{kind}") == name
+    measured = is_judge or not trained or settings.source.kind == "scenes"
+    return ["train"] * trained + ["evaluation"] * measured
 
 
 def later_stages(plan: preflight.Plan, encoding: dict, records: list[Throughput]) -> list[StagePlan]:

@@ -45,7 +45,7 @@ def test_one_table_needs_only_its_runs(tmp_path):
     assert "render_report" not in jobs and "codec_quality" not in jobs
 
 
-def test_a_table_outside_the_report_has_its_target(tmp_path):
+def test_a_table_of_labellings_needs_the_labels_of_each(tmp_path):
     jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules", "--", "results/table9.csv"))
     assert jobs["train"] == 3 and jobs["segment_entities"] == 6 and jobs["fill_table"] == 1
 
