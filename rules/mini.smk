@@ -10,7 +10,7 @@ MINI_STEPS = {
     "segmenter": 6000,
     "cropformer": 4380,
     "sam2_tracking": 3000,
-    "sam2": 1700,
+    "sam2": 9990,
     "depth_anything_first": 6000,
     "depth_anything": 4041,
     "depthcrafter_vae_unrefined": 1200,
