@@ -219,13 +219,14 @@ def evaluation_labels(wildcards):
 
 
 def evaluation_settings(wildcards):
-    run = settings.runs[wildcards.run]
+    metrics = settings.metrics
     chosen = json.loads(section("seed", "metrics", "clips"))
+    # One run joining the list measures that run alone.
+    judged = chosen["metrics"].pop("judge_entities_of")
     chosen["labels"] = json.loads(section("labels"))["labels"]
-    judge = {
-        "seg": settings.metrics.judge_entities,
-        "depth": settings.metrics.judge_depth,
-    }
+    judge = {"depth": metrics.judge_depth}
+    if judged is None or wildcards.run in judged:
+        judge["seg"] = metrics.judge_entities
     return json.dumps(chosen | {"judge": judge.get(wildcards.task)}, sort_keys=True)
 
 

@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", required=True)
     parser.add_argument("--task", required=True, help="seg, depth, or video for a model without a dense stream")
-    parser.add_argument("--settings", required=True, type=json.loads, help="json: seed, metrics, labels, judge")
+    parser.add_argument("--settings", required=True, type=json.loads, help="json: seed, metrics, labels, judge or null")
     parser.add_argument("--samples", required=True, type=Path)
     parser.add_argument("--clips", required=True, nargs="+", help="clips of the evaluation split")
     parser.add_argument("--labels", nargs="*", default=[], help="training labels, for the constant control of depth")
@@ -41,7 +41,7 @@ def main() -> None:
         labelled = label_depth(videos, told)
         constant = mean_depth(arguments.labels)
         measured |= evaluate_depth(depths, labelled, labeller=told["judge"], constant=constant, **options)
-    if arguments.task == "seg":
+    if arguments.task == "seg" and told["judge"]:
         measured |= evaluate_entities(predicted, label_entities(videos, told), labeller=told["judge"], **options)
     document = quality_document(arguments.run, arguments.task, told["seed"], len(videos), measured)
     arguments.quality.write_text(json.dumps(document, indent=1) + "\n")

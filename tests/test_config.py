@@ -38,6 +38,7 @@ def test_default_is_accepted_and_describes_itself():
     "key, value, words",
     [
         ("training.stepz", 3, ["training.stepz", "unknown key", "'steps'"]),
+        ("metrics.judge_entities_of", ["multy"], ["metrics.judge_entities_of", "'multy'", "multi_text"]),
         ("clipz", {}, ["clipz", "unknown key", "'clips'"]),
         ("training.steps", "many", ["training.steps", "'many'", "integer"]),
         ("training.learning_rate", -1, ["training.learning_rate", "-1", "greater than 0"]),

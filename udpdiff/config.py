@@ -249,6 +249,7 @@ class Metrics(_Section):
     video_encoder: str
     interpolator: str
     judge_entities: str
+    judge_entities_of: list[str] | None
     judge_depth: str
     bootstrap_samples: Positive
     runtime_repeats: Positive
@@ -289,6 +290,11 @@ class Config(_Section):
             if labeller not in allowed:
                 raise ValueError(
                     f"{key}: got {labeller!r}, which labels.{kind} does not define; allowed: {', '.join(allowed)}"
+                )
+        for run in self.metrics.judge_entities_of or []:
+            if run not in self.runs:
+                raise ValueError(
+                    f"metrics.judge_entities_of: got {run!r}, which runs does not define; allowed: {', '.join(self.runs)}"
                 )
         if 1000 % self.sampling.num_inference_steps:
             raise ValueError(
