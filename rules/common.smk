@@ -35,6 +35,9 @@ except preflight.ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
 settings = plan.config
 
+# Rules with `priority: 1` are trainings and what they wait for: they go before samples and measurements, so that no long
+# job is left alone at the end.
+
 # A job that times takes all cores of a local run, so that nothing runs beside it; on a cluster it is alone anyway.
 every_core = workflow.resource_settings.cores or 1
 

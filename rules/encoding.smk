@@ -12,6 +12,7 @@ rule encode_latents:
         "benchmarks/encode_latents/{stream}-{split}-{shard}.tsv"
     wildcard_constraints:
         stream=r"video|(depth|pixelplanes|location)-\w+",
+    priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
     threads: 1
@@ -36,6 +37,7 @@ rule encode_text:
         "benchmarks/encode_text/{style}-{split}-{shard}.tsv"
     wildcard_constraints:
         style="plain|seg|depth",
+    priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
     threads: 1

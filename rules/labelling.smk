@@ -10,6 +10,7 @@ rule segment_entities:
         "logs/segment_entities/{prompting}-{split}-{shard}.log",
     benchmark:
         "benchmarks/segment_entities/{prompting}-{split}-{shard}.tsv"
+    priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
     threads: 1
@@ -32,6 +33,7 @@ rule estimate_depth:
         "logs/estimate_depth/{estimator}-{split}-{shard}.log",
     benchmark:
         "benchmarks/estimate_depth/{estimator}-{split}-{shard}.tsv"
+    priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
     threads: 1
@@ -54,6 +56,7 @@ rule write_captions:
         "logs/write_captions/{split}-{shard}.log",
     benchmark:
         "benchmarks/write_captions/{split}-{shard}.tsv"
+    priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
     threads: 1

@@ -11,11 +11,10 @@ rule train:
         "logs/train/{run}.log",
     benchmark:
         "benchmarks/train/{run}.tsv"
+    priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
     threads: 1
-    # The longest jobs go first, so that none is left alone at the end.
-    priority: 1
     params:
         settings=run_settings,
         streams=run_streams,
