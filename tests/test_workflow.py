@@ -134,6 +134,13 @@ def test_everything_ends_in_a_report(finished):
         assert "_ours" in header and "_paper" in header and "n_videos" in header
 
 
+def test_entities_are_judged_for_the_runs_named(finished):
+    def measured(run):
+        return json.loads((finished[0] / f"results/metrics/{run}/seg/quality.json").read_text())["metrics"]
+
+    assert "entity_tube_iou" in measured("multi") and "entity_tube_iou" not in measured("seg")
+
+
 def test_a_finished_run_plans_with_its_own_speeds(finished):
     done = snakemake(finished[0], "--cores", "1", "--", "plan")
     rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
