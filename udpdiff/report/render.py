@@ -27,7 +27,10 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 def render(settings: dict, results: Path, benchmarks: Path, measured: list[Path], page: Path, media: Path) -> dict:
     """Writes the page, `labels.html` beside it and their media; returns the figures of quality.json, cost included."""
-    runs = {run: list(spec["tasks"]) or ["video"] for run, spec in settings["runs"].items()}
+    # Only what was measured for this report is shown: other runs of the configuration may not be there, or be old.
+    shown = {path.parts[-3:-1] for path in measured if path.name == "quality.json"}
+    tasks = {run: list(spec["tasks"]) or ["video"] for run, spec in settings["runs"].items()}
+    runs = {run: own for run, own in tasks.items() if all((run, task) in shown for task in own)}
     examples = settings["report"]["examples"]
     context = {
         "settings": settings,
