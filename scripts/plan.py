@@ -41,12 +41,13 @@ def main() -> None:
 
 def labeller(plan: preflight.Plan, name: str, told: dict, results: Path, records: list[Throughput]) -> StagePlan:
     """The plan of one labeller, on the splits that want its labels."""
+    kind, own_name = name.split("/")
     measured = bytes_per_clip(results / name, told)
     return stage(
         plan,
         name,
-        labelled_splits(plan.config, *name.split("/")),
-        speed=labeller_speed(name.split("/")[0], told, clip_size(plan), records),
+        labelled_splits(plan.config, kind, own_name),
+        speed=labeller_speed(kind, told, clip_size(plan), records),
         bytes_per_clip=raw_label_bytes(clip_size(plan)) if measured is None else measured,
         bytes_measured=measured is not None,
     )
