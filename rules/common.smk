@@ -11,7 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from udpdiff import preflight
 from udpdiff.report.contact_sheet import sheet_clips
-from udpdiff.report.costs import Invocations
+from udpdiff.planning.costs import Invocations
 from udpdiff.tables import specs
 from udpdiff.training.settings import TrainingSettings
 

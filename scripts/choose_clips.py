@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
-from scripts.progress import progress
+from udpdiff.progress import progress
 from udpdiff.sources.panda70m_sample import Gates, choose_clips
 from udpdiff.sources.panda70m_table import PandaVideo, RejectedRow, read_table
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.progress import progress
 from udpdiff.checkpoints import resolve
+from udpdiff.measures.depth import evaluate_depth_maps
+from udpdiff.measures.segmentation import tube_mean_iou
 from udpdiff.metrics.bootstrap import Estimate, bootstrap_mean
-from udpdiff.metrics.depth import evaluate_depth_maps
 from udpdiff.metrics.evaluate import entry
 from udpdiff.metrics.evaluate_dense import MIN_DEPTH, MIN_ENTITY_PIXELS
-from udpdiff.metrics.segmentation import tube_mean_iou
 from udpdiff.model import latents as vae_latents
+from udpdiff.progress import progress
 from udpdiff.representations import pixelplanes, spectral
 from udpdiff.representations.entity_decoding import decode_entities
 from udpdiff.storage.digests import digest

@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from scripts.progress import progress
 from udpdiff import config, preflight
 from udpdiff.clip import RejectedClip, Rejection
+from udpdiff.progress import progress
 from udpdiff.sources import captions_csv, filters, splits, videos
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.video_io import decode_mp4, encode_mp4

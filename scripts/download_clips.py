@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from scripts.cut_videos import cut_clip
-from scripts.progress import progress
 from udpdiff.clip import RejectedClip, Rejection
+from udpdiff.progress import progress
 from udpdiff.sources.fetching import Fetch, FetchSettings, Throttled, load_fetch
 from udpdiff.sources.filters import FilterSettings
 from udpdiff.sources.videos import printable

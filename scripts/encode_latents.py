@@ -11,14 +11,14 @@ from functools import partial
 
 import numpy as np
 
-from scripts.failures import Failures
-from scripts.job_timing import JobTiming
-from scripts.progress import progress
+from udpdiff.background import in_background
 from udpdiff.checkpoints import resolve
+from udpdiff.job_timing import JobTiming
 from udpdiff.model import latents as vae_latents
-from udpdiff.overlap import ahead
+from udpdiff.progress import progress
 from udpdiff.representations import location_colormap, pixelplanes, spectral
 from udpdiff.storage.digests import digest
+from udpdiff.storage.failures import Failures
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import decode_mp4
 
@@ -47,7 +47,7 @@ def main() -> None:
             drawings = (
                 (clip_id, partial(colormaps, kind, clip_id, source, told)) for ids in batches for clip_id in ids
             )
-            with ahead(drawings, told["batch_clips"] + 1) as drawn:
+            with in_background(drawings, told["batch_clips"] + 1) as drawn:
                 for clip_ids in progress(batches, f"batches of {arguments.stream} latents"):
                     maps = succeeded(itertools.islice(drawn, len(clip_ids)), failures)
                     if not maps:

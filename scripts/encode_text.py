@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 
-from scripts.progress import progress
 from udpdiff.checkpoints import resolve
 from udpdiff.model.text import PromptEncoder
+from udpdiff.progress import progress
 from udpdiff.storage.captions import read_captions, read_rejections
 from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardWriter

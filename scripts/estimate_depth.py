@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from scripts.labelling_job import LabelledClip, Steps, label_shard
+from udpdiff.labelling.shards import LabelledClip, Steps, label_shard
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.progress import progress
 from udpdiff.metrics.bootstrap import bootstrap_difference, bootstrap_mean
 from udpdiff.metrics.evaluate import entry
 from udpdiff.metrics.label_figures import depth_figures, entity_figures
+from udpdiff.progress import progress
 from udpdiff.sources.ray_casting import FIRST_SOLID_ID
 from udpdiff.storage.shards import ShardReader
 

@@ -8,9 +8,9 @@ import platform
 import time
 from pathlib import Path
 
-from scripts.progress import progress
 from udpdiff.metrics.evaluate import evaluate_runtime, quality_document
 from udpdiff.model.latents import default_device
+from udpdiff.progress import progress
 from udpdiff.training.export import load_run
 
 PROMPT = "A red ball rolls to the right on a grey floor."
@@ -47,7 +47,7 @@ def time_call(pipeline, told: dict, seed: int) -> dict[str, float]:
     """Seconds of one call and of its parts."""
     import torch
 
-    from udpdiff.model.timing import timed_parts
+    from udpdiff.timing import timed_parts
 
     pipeline.set_progress_bar_config(disable=True)
     options = {key: told["clips"][key] for key in ("height", "width", "num_frames")}

@@ -9,8 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from udpdiff.report.throughput import Throughput
 from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.throughput import Throughput
 
 SCRIPTS = {"entities": "segment_entities", "depth": "estimate_depth"}
 
@@ -30,7 +30,7 @@ def main() -> None:
             record = measure(name.split("/")[0], told, few, Path(scratch) / name)
             measured.append(record)
             print(describe(name, record), flush=True)
-    from udpdiff.training.provenance import provenance
+    from udpdiff.provenance import provenance
 
     made = provenance()
     document = {key: made[key] for key in ("commit", "dirty", "package_sha256", "versions", "hardware")}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from udpdiff import config, preflight
 from udpdiff.clip import SPLITS
-from udpdiff.report.counted_encoding import encoding_speed, latent_bytes, prompt_bytes, prompt_speed
-from udpdiff.report.counted_work import counted_speed
-from udpdiff.report.plan import Speed, StagePlan, labeller_speed, measured_speed, plan_table, raw_label_bytes
-from udpdiff.report.throughput import Throughput, read_throughputs
+from udpdiff.planning.counted_encoding import encoding_speed, latent_bytes, prompt_bytes, prompt_speed
+from udpdiff.planning.counted_work import counted_speed
+from udpdiff.planning.plan import Speed, StagePlan, labeller_speed, measured_speed, plan_table, raw_label_bytes
 from udpdiff.storage.shards import ShardReader
+from udpdiff.throughput import Throughput, read_throughputs
 
 CAPTIONS = 2  # of a clip: a brief and a detailed one
 SOURCES = {"scenes": "render_scenes", "videos": "cut_videos", "panda70m": "download_clips"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from scripts.progress import progress
 from udpdiff import config, preflight
+from udpdiff.progress import progress
 from udpdiff.sources import filters, scenes
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.video_io import decode_mp4, encode_mp4

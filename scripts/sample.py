@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.progress import progress
 from udpdiff.model.latents import default_device
 from udpdiff.model.precision import warn_of_slow_bfloat16
+from udpdiff.progress import progress
 from udpdiff.storage.captions import read_captions
 from udpdiff.storage.folders import replace_folder
 from udpdiff.storage.shards import ShardWriter

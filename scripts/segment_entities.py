@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scripts.labelling_job import LabelledClip, Steps, label_shard
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.labelling.cleanup import CleanupSettings, clean_entities
 from udpdiff.labelling.cropformer import CropFormer, is_cropformer
@@ -16,6 +15,7 @@ from udpdiff.labelling.point_grid import PointGridSegmenter
 from udpdiff.labelling.propagation import MaskTracker, preprocess_frames
 from udpdiff.labelling.reprompting import label_entities
 from udpdiff.labelling.segmenter import EntitySegmenter
+from udpdiff.labelling.shards import LabelledClip, Steps, label_shard
 
 if TYPE_CHECKING:
     import torch

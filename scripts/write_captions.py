@@ -14,14 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from scripts.failures import Failures
-from scripts.progress import progress
 from udpdiff.checkpoints import resolve
 from udpdiff.clip import RejectedClip
 from udpdiff.labelling.caption_cleaning import cut_to_tokens, split_sentences, usable_caption
 from udpdiff.labelling.captioner import Captioner
 from udpdiff.model.text import PromptLength
+from udpdiff.progress import progress
 from udpdiff.storage.captions import Caption, CaptionWriter
+from udpdiff.storage.failures import Failures
 from udpdiff.storage.shards import ShardReader
 from udpdiff.video_io import decode_mp4
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import string
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -142,3 +144,25 @@ def tiny_components(tiny_vae, tiny_text_encoder, tiny_tokenizer, tiny_scheduler)
         "tokenizer": tiny_tokenizer,
         "scheduler": tiny_scheduler,
     }
+
+
+class Golden:
+    """Reference values of the metrics, which lie beside the project; tests that need them are skipped without them."""
+
+    folder = Path(__file__).resolve().parents[2] / "shared" / "golden" / "metrics"
+
+    def json(self, part: str, name: str = "expected.json") -> dict:
+        path = self.folder / part / name
+        if not path.exists():
+            pytest.skip(f"no reference values at ../shared/golden/metrics/{part}/{name}")
+        return json.loads(path.read_text())
+
+    def tensors(self, part: str, name: str) -> dict:
+        from safetensors.numpy import load_file
+
+        return load_file(self.folder / part / name)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Golden:
+    return Golden()

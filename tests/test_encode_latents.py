@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from scripts import encode_latents
-from scripts.failures import TooManyFailures
+from udpdiff.storage.failures import TooManyFailures
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import encode_mp4
 

@@ -11,11 +11,11 @@ import pytest
 from tiny_captioners import write_checkpoint
 
 from scripts import cut_videos, encode_text, write_captions
-from scripts.failures import TooManyFailures
 from udpdiff.checkpoints import resolve
 from udpdiff.labelling.captioner import Captioner
 from udpdiff.model.text import PromptEncoder
 from udpdiff.storage.captions import Caption, CaptionWriter, read_captions, read_rejections
+from udpdiff.storage.failures import TooManyFailures
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.tasks import TASKS, task_prompt
 from udpdiff.video_io import encode_mp4, write_mp4

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from scripts import estimate_depth, segment_entities
-from scripts.failures import TooManyFailures
 from udpdiff.config import parse
-from udpdiff.report.throughput import Throughput
+from udpdiff.storage.failures import TooManyFailures
 from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.throughput import Throughput
 from udpdiff.video_io import encode_mp4
 
 ROOT = Path(__file__).parents[2]

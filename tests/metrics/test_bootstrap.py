@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from udpdiff.measures.fvd import frechet_distance
 from udpdiff.metrics.bootstrap import bootstrap_difference, bootstrap_mean, subsample_interval
-from udpdiff.metrics.fvd import frechet_distance
 from udpdiff.metrics.runtime import summarise, summarise_parts
 
 

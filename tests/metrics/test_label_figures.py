@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from udpdiff.metrics.flicker import depth_flicker
-from udpdiff.metrics.id_switches import id_switches
+from udpdiff.measures.flicker import depth_flicker
+from udpdiff.measures.id_switches import id_switches
+from udpdiff.measures.tube_detection import tube_detection
 from udpdiff.metrics.label_figures import depth_figures, entity_figures
-from udpdiff.metrics.tube_detection import tube_detection
 from udpdiff.sources.ray_casting import FIRST_SOLID_ID
 from udpdiff.sources.scenes import SceneSettings, render_clip
 

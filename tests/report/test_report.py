@@ -8,7 +8,8 @@ import re
 import pytest
 from small_results import Links, measure_labels, open_in_browser, small_settings, write_results
 
-from udpdiff.report import costs, quality
+from udpdiff.planning import costs
+from udpdiff.report import quality
 from udpdiff.report.render import render
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from udpdiff.checkpoints.scene_cache import disparity
 from udpdiff.checkpoints.scene_maps import SceneMaps
-from udpdiff.metrics.depth import evaluate_depth_maps, fit_scale_and_shift
+from udpdiff.measures.depth import evaluate_depth_maps, fit_scale_and_shift
 
 MAX_Z = 80.0  # world units; beyond every surface of a scene
 STILL = 0.002  # of the truth's range: a pixel that changes less than this between two frames stands still

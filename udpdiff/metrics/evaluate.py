@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from udpdiff.metrics import fvd, runtime, vbench
+from udpdiff.measures import fvd, vbench
+from udpdiff.metrics import runtime
 from udpdiff.metrics.bootstrap import Estimate, bootstrap_mean, subsample_interval
 from udpdiff.metrics.features import ImageEncoder, SubjectEncoder, VideoFeatures, load_video_encoder
 from udpdiff.metrics.interpolation import Interpolator, load_interpolator

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from udpdiff.measures.depth import evaluate_depth_maps
+from udpdiff.measures.segmentation import tube_mean_iou, tube_panoptic_quality
 from udpdiff.metrics.bootstrap import Estimate, bootstrap_difference, bootstrap_mean
-from udpdiff.metrics.depth import evaluate_depth_maps
 from udpdiff.metrics.evaluate import entry
-from udpdiff.metrics.segmentation import tube_mean_iou, tube_panoptic_quality
 
 MIN_ENTITY_PIXELS = 12
 MIN_DEPTH = 0.02  # of the clip's range: nearer to 0 (farthest), a ratio of disparities has no meaning

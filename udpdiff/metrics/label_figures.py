@@ -10,12 +10,12 @@ import math
 
 import numpy as np
 
-from udpdiff.metrics.boundary import j_and_f
-from udpdiff.metrics.depth import align_depth_maps, evaluate_depth_maps
-from udpdiff.metrics.flicker import DepthFlicker, depth_flicker
-from udpdiff.metrics.id_switches import id_switches
-from udpdiff.metrics.segmentation import tube_mean_iou
-from udpdiff.metrics.tube_detection import tube_detection
+from udpdiff.measures.boundary import j_and_f
+from udpdiff.measures.depth import align_depth_maps, evaluate_depth_maps
+from udpdiff.measures.flicker import DepthFlicker, depth_flicker
+from udpdiff.measures.id_switches import id_switches
+from udpdiff.measures.segmentation import tube_mean_iou
+from udpdiff.measures.tube_detection import tube_detection
 
 MIN_ENTITY_PIXELS = 12  # smaller true entities are a few stray pixels
 MAX_Z = 80.0  # world units; beyond every surface of a scene

@@ -24,9 +24,9 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from udpdiff.model.call_checks import check_channels, check_size, check_steps
 from udpdiff.model.noise import Generators, dense_generators
-from udpdiff.model.timing import timed
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
 from udpdiff.tasks import TASKS, Task, get_task, task_prompt
+from udpdiff.timing import timed
 
 TASK_CONDITIONS = ("embedding", "text")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from udpdiff.metrics.id_switches import id_switches
+from udpdiff.measures.id_switches import id_switches
+from udpdiff.measures.segmentation import tube_mean_iou
 from udpdiff.metrics.label_figures import MIN_ENTITY_PIXELS, aligned_to_truth, flicker_of
-from udpdiff.metrics.segmentation import tube_mean_iou
 from udpdiff.report import media
 from udpdiff.sources.ray_casting import BACKDROP_ID, FIRST_SOLID_ID, GROUND_ID
 from udpdiff.storage.shards import ShardReader

@@ -14,7 +14,8 @@ import pandas as pd
 import yaml
 from markupsafe import Markup
 
-from udpdiff.report import costs, gallery, plots, quality
+from udpdiff.planning import costs
+from udpdiff.report import gallery, plots, quality
 from udpdiff.report.failures import MAX_DEPTH_ERROR
 from udpdiff.report.label_page import label_page
 from udpdiff.storage.captions import read_captions

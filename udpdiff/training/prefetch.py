@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from udpdiff.overlap import ahead
+from udpdiff.background import in_background
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.batch import BatchPlan, TrainingBatch
 
@@ -44,7 +44,7 @@ def prefetched(batches: StepBatches, steps: range, num_workers: int = 0) -> Iter
     An error while preparing a batch is raised where that batch is taken.
     """
     if num_workers == 0:
-        with ahead(((step, partial(batches.__getitem__, step)) for step in steps), _AHEAD) as prepared:
+        with in_background(((step, partial(batches.__getitem__, step)) for step in steps), _AHEAD) as prepared:
             yield (batch.result() for _, batch in prepared)
         return
     loader = DataLoader(

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from udpdiff.provenance import provenance
 from udpdiff.training.checkpointing import checkpoint_steps
 from udpdiff.training.log import truncate_log
-from udpdiff.training.provenance import provenance
 from udpdiff.training.settings import TrainingSettings
 
 

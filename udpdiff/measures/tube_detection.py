@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from udpdiff.metrics.segmentation import overlap
+from udpdiff.measures.segmentation import overlap
 
 
 @dataclass(frozen=True)

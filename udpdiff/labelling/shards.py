@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.failures import Failures
-from scripts.job_timing import JobTiming
-from scripts.progress import progress
+from udpdiff.background import in_background
 from udpdiff.clip import RejectedClip
-from udpdiff.overlap import ahead
+from udpdiff.job_timing import JobTiming
+from udpdiff.progress import progress
+from udpdiff.storage.failures import Failures
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import decode_mp4
 
@@ -49,8 +49,8 @@ def label_shard(schema: str, told: dict, steps: Steps, clips_path: str, labels_p
             with JobTiming() as clock:
                 readings = ((clip_id, partial(_read, clips, clip_id, steps.prepare)) for clip_id in todo)
                 with (
-                    ahead(readings) as prepared,
-                    ahead(_modelled(prepared, steps, shard, failures, clock)) as written,
+                    in_background(readings) as prepared,
+                    in_background(_modelled(prepared, steps, shard, failures, clock)) as written,
                 ):
                     for clip_id, done in progress(written, schema, total=len(todo)):
                         with failures.caught(clip_id):

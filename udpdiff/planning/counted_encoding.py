@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from udpdiff import checkpoints
-from udpdiff.report.counted_work import Speed, read_shape, speed_at
+from udpdiff.planning.counted_work import Speed, read_shape, speed_at
 
 # Of THUDM/CogVideoX-2b and -5b; what is not named is the classes' default.
 _PUBLISHED_VAE = {"block_out_channels": [128, 256, 256, 512], "temporal_compression_ratio": 4, "latent_channels": 16}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from udpdiff.metrics.depth import evaluate_depth_maps, fit_scale_and_shift
+from udpdiff.measures.depth import evaluate_depth_maps, fit_scale_and_shift
 
 DISPARITY_CASES = ["noisy_unit", "per_frame_drift", "inverted_sparse_mask", "low_res_pred"]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from udpdiff.metrics import fvd
+from udpdiff.measures import fvd
 
 CASES = ["well_posed", "rank_deficient", "ill_conditioned", "large_mean", "relu_zero_columns", "i3d_like_400d"]
 

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from udpdiff.config import DepthCrafterEstimator
-from udpdiff.report import counted_encoding
-from udpdiff.report.cited_speeds import cited_speed
-from udpdiff.report.counted_encoding import encoding_speed, latent_bytes, prompt_bytes, prompt_speed
-from udpdiff.report.counted_work import counted_speed, read_shape
-from udpdiff.report.plan import Speed, StagePlan, labeller_speed, plan_table, raw_label_bytes
-from udpdiff.report.throughput import Throughput, combined, read_throughputs, write_throughput
+from udpdiff.planning import counted_encoding
+from udpdiff.planning.cited_speeds import cited_speed
+from udpdiff.planning.counted_encoding import encoding_speed, latent_bytes, prompt_bytes, prompt_speed
+from udpdiff.planning.counted_work import counted_speed, read_shape
+from udpdiff.planning.plan import Speed, StagePlan, labeller_speed, plan_table, raw_label_bytes
+from udpdiff.throughput import Throughput, combined, read_throughputs, write_throughput
 
 ROOT = Path(__file__).parents[2]
 SIZE = {"num_frames": 49, "height": 480, "width": 720}

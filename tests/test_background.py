@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from udpdiff.overlap import ahead
+from udpdiff.background import in_background
 
 PATIENCE = 30  # seconds; only a failing test waits that long
 
@@ -25,7 +25,7 @@ def squares(numbers, begun=None):
 
 def test_results_come_in_order_and_an_error_belongs_to_its_own_call():
     outcomes = {}
-    with ahead(squares(range(6))) as results:
+    with in_background(squares(range(6))) as results:
         for number, result in results:
             outcomes[number] = str(result.exception()) if result.exception() else result.result()
     assert list(outcomes.items()) == [(0, 0), (1, 1), (2, 4), (3, "three"), (4, 16), (5, 25)]
@@ -34,7 +34,7 @@ def test_results_come_in_order_and_an_error_belongs_to_its_own_call():
 @pytest.mark.parametrize("count", [1, 3])
 def test_never_further_ahead_than_told(count):
     begun = []
-    with ahead(squares(range(100), begun), count) as results:
+    with in_background(squares(range(100), begun), count) as results:
         for taken, (_, result) in zip(range(1, 10), results, strict=False):
             result.exception()
             assert len(begun) <= taken + count
@@ -49,7 +49,7 @@ def test_the_next_call_runs_while_the_taker_is_busy():
         assert release.wait(PATIENCE)
         return threading.current_thread()
 
-    with ahead([("first", threading.current_thread), ("second", second)]) as results:
+    with in_background([("first", threading.current_thread), ("second", second)]) as results:
         next(results)
         assert running.wait(PATIENCE), "the second call waits for the taker of the first"
         release.set()
@@ -64,7 +64,7 @@ def test_what_lies_between_two_stages_runs_in_the_takers_thread():
             threads.add(threading.current_thread())
             yield number, partial(float, result.result())
 
-    with ahead(squares([1, 2])) as first, ahead(between(first)) as second:
+    with in_background(squares([1, 2])) as first, in_background(between(first)) as second:
         assert [result.result() for _, result in second] == [1.0, 4.0]
     assert threads == {threading.current_thread()}
 
@@ -72,7 +72,7 @@ def test_what_lies_between_two_stages_runs_in_the_takers_thread():
 def test_an_exception_of_the_taker_waits_for_what_was_begun():
     done, before = [], threading.active_count()
     calls = ((number, partial(done.append, number)) for number in range(100))
-    with pytest.raises(KeyboardInterrupt), ahead(calls, 2) as results:
+    with pytest.raises(KeyboardInterrupt), in_background(calls, 2) as results:
         next(results)
         raise KeyboardInterrupt
     assert done == [0, 1, 2]
@@ -80,5 +80,5 @@ def test_an_exception_of_the_taker_waits_for_what_was_begun():
 
 
 def test_count_is_checked():
-    with pytest.raises(ValueError, match="count: got 0"), ahead([], 0):
+    with pytest.raises(ValueError, match="count: got 0"), in_background([], 0):
         pass

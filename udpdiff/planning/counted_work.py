@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from udpdiff import checkpoints
-from udpdiff.report.plan import Speed
+from udpdiff.planning.plan import Speed
 
 # NVIDIA's H100 SXM, bfloat16, dense; and the share of it that large trainings commonly reach: of passes with
 # much work alone.

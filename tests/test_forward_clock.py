@@ -7,8 +7,8 @@ import threading
 import pytest
 import torch
 
+from udpdiff.forward_clock import ForwardClock
 from udpdiff.model import forward_clock
-from udpdiff.model.forward_clock import ForwardClock
 
 
 class Passing(torch.nn.Module):

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from udpdiff.report.cited_speeds import cited_speed
-from udpdiff.report.throughput import Throughput, combined
+from udpdiff.planning.cited_speeds import cited_speed
+from udpdiff.throughput import Throughput, combined
 
 UNKNOWN = "not known"
 _LABEL_BYTES = 2  # uint16 per pixel, before compression

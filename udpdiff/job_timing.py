@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from udpdiff.model.forward_clock import ForwardClock
-from udpdiff.model.timing import timed
-from udpdiff.report.throughput import Throughput, write_throughput
+from udpdiff.forward_clock import ForwardClock
+from udpdiff.throughput import Throughput, write_throughput
+from udpdiff.timing import timed
 
 _CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def ahead(
+def in_background(
     calls: Iterable[tuple[Key, Callable[[], Result]]], count: int = 2
 ) -> Iterator[Iterator[tuple[Key, Future[Result]]]]:
     """Give an iterator over (key, future) in the order of `calls`, of which up to `count` wait or run in advance.

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from udpdiff.metrics.boundary import boundary_f, j_and_f
-from udpdiff.metrics.segmentation import frame_panoptic_quality, tube_mean_iou, tube_panoptic_quality
+from udpdiff.measures.boundary import boundary_f, j_and_f
+from udpdiff.measures.segmentation import frame_panoptic_quality, tube_mean_iou, tube_panoptic_quality
 
 CASES = [
     "relabelled_perfect",

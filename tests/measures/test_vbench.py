@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from udpdiff.metrics import vbench
+from udpdiff.measures import vbench
 from udpdiff.metrics.interpolation import blend, load_interpolator
 
 VIDEOS = ["BIjo0hm1fdM.47", "JGmMJ5pZl4Y.21", "AvVDsFBc6bA.0", "inline_video"]
