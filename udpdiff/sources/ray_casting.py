@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GROUND_ID = 1
-BACKDROP_ID = 2
-FIRST_SOLID_ID = 3
+from udpdiff.clip import BACKDROP_ID, FIRST_SOLID_ID, GROUND_ID
+
 BACKDROP_RADIUS = 11.0
 _FAR = np.float32(1e9)
 

@@ -5,6 +5,7 @@ Knows names only: no files, no numbers. The paper's numbers are in `paper`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from udpdiff.tables.paper import BC, MS, SC
@@ -28,12 +29,18 @@ class Metric:
 
 @dataclass(frozen=True)
 class Row:
-    """label: as the paper prints it. run, task: where our figures come from. prefix: before the names of figures."""
+    """label: as the paper prints it. run, task: where our figures come from. labeller: the row is of this labeller's
+    labels of the run's videos, not of what the run predicts."""
 
     label: str
     run: str
     task: str
-    prefix: str = ""
+    labeller: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """Before the names of the row's figures."""
+        return f"{self.labeller}_" if self.labeller else ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ TABLES: dict[int, TableSpec] = {
         TableSpec(
             3,
             (
-                Row("Depth Anything V2", "multi", "depth", prefix="comparator_"),
+                Row("Depth Anything V2", "multi", "depth", labeller="depth_anything"),
                 Row("UDPDiff (multi-depth)", "multi", "depth"),
             ),
             _DEPTH,
@@ -161,6 +168,12 @@ TABLES: dict[int, TableSpec] = {
 def needed(number: int) -> list[tuple[str, str]]:
     """The (run, task) pairs whose metrics table `number` reads, each once, in the order of its rows."""
     return list(dict.fromkeys((row.run, row.task) for row in table_spec(number).rows))
+
+
+def comparators(run: str, task: str, numbers: Iterable[int]) -> list[str]:
+    """The labellers that some tables set beside the predictions of a run, each once."""
+    rows = (row for number in numbers for row in table_spec(number).rows)
+    return list(dict.fromkeys(row.labeller for row in rows if row.labeller and (row.run, row.task) == (run, task)))
 
 
 def table_spec(number: int) -> TableSpec:
