@@ -100,6 +100,10 @@ class Workflow:
         """Folders of every labeller of a kind."""
         return [f"{kind}/{name}" for name in getattr(self.config.labels, kind)]
 
+    def variant_shards(self, kind: str, split: str) -> list[str]:
+        """All shards of every labeller of a kind on one split."""
+        return [path for folder in self.label_folders(kind) for path in self.shard_paths(folder, split)]
+
     def judge_folder(self, kind: str) -> str:
         return f"{kind}/{getattr(self.config.metrics.judges, kind)}"
 
@@ -248,6 +252,21 @@ class Workflow:
             count += len(names)
             chosen.append(("train", number))
         return chosen
+
+    def shown_runs(self) -> list[str]:
+        """Folders of the runs that the report shows."""
+        return list(dict.fromkeys(f"results/runs/{run}" for run, _ in self.shown_pairs()))
+
+    def shown_samples(self) -> list[str]:
+        """Shards of the samples that the report draws: of every pair it shows, the first."""
+        paths = []
+        for run, task in self.shown_pairs():
+            for shard in range(
+                ceil(min(self.config.report.examples, self.prompt_count) / self.config.sampling.shard_prompts)
+            ):
+                kinds = ("clips",) if task == VIDEO else ("clips", "dense")
+                paths += [f"results/samples/{run}/{task}/{shard}.{kind}.h5" for kind in kinds]
+        return paths
 
     def report_clips(self) -> list[str]:
         """Clips, captions and labels that the report draws, and the truth beside them where there is one."""
