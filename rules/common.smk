@@ -12,18 +12,6 @@ from udpdiff import preflight, workflow_jobs
 from udpdiff.planning.costs import Invocations
 from udpdiff.tasks import TASKS
 
-# Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. The prefix
-# replaces Snakemake's own, which makes a failure before `| tee` a failure. Progress bars of libraries would fill the logs.
-in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-interpreter = (
-    "" if in_conda else f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
-)
-shell.prefix(
-    "set -euo pipefail; "
-    f"export {interpreter}PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}} PYTHONUNBUFFERED=1 "
-    "HF_HUB_DISABLE_PROGRESS_BARS=${{HF_HUB_DISABLE_PROGRESS_BARS:-1}}; "
-)
-
 try:
     flow = preflight.check(
         config, [Path(path) for path in workflow.overwrite_configfiles]
@@ -31,8 +19,20 @@ try:
 except preflight.ConfigError as error:
     raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
 
-# Beside the jobs, never in `params`: how they are carried out reruns nothing.
-execution = workflow_jobs.execution(flow).dump()
+# Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. The prefix
+# replaces Snakemake's own, which makes a failure before `| tee` a failure. Progress bars of libraries would fill the logs.
+# How jobs are carried out comes by the environment, never in `params`: a change of it reruns nothing.
+in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+interpreter = (
+    "" if in_conda else f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
+)
+execution = shlex.quote(workflow_jobs.execution(flow).dump())
+shell.prefix(
+    "set -euo pipefail; "
+    f"export {interpreter}PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}} PYTHONUNBUFFERED=1 "
+    "HF_HUB_DISABLE_PROGRESS_BARS=${{HF_HUB_DISABLE_PROGRESS_BARS:-1}} "
+    f"EXECUTION={execution.replace('{', '{{').replace('}', '}}')}; "
+)
 
 # Rules with `priority: 1` are trainings and what they wait for: they go before samples and measurements, so that no long
 # job is left alone at the end.

@@ -22,7 +22,7 @@ rule encode_latents:
         job=job(workflow_jobs.encode_latents, "stream"),
     shell:
         """
-        python -m scripts.encode_latents --job {params.job:q} --execution {execution:q} --stream {wildcards.stream:q} \
+        python -m scripts.encode_latents --job {params.job:q} --execution "$EXECUTION" --stream {wildcards.stream:q} \
             --source {input.source:q} --latents {output.latents:q} \
             --timing benchmarks/encode_latents/{wildcards.stream}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
         """
@@ -47,6 +47,6 @@ rule encode_text:
         job=job(workflow_jobs.encode_text, "style"),
     shell:
         """
-        python -m scripts.encode_text --job {params.job:q} --execution {execution:q} --captions {input.captions:q} \
+        python -m scripts.encode_text --job {params.job:q} --execution "$EXECUTION" --captions {input.captions:q} \
             --text {output.text:q} 2>&1 | tee {log:q}
         """

@@ -18,7 +18,7 @@ rule segment_entities:
         job=job(workflow_jobs.segment_entities, "labeller"),
     shell:
         """
-        python -m scripts.segment_entities --job {params.job:q} --execution {execution:q} --clips {input.clips:q} \
+        python -m scripts.segment_entities --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --entities {output.entities:q} --summary {output.summary:q} \
             --timing benchmarks/segment_entities/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
             2>&1 | tee {log:q}
@@ -42,7 +42,7 @@ rule estimate_depth:
         job=job(workflow_jobs.estimate_depth, "labeller"),
     shell:
         """
-        python -m scripts.estimate_depth --job {params.job:q} --execution {execution:q} --clips {input.clips:q} \
+        python -m scripts.estimate_depth --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --depth {output.depth:q} --summary {output.summary:q} \
             --timing benchmarks/estimate_depth/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
             2>&1 | tee {log:q}
@@ -67,6 +67,6 @@ rule write_captions:
         job=job(workflow_jobs.write_captions),
     shell:
         """
-        python -m scripts.write_captions --job {params.job:q} --execution {execution:q} --clips {input.clips:q} \
+        python -m scripts.write_captions --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --captions {output.captions:q} 2>&1 | tee {log:q}
         """

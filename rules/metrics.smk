@@ -19,7 +19,7 @@ rule extract_features:
         job=job(workflow_jobs.extract_features, "split"),
     shell:
         """
-        python -m scripts.extract_features --job {params.job:q} --execution {execution:q} --clips {input.clips:q} \
+        python -m scripts.extract_features --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --features {output.features:q} 2>&1 | tee {log:q}
         """
 
@@ -109,7 +109,7 @@ rule codec_quality:
         job=job(workflow_jobs.codec_quality),
     shell:
         """
-        python -m scripts.codec_quality --job {params.job:q} --execution {execution:q} --entities {input.entities:q} \
+        python -m scripts.codec_quality --job {params.job:q} --execution "$EXECUTION" --entities {input.entities:q} \
             --depth {input.depth:q} --quality {output.quality:q} 2>&1 | tee {log:q}
         """
 
@@ -131,6 +131,6 @@ rule measure_runtime:
         job=job(workflow_jobs.measure_runtime),
     shell:
         """
-        OMP_NUM_THREADS=1 python -m scripts.measure_runtime --job {params.job:q} --execution {execution:q} \
+        OMP_NUM_THREADS=1 python -m scripts.measure_runtime --job {params.job:q} --execution "$EXECUTION" \
             --runs {input.runs:q} --runtimes {output.runtimes:q} 2>&1 | tee {log:q}
         """

@@ -23,7 +23,7 @@ rule sample:
         ],
     shell:
         """
-        python -m scripts.sample --job {params.job:q} --execution {execution:q} --run {input.run:q} \
+        python -m scripts.sample --job {params.job:q} --execution "$EXECUTION" --run {input.run:q} \
             --captions {input.captions:q} --clips {output.clips:q} {params.predictions:q} 2>&1 | tee {log:q}
         """
 

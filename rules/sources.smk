@@ -65,15 +65,13 @@ elif flow.config.source.kind == "panda70m":
             job=job(workflow_jobs.download_clips, "split", "shard"),
         shell:
             """
-            python -m scripts.download_clips --job {params.job:q} --execution {execution:q} --chosen {input.chosen:q} \
+            python -m scripts.download_clips --job {params.job:q} --execution "$EXECUTION" --chosen {input.chosen:q} \
                 --clips {output.clips:q} --summary {output.summary:q} 2>&1 | tee {log:q}
             """
 
 else:
 
     rule cut_videos:
-        input:
-            asked(lambda wildcards: [] if flow.source_path() else []),
         output:
             clips="results/clips/{split}/{shard}.h5",
             summary="results/clips/{split}/{shard}.json",

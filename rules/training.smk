@@ -20,7 +20,7 @@ rule train:
     shell:
         # The log's tee outlives the warning signal before a time limit, so that the trainer can save and say so.
         """
-        python -m scripts.train --job {params.job:q} --execution {execution:q} --state {params.state:q} \
+        python -m scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
             --latents {input.latents:q} --output {output.run:q} 2>&1 | (
             trap '' TERM USR1
             tee {log:q}

@@ -15,11 +15,11 @@ FLOORS = (
     ("clip", "video_io", "background", "progress", "provenance", "timing", "forward_clock", "throughput"),
     ("representations", "measures", "storage", "job_timing"),
     ("tasks",),
-    ("config", "jobs"),
+    ("config", "config_labels", "config_parsing", "jobs"),
     ("labelling", "sources", "model", "metrics"),
     ("tables",),
     ("training",),
-    ("preflight", "workflow"),
+    ("preflight", "workflow", "workflow_jobs"),
     ("planning", "checkpoints", "mini"),
     ("report",),
 )

@@ -6,7 +6,7 @@ What stands in a job is what a change of the configuration reruns it for; see `u
 from __future__ import annotations
 
 from udpdiff import jobs
-from udpdiff.config import LABEL_KINDS, Fetching
+from udpdiff.config import LABEL_KINDS, Captions, Fetching
 from udpdiff.sources import clip_lists
 from udpdiff.sources.videos import printable
 from udpdiff.storage.digests import digest
@@ -37,10 +37,11 @@ def render_scenes(workflow: Workflow, split: str, shard: int) -> jobs.RenderScen
 
 
 def cut_videos(workflow: Workflow, split: str, shard: int) -> jobs.CutVideos:
+    folder = workflow.source_path()
     names = workflow.shards[split][shard]
     content = [[printable(n), workflow.files[n].stat().st_size, workflow.captions.get(n)] for n in names]
     return jobs.CutVideos(
-        folder=workflow.config.source.path,
+        folder=folder,
         captions=workflow.config.source.captions,
         clip_ids=tuple(map(printable, names)),
         content=digest(content),
@@ -84,8 +85,17 @@ def estimate_depth(workflow: Workflow, labeller: str) -> jobs.EstimateDepth:
 
 
 def write_captions(workflow: Workflow) -> jobs.WriteCaptions:
-    config = workflow.config
-    return jobs.WriteCaptions(captions=config.labels.captions, base=config.model.base, seed=config.seed)
+    config, captions = workflow.config, workflow.config.labels.captions
+    if captions.captioner is None:  # nothing is asked, so nothing depends on how
+        captions = Captions(
+            captioner=None,
+            instruction=None,
+            max_new_tokens=1,
+            batch_clips=1,
+            dtype="float32",
+            max_tokens=captions.max_tokens,
+        )
+    return jobs.WriteCaptions(captions=captions, base=config.model.base, seed=config.seed if captions.captioner else 0)
 
 
 def encode_latents(workflow: Workflow, stream: str) -> jobs.EncodeLatents:

@@ -6,39 +6,26 @@ import copy
 from pathlib import Path
 
 import pytest
-import yaml
+from every_job import DEFAULT, changed
 
 from udpdiff import preflight
-from udpdiff.config import ConfigError, parse
+from udpdiff.config import ConfigError
+from udpdiff.config_parsing import parse
 from udpdiff.sources import panda70m_table
 
-ROOT = Path(__file__).parents[1]
-DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
-
-
-def changed(key: str, value) -> dict:
-    raw = copy.deepcopy(DEFAULT)
-    *path, last = key.split(".")
-    section = raw
-    for part in path:
-        section = section[part]
-    section[last] = value
-    return raw
-
-
 def test_default_is_accepted_and_describes_itself():
-    plan = preflight.check(copy.deepcopy(DEFAULT))
+    flow = preflight.check(copy.deepcopy(DEFAULT))
     clips = DEFAULT["clips"]
-    assert f"{clips['train']} training and {clips['evaluation']} evaluation clips from scenes" in plan.describe()
-    plan = preflight.check(changed("clips.shard_clips", clips["train"] - 1))
-    assert plan.shard_count("train") == len(plan.shards["train"]) == 2
+    assert f"{clips['train']} training and {clips['evaluation']} evaluation clips from scenes" in flow.describe()
+    flow = preflight.check(changed("clips.shard_clips", clips["train"] - 1))
+    assert len(flow.shard_numbers("train")) == len(flow.shards["train"]) == 2
 
 
 @pytest.mark.parametrize(
     "key, value, words",
     [
         ("training.stepz", 3, ["training.stepz", "unknown key", "'steps'"]),
-        ("metrics.judge_entities_of", ["multy"], ["metrics.judge_entities_of", "'multy'", "multi_text"]),
+        ("metrics.judged_runs.entities", ["multy"], ["metrics.judged_runs.entities", "'multy'", "multi_text"]),
         ("clipz", {}, ["clipz", "unknown key", "'clips'"]),
         ("training.steps", "many", ["training.steps", "'many'", "integer"]),
         ("training.learning_rate", -1, ["training.learning_rate", "-1", "greater than 0"]),
@@ -48,11 +35,10 @@ def test_default_is_accepted_and_describes_itself():
         ("model.base", "mini:cogvideo", ["model.base", "cogvideo"]),
         ("labels.tracker.checkpoint", "./nowhere", ["labels.tracker.checkpoint", "nowhere", "no such folder"]),
         ("runs.multi.tasks", {"seg": 0.5, "depth": 0.2}, ["runs.multi", "0.7", "add up to 1"]),
-        ("runs.multi.tasks", {"flow": 1.0}, ["runs.multi", "flow", "seg, depth"]),
+        ("runs.multi.tasks", {"flow": 1.0}, ["runs.multi", "flow", "seg, depth, normals"]),
         ("runs.multi.entities", "grid9", ["runs.multi.entities", "grid9", "entityseg"]),
         ("runs.multi.training", {"stps": 5}, ["runs.multi.training", "stps", "'steps'"]),
         ("sampling.num_inference_steps", 30, ["sampling.num_inference_steps", "30", "25"]),
-        ("source.kind", "videos", ["source", "path"]),
         ("labels.depth.depth_anything.model", "midas", ["labels.depth.depth_anything.model", "midas", "depthcrafter"]),
         ("labels.depth.other", {"checkpoint": "a/b"}, ["labels.depth.other.model", "missing", "depth_anything"]),
         (
@@ -85,7 +71,13 @@ def test_default_is_accepted_and_describes_itself():
             {"model": "point_grid", "points_per_side": 0, "filtering": "some"},
             ["labels.entities.other.points_per_side", "greater than 0", "labels.entities.other.filtering", "'amg'"],
         ),
-        ("metrics.judge_depth", "eyes", ["metrics.judge_depth", "eyes", "depth_anything"]),
+        ("metrics.judges.depth", "eyes", ["metrics.judges.depth", "eyes", "depth_anything"]),
+        ("labels.entities.a; touch pwned; #", {"segmenter": "a/b", "score_threshold": 0.5}, ["touch pwned", "pattern"]),
+        ("runs.multi.colormaps", {"seg": "plasma"}, ["colormaps.seg", "plasma", "pixelplanes, location"]),
+        ("runs.depth.colormaps", {"seg": "location"}, ["colormaps", "seg", "depth"]),
+        ("report.goals", ["labels.entity_miou is good"], ["report.goals", "labels.entity_miou is good"]),
+        ("tasks.seg.location_grid", 12, ["tasks.seg.location_grid", "12", "less than or equal to 11"]),
+        ("tasks.seg.colors", 12, ["tasks.seg.colors", "unknown key", "colourings"]),
     ],
 )
 def test_faults_name_the_key_and_the_remedy(key, value, words):
@@ -141,19 +133,21 @@ def test_a_captioner_makes_up_for_missing_captions(tmp_path):
     with pytest.raises(ConfigError, match=r"source\.captions: got null; .*labels\.captions\.captioner"):
         preflight.check(raw)
     raw["labels"]["captions"]["captioner"] = "Qwen/Qwen3-VL-8B-Instruct"
-    assert preflight.check(raw).shard_count("train") == 1
+    assert len(preflight.check(raw).shard_numbers("train")) == 1
 
 
-def test_a_source_may_be_unnamed_while_planning_only():
+@pytest.mark.parametrize("kind", ["videos", "panda70m"])
+def test_a_source_may_be_unnamed_while_planning_only(kind):
     raw = copy.deepcopy(DEFAULT)
-    raw["source"]["kind"] = "videos"
+    raw["source"]["kind"] = kind
     raw["clips"] |= {"train": 1000, "shard_clips": 300}
-    assert preflight.check(raw, planning=True).shard_count("train") == 4
-    with pytest.raises(ConfigError, match="path names no folder"):
+    flow = preflight.check(raw)
+    assert len(flow.shard_numbers("train")) == 4 and flow.describe()
+    with pytest.raises(ConfigError, match=r"source\.path: got null.*name"):
+        flow.source_path()
+    raw["source"]["path"] = "no/such/place"
+    with pytest.raises(ConfigError, match="no such f"):
         preflight.check(raw)
-    raw["source"]["path"] = "no/such/folder"
-    with pytest.raises(ConfigError, match="no such folder"):
-        preflight.check(raw, planning=True)
 
 
 def test_captions_of_unknown_clips(tmp_path):
@@ -164,9 +158,9 @@ def test_captions_of_unknown_clips(tmp_path):
 def test_splits_of_a_folder_share_no_source(tmp_path):
     names = [f"video{index:02d}.{part}.mp4" for index in range(10) for part in range(3)]
     rows = "".join(f"{name},caption\n" for name in names)
-    plan = preflight.check(folder_source(tmp_path, names, f"clip,caption\n{rows}"))
+    flow = preflight.check(folder_source(tmp_path, names, f"clip,caption\n{rows}"))
     sources = {
-        split: {name.split(".")[0] for shard in plan.shards[split] for name in shard}
+        split: {name.split(".")[0] for shard in flow.shards[split] for name in shard}
         for split in ("train", "evaluation")
     }
     assert sources["train"] and sources["evaluation"] and not sources["train"] & sources["evaluation"]
@@ -177,8 +171,8 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
     raw["source"] |= {"path": "videos", "captions": "captions.csv"}
     mine = tmp_path / "mine.yaml"
     mine.write_text("source: {kind: videos, path: videos, captions: captions.csv}")
-    plan = preflight.check(raw, [mine])
-    assert plan.config.source.path == str(tmp_path / "videos")
+    flow = preflight.check(raw, [mine])
+    assert flow.config.source.path == str(tmp_path / "videos")
 
 
 def test_checkpoint_folders_are_relative_to_the_file_that_names_them(tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "tests" / "smoke.yaml"
 
 
@@ -35,7 +35,7 @@ def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
 
 def test_dry_run_of_everything(tmp_path):
     jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules"))
-    assert jobs["train"] == 11 and jobs["sample"] == 15 and jobs["fill_table"] == 9
+    assert jobs["train"] == 12 and jobs["sample"] + jobs["sample_video"] == 16 and jobs["fill_table"] == 9
     assert jobs["render_scenes"] == 3, "two shards of training clips and one for evaluation"
 
 
@@ -104,7 +104,7 @@ def test_plan_of_the_papers_scale_before_there_is_a_source(tmp_path):
 
 def test_only_a_plan_may_lack_a_source(tmp_path):
     done = snakemake(tmp_path, "-n", "--", "all", config=ROOT / "slurm" / "paper.yaml")
-    assert done.returncode != 0 and "names no" in done.stdout + done.stderr
+    assert done.returncode != 0 and "source.path: got null" in done.stdout + done.stderr
 
 
 def test_throughput_needs_one_shard_of_clips(tmp_path):
