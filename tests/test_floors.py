@@ -11,14 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    "ground": ("tasks", "clip", "video_io", "overlap"),
+    "ground": ("tasks", "clip", "video_io", "overlap", "checkpoints"),
     "config": ("config",),
     "middle": ("sources", "labelling", "representations", "storage", "model", "metrics"),
     "training": ("training", "tables"),
-    "top": ("report", "preflight", "checkpoints"),
+    "top": ("report", "preflight", "mini"),
 }
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS.values()) for name in names}
-# The pipeline decodes what it generates; checkpoint references are resolved (a path, nothing more) wherever one is loaded.
+# The pipeline decodes what it generates.
 ALLOWED = {("model.pipeline", "representations"), ("tasks", "representations")}
 
 
@@ -44,9 +44,7 @@ def test_imports_go_down(name, path):
     own = name.split(".")[0]
     for imported in imports_of(path):
         other = imported.split(".")[0]
-        if other == own or imported == "checkpoints" or imported == "checkpoints.resolve":
-            continue
-        if (name, other) in ALLOWED:
+        if other == own or (name, other) in ALLOWED:
             continue
         assert FLOOR_OF[other] < FLOOR_OF[own], f"{name} imports {imported}, which is not on a lower floor"
 
@@ -57,8 +55,15 @@ def test_scripts_are_the_only_ones_above():
         assert "from scripts" not in path.read_text()
 
 
+def test_nobody_imports_the_trainers_of_mini_checkpoints():
+    for path in [*(ROOT / "udpdiff").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+        if path.parent.name != "mini" and path.name != "train_mini.py":
+            assert not [name for name in imports_of(path) if name.split(".")[0] == "mini"], path
+
+
 @pytest.mark.parametrize(
-    "module", ["preflight", "tables.specs", "report.costs", "checkpoints", "tasks", "storage.shards"]
+    "module",
+    ["preflight", "tables.specs", "report.costs", "checkpoints", "mini.stages", "tasks", "storage.shards"],
 )
 def test_what_the_snakefile_imports_is_light(module):
     code = f"import sys, udpdiff.{module}; print([m for m in ('torch', 'diffusers', 'transformers', 'pandas') if m in sys.modules])"
