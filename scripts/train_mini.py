@@ -1,4 +1,4 @@
-"""Trains one stage of the mini checkpoints, with its steps and seed of `udpdiff.mini.stages` unless told otherwise.
+"""Trains one stage of the mini checkpoints, by default with its steps and seed of `udpdiff.mini.stages`.
 
 With the same steps, seed and folders to start from the result is the same; with --minutes it is as good as the machine is
 fast.

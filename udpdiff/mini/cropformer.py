@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from einops import rearrange
@@ -20,11 +19,10 @@ from udpdiff.labelling.cropformer_model import CropFormerForEntitySegmentation, 
 from udpdiff.labelling.image_preparation import ImagePreparation
 from udpdiff.labelling.segmenter import EntitySegmenter
 from udpdiff.mini import segmenter
-from udpdiff.mini.labeller import SIDE, draw_frames, normalise, save_labeller, start_from
+from udpdiff.mini.labeller import SIDE, draw_frames, normalise
 from udpdiff.mini.quality import entity_quality
-from udpdiff.mini.scenes import VARIED_SCENES
-from udpdiff.mini.segmenter import MIN_TRUE_PIXELS, PAIRS, PREPROCESSOR, Targets, entity_targets, layer_loss
-from udpdiff.mini.training import Budget, Options, Recipe, Trainer
+from udpdiff.mini.segmenter import MIN_TRUE_PIXELS, PREPROCESSOR, SegmenterTrainer, Targets, entity_targets, layer_loss
+from udpdiff.mini.training import Budget, Recipe
 
 BATCH_SIZE = 4
 NOTES = (
@@ -85,19 +83,15 @@ def decoding_loss(config, layers: list[LayerLogits], targets: Targets) -> torch.
     return torch.stack(losses).mean()
 
 
-class CropFormerTrainer(Trainer):
-    """Single frames, whole and as four crops, with their exact entity ids."""
+class CropFormerTrainer(SegmenterTrainer):
+    """The CropFormer on single frames, whole and as four crops."""
 
     name = "cropformer"
     notes = NOTES
-    train_scenes, held_out_scenes = 6000, 256
+    build = staticmethod(build_model)
+    truth = "exact entity ids, whole and as four crops"
+    train_scenes = 6000
     recipe = Recipe(8e-4)
-
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.model = start_from(build_model(), options.start_from)
-        self.scenes, self.held_out = self.load_scenes(PAIRS), self.load_held_out(VARIED_SCENES)
-        self.data = f"single frames of {len(self.scenes)} procedural scenes, whole and as four crops, with their exact entity ids"
 
     def loss(self, budget: Budget) -> torch.Tensor:
         """Of each view on its own, and of all views together."""
@@ -119,9 +113,6 @@ class CropFormerTrainer(Trainer):
         quality |= {f"plain_{name}": plain[name] for name in ("iou", "iou_solids")}
         unfused = entity_quality(CropFormer(with_untrained_fusion(model), PREPARATION).segment(images), truth)
         return quality | {"iou_untrained_fusion": unfused["iou"], "core_seconds_per_frame": seconds}
-
-    def save(self, model, folder: Path) -> None:
-        save_labeller(model, PREPROCESSOR, folder)
 
 
 def with_untrained_fusion(model) -> CropFormerForEntitySegmentation:

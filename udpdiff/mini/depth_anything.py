@@ -6,17 +6,15 @@ goes on with a checkpoint's weights on scenes as the default run's: fewer and bi
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
-
 import torch
 
 from udpdiff.labelling.depth_anything import DepthAnything
 from udpdiff.labelling.image_preparation import ImagePreparation
-from udpdiff.mini.labeller import SIDE, draw_frames, normalise, preprocessor, save_labeller, start_from
+from udpdiff.mini.labeller import SIDE, LabellerTrainer, draw_frames, normalise, preprocessor
 from udpdiff.mini.quality import depth_quality
 from udpdiff.mini.scenes import DEFAULT_SCENES, VARIED_SCENES
-from udpdiff.mini.training import Budget, Options, Recipe, Trainer
+from udpdiff.mini.training import Budget, Options, Recipe
+from udpdiff.sources.scenes import SceneSettings
 
 PATCH = 8
 BATCH_SIZE = 16
@@ -64,21 +62,25 @@ def disparity_loss(predicted: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     return loss
 
 
-class DepthAnythingTrainer(Trainer):
-    """Single frames with their exact metric depth."""
+class DepthAnythingTrainer(LabellerTrainer):
+    """Depth Anything on single frames."""
 
     name = "depth_anything"
-    train_scenes, held_out_scenes = 10_000, 256
+    build = staticmethod(build_model)
+    processor = PREPROCESSOR
+    truth = "exact metric depth"
+    train_scenes = 10_000
     recipe = Recipe(1.5e-3)
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self.model = start_from(build_model(), options.start_from).to(memory_format=torch.channels_last)
-        settings = DEFAULT_SCENES if self.second else VARIED_SCENES
-        pairs = dataclasses.replace(settings, num_frames=2, fps=1.0)
-        self.scenes, self.held_out = self.load_scenes(pairs), self.render_held_out(settings)
-        self.data = f"single frames of {len(self.scenes)} procedural scenes, {pairs}, with their exact metric depth"
+        self.model = self.model.to(memory_format=torch.channels_last)
+        self.held_out = self.render_held_out(self.settings)
         self.data += f"; before, of {VARIED_SCENES}" if self.second else ""
+
+    @property
+    def settings(self) -> SceneSettings:
+        return DEFAULT_SCENES if self.second else VARIED_SCENES
 
     def loss(self, budget: Budget) -> torch.Tensor:
         images, z = draw_frames(self.scenes.video, self.scenes.z, BATCH_SIZE, self.generator)
@@ -90,6 +92,3 @@ class DepthAnythingTrainer(Trainer):
     def measure(self, model, finished: bool) -> dict[str, float]:
         estimator = DepthAnything(model, PREPARATION)
         return depth_quality(estimator.estimate, self.held_out if finished else self.held_out[:32])
-
-    def save(self, model, folder: Path) -> None:
-        save_labeller(model, PREPROCESSOR, folder)

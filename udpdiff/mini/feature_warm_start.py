@@ -10,29 +10,21 @@ from pathlib import Path
 
 import torch
 
-# Module of ViTModel -> its counterpart, `{}` being the layer's number.
-_IMAGE_NAMES = {
-    "layers.{}.attention.q_proj": "vision_model.encoder.layers.{}.self_attn.q_proj",
-    "layers.{}.attention.k_proj": "vision_model.encoder.layers.{}.self_attn.k_proj",
-    "layers.{}.attention.v_proj": "vision_model.encoder.layers.{}.self_attn.v_proj",
-    "layers.{}.attention.o_proj": "vision_model.encoder.layers.{}.self_attn.out_proj",
-    "layers.{}.layernorm_before": "vision_model.encoder.layers.{}.layer_norm1",
-    "layers.{}.layernorm_after": "vision_model.encoder.layers.{}.layer_norm2",
-    "layers.{}.mlp.fc1": "vision_model.encoder.layers.{}.mlp.fc1",
-    "layers.{}.mlp.fc2": "vision_model.encoder.layers.{}.mlp.fc2",
-    "layernorm": "vision_model.post_layernorm",
-}
-_VIDEO_NAMES = {
-    "layers.{}.attention.q_proj": "videomae.encoder.layer.{}.attention.attention.query",
-    "layers.{}.attention.k_proj": "videomae.encoder.layer.{}.attention.attention.key",
-    "layers.{}.attention.v_proj": "videomae.encoder.layer.{}.attention.attention.value",
-    "layers.{}.attention.o_proj": "videomae.encoder.layer.{}.attention.output.dense",
-    "layers.{}.layernorm_before": "videomae.encoder.layer.{}.layernorm_before",
-    "layers.{}.layernorm_after": "videomae.encoder.layer.{}.layernorm_after",
-    "layers.{}.mlp.fc1": "videomae.encoder.layer.{}.intermediate.dense",
-    "layers.{}.mlp.fc2": "videomae.encoder.layer.{}.output.dense",
-    "embeddings.patch_embeddings.projection": "videomae.embeddings.patch_embeddings.projection",
-}
+_SUBJECT, _IMAGE, _VIDEO = "layers.{}.", "vision_model.encoder.layers.{}.", "videomae.encoder.layer.{}."
+# Modules of a layer, in ViTModel, CLIPModel and VideoMAE.
+_MODULES = (
+    ("attention.q_proj", "self_attn.q_proj", "attention.attention.query"),
+    ("attention.k_proj", "self_attn.k_proj", "attention.attention.key"),
+    ("attention.v_proj", "self_attn.v_proj", "attention.attention.value"),
+    ("attention.o_proj", "self_attn.out_proj", "attention.output.dense"),
+    ("layernorm_before", "layer_norm1", "layernorm_before"),
+    ("layernorm_after", "layer_norm2", "layernorm_after"),
+    ("mlp.fc1", "mlp.fc1", "intermediate.dense"),
+    ("mlp.fc2", "mlp.fc2", "output.dense"),
+)
+_PATCHES = "embeddings.patch_embeddings.projection"
+_IMAGE_NAMES = {_SUBJECT + old: _IMAGE + new for old, new, _ in _MODULES} | {"layernorm": "vision_model.post_layernorm"}
+_VIDEO_NAMES = {_SUBJECT + old: _VIDEO + new for old, _, new in _MODULES} | {_PATCHES: f"videomae.{_PATCHES}"}
 
 
 def start_image_encoder(model, subject_folder: Path) -> None:
@@ -40,7 +32,7 @@ def start_image_encoder(model, subject_folder: Path) -> None:
     subject = _weights(subject_folder)
     weights = _renamed(subject, _IMAGE_NAMES, model.config.vision_config.num_hidden_layers)
     embeddings = "vision_model.embeddings"
-    kernel, bias = (subject[f"embeddings.patch_embeddings.projection.{name}"] for name in ("weight", "bias"))
+    kernel, bias = (subject[f"{_PATCHES}.{name}"] for name in ("weight", "bias"))
     positions = subject["embeddings.position_embeddings"][0].clone()
     positions[1:] += bias  # CLIP's patch embedding has no bias
     weights[f"{embeddings}.patch_embedding.weight"] = kernel
@@ -55,7 +47,7 @@ def start_video_encoder(model, subject_folder: Path) -> None:
     weights = _renamed(subject, _VIDEO_NAMES, model.config.num_hidden_layers)
     for name in [name for name in weights if name.endswith("key.bias")]:
         del weights[name]  # VideoMAE's keys have none, and attention does not feel it
-    kernel, frames = "videomae.embeddings.patch_embeddings.projection.weight", model.config.tubelet_size
+    kernel, frames = f"videomae.{_PATCHES}.weight", model.config.tubelet_size
     weights[kernel] = weights[kernel][:, :, None].repeat(1, 1, frames, 1, 1) / frames
     _load(model, weights)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import torch
 
 from udpdiff.labelling.image_preparation import IMAGENET_MEAN, IMAGENET_STD, ImagePreparation
 from udpdiff.mini.augmentation import distort_images
-from udpdiff.mini.training import save_half
+from udpdiff.mini.scenes import VARIED_SCENES
+from udpdiff.mini.training import Options, Trainer, save_half
+from udpdiff.sources.scenes import SceneSettings
 
 SIDE = 64
 
@@ -66,7 +70,29 @@ def start_from(model, folder: Path | None):
     return loaded
 
 
-def save_labeller(model, processor: dict, folder: Path) -> None:
-    """Write a model with the configuration of its image processor."""
-    save_half(model, folder)
-    (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
+class LabellerTrainer(Trainer):
+    """A model of transformers on single frames of scenes.
+
+    build: makes it with random weights. processor: the configuration of its image processor. truth: what it learns from,
+    in words for the card.
+    """
+
+    build: Callable[[], torch.nn.Module]
+    processor: dict
+    truth: str
+    held_out_scenes = 256
+
+    def __init__(self, options: Options) -> None:
+        super().__init__(options)
+        self.model = start_from(type(self).build(), options.start_from)
+        pairs = dataclasses.replace(self.settings, num_frames=2, fps=1.0)  # two frames of a scene tell all that nine do
+        self.scenes = self.load_scenes(pairs)
+        self.data = f"single frames of {self.train_scenes} procedural scenes, {pairs}, with their {self.truth}"
+
+    @property
+    def settings(self) -> SceneSettings:
+        return VARIED_SCENES
+
+    def save(self, model, folder: Path) -> None:
+        save_half(model, folder)
+        (folder / "preprocessor_config.json").write_text(json.dumps(self.processor, indent=2) + "\n")

@@ -6,9 +6,7 @@ cheaper than sampling points when images are small, with more weight where two e
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from scipy.optimize import linear_sum_assignment
@@ -16,14 +14,12 @@ from torch.nn import functional
 
 from udpdiff.labelling.image_preparation import ImagePreparation
 from udpdiff.labelling.segmenter import EntitySegmenter
-from udpdiff.mini.labeller import SIDE, draw_frames, normalise, preprocessor, save_labeller, start_from
+from udpdiff.mini.labeller import SIDE, LabellerTrainer, draw_frames, normalise, preprocessor
 from udpdiff.mini.quality import entity_quality
-from udpdiff.mini.scenes import VARIED_SCENES
-from udpdiff.mini.training import Budget, Options, Recipe, Trainer
+from udpdiff.mini.training import Budget, Options, Recipe
 
 STRIDES = (2, 4, 8, 16)
 BATCH_SIZE = 12
-PAIRS = dataclasses.replace(VARIED_SCENES, num_frames=2, fps=1.0)  # two frames tell all that nine do
 MIN_TRUE_PIXELS = 6  # smaller visible parts are not asked for
 EDGE_WEIGHT = 4.0
 POSITIONS = "swin.embeddings.position_embeddings"
@@ -152,18 +148,19 @@ def layers_loss(output, config, entity_ids: torch.Tensor) -> torch.Tensor:
     return torch.stack(losses).mean()
 
 
-class SegmenterTrainer(Trainer):
-    """Single frames with their exact entity ids."""
+class SegmenterTrainer(LabellerTrainer):
+    """The segmenter on single frames."""
 
     name = "segmenter"
-    train_scenes, held_out_scenes = 10_000, 256
+    build = staticmethod(build_model)
+    processor = PREPROCESSOR
+    truth = "exact entity ids"
+    train_scenes = 10_000
     recipe = Recipe(1.2e-3)
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self.model = start_from(build_model(), options.start_from)
-        self.scenes, self.held_out = self.load_scenes(PAIRS), self.load_held_out(VARIED_SCENES)
-        self.data = f"single frames of {len(self.scenes)} procedural scenes, with their exact entity ids"
+        self.held_out = self.load_held_out(self.settings)
 
     def loss(self, budget: Budget) -> torch.Tensor:
         images, entity_ids = draw_frames(self.scenes.video, self.scenes.entity_ids, BATCH_SIZE, self.generator)
@@ -173,6 +170,3 @@ class SegmenterTrainer(Trainer):
         held_out = self.held_out if finished else self.held_out.head(64)
         predicted = EntitySegmenter(model, PREPARATION).segment(held_out.video[:, 0])
         return entity_quality(predicted, held_out.entity_ids[:, 0])
-
-    def save(self, model, folder: Path) -> None:
-        save_labeller(model, PREPROCESSOR, folder)
