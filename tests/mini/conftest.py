@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from udpdiff import checkpoints
-from udpdiff.mini import features
+from udpdiff.mini import features, vae
 from udpdiff.mini.stages import STAGES
 from udpdiff.mini.trainers import TRAINERS, train_stage
 from udpdiff.mini.training import Options
@@ -45,6 +45,8 @@ def train_briefly(monkeypatch, cache, tmp_path) -> Callable[..., Path]:
         monkeypatch.setattr(trainer, "train_scenes", 4)
         monkeypatch.setattr(trainer, "held_out_scenes", 2)
     monkeypatch.setattr(features, "BATCH_SIZE", dict.fromkeys(features.BATCH_SIZE, 2))
+
+    monkeypatch.setattr(vae, "SCALING_BATCHES", 1)
 
     def run(stage: str, steps: int = 2, seed: int = 0, out: Path | None = None, **folders: Path) -> Path:
         starts = {option: shipped(name) for option, name in STAGES[stage].inputs.items()} | folders

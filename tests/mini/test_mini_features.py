@@ -23,6 +23,7 @@ from udpdiff.mini.feature_models import (
     label_quality,
     word_tokenizer,
 )
+from udpdiff.mini.feature_warm_start import start_image_encoder, start_video_encoder
 from udpdiff.mini.scenes import HELD_OUT_SEED, VARIED_SCENES, load_scenes
 from udpdiff.mini.training import save_half
 
@@ -106,8 +107,8 @@ def test_image_and_video_encoders_start_with_what_the_subject_encoder_sees(tmp_p
     frames = torch.randn(2, 3, 64, 64)
     seen = subject.model.embeddings(frames)
     image, video = ImageLearner(), VideoLearner()
-    image.start_from(tmp_path)
-    video.start_from(tmp_path)
+    start_image_encoder(image.model, tmp_path)
+    start_video_encoder(video.model, tmp_path)
     torch.testing.assert_close(image.model.vision_model.embeddings(frames), seen, atol=5e-3, rtol=1e-3)
     still = frames[:, None].expand(-1, 9, -1, -1, -1)
     patches = video.model.videomae.embeddings.patch_embeddings(still).unflatten(1, (3, 64))

@@ -40,9 +40,8 @@ class TrainingData:
 
 def encode_latents(vae, video: np.ndarray) -> torch.Tensor:
     """Posterior means, scaled: float16 (N, F, C, h, w)."""
-    with torch.autocast("cpu", torch.bfloat16):
-        parts = [encode_videos(vae, video[start : start + 8]) for start in range(0, len(video), 8)]
-    return torch.from_numpy(np.concatenate(parts).astype(np.float16))
+    parts = [encode_videos(vae, video[start : start + 8]).astype(np.float16) for start in range(0, len(video), 8)]
+    return torch.from_numpy(np.concatenate(parts))
 
 
 def find_solids(entity_ids: np.ndarray) -> torch.Tensor:

@@ -19,7 +19,7 @@ from udpdiff.labelling.cropformer_model import CropFormerForEntitySegmentation, 
 from udpdiff.labelling.image_preparation import ImagePreparation
 from udpdiff.labelling.segmenter import EntitySegmenter
 from udpdiff.mini import segmenter
-from udpdiff.mini.labeller import SIDE, draw_frames, normalise
+from udpdiff.mini.labeller import SIDE, draw_frames, first_frames, normalise
 from udpdiff.mini.quality import entity_quality
 from udpdiff.mini.segmenter import MIN_TRUE_PIXELS, PREPROCESSOR, SegmenterTrainer, Targets, entity_targets, layer_loss
 from udpdiff.mini.training import Budget, Recipe
@@ -104,8 +104,7 @@ class CropFormerTrainer(SegmenterTrainer):
     def measure(self, model, finished: bool) -> dict[str, float]:
         """Quality and cost of the CropFormer; plain_*: of its Mask2Former alone; iou_untrained_fusion: what the fusion
         adds."""
-        held_out = self.held_out if finished else self.held_out.head(16)
-        images, truth = held_out.video[:, 0], held_out.entity_ids[:, 0]
+        images, truth = first_frames(self.held_out if finished else self.held_out[:16])
         started = time.process_time()
         quality = entity_quality(CropFormer(model, PREPARATION).segment(images), truth)
         seconds = (time.process_time() - started) / len(images)

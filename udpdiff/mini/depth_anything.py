@@ -69,13 +69,11 @@ class DepthAnythingTrainer(LabellerTrainer):
     build = staticmethod(build_model)
     processor = PREPROCESSOR
     truth = "exact metric depth"
-    train_scenes = 10_000
     recipe = Recipe(1.5e-3)
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.model = self.model.to(memory_format=torch.channels_last)
-        self.held_out = self.render_held_out(self.settings)
         self.data += f"; before, of {VARIED_SCENES}" if self.second else ""
 
     @property

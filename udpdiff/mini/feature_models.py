@@ -6,8 +6,6 @@ the training loop.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import nn
@@ -22,7 +20,6 @@ from udpdiff.mini.feature_labels import (
     PATTERNS,
     LabelledScenes,
 )
-from udpdiff.mini.feature_warm_start import start_image_encoder, start_video_encoder
 from udpdiff.sources.scenes import CAMERAS, COLORS, GROUNDS, SHAPES
 
 IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
@@ -84,9 +81,6 @@ class VideoLearner(nn.Module):
         )
         self.model = VideoMAEForVideoClassification(config)
 
-    def start_from(self, subject_folder: Path) -> None:
-        start_video_encoder(self.model, subject_folder)
-
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.model(pixels).logits
 
@@ -127,9 +121,6 @@ class ImageLearner(nn.Module):
         vision = {**_vision_sizes(), "image_size": 64, "patch_size": 8, "hidden_act": "gelu", "layer_norm_eps": 1e-6}
         config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=64)
         self.model = CLIPModel(config)
-
-    def start_from(self, subject_folder: Path) -> None:
-        start_image_encoder(self.model, subject_folder)
 
     def loss(self, labelled: LabelledScenes, chosen: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
         frames = rng.integers(labelled.scenes.video.shape[1], size=len(chosen))

@@ -13,12 +13,14 @@ import torch
 
 from udpdiff.mini.feature_labels import label_scenes
 from udpdiff.mini.feature_models import LEARNERS
+from udpdiff.mini.feature_warm_start import start_image_encoder, start_video_encoder
 from udpdiff.mini.scenes import VARIED_SCENES, load_scenes
 from udpdiff.mini.training import Budget, Options, Recipe, Trainer, cosine, save_half
 
 FIRST_SEED = 3_000_000
 BATCH_SIZE = {"subject_encoder": 32, "image_encoder": 48, "video_encoder": 16}
 PEAK_LEARNING_RATE = {"subject_encoder": 1.5e-3, "image_encoder": 1e-3, "video_encoder": 1e-3}
+START = {"image_encoder": start_image_encoder, "video_encoder": start_video_encoder}
 
 
 class FeatureTrainer(Trainer):
@@ -33,7 +35,7 @@ class FeatureTrainer(Trainer):
         self.rng = np.random.default_rng([options.seed, 7])
         self.model = LEARNERS[self.name]().train()
         if self.second:
-            self.model.start_from(options.start_from)
+            START[self.name](self.model.model, options.start_from)
         schedule = partial(cosine, floor=0.03)
         self.recipe = Recipe(PEAK_LEARNING_RATE[self.name], warmup_steps=40, schedule=schedule, average_decay=0.0)
         self.scenes = label_scenes(load_scenes(VARIED_SCENES, FIRST_SEED, self.train_scenes, options.cache))

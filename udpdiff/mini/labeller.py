@@ -14,7 +14,7 @@ from udpdiff.labelling.image_preparation import IMAGENET_MEAN, IMAGENET_STD, Ima
 from udpdiff.mini.augmentation import distort_images
 from udpdiff.mini.scenes import VARIED_SCENES
 from udpdiff.mini.training import Options, Trainer, save_half
-from udpdiff.sources.scenes import SceneSettings
+from udpdiff.sources.scenes import SceneClip, SceneSettings
 
 SIDE = 64
 
@@ -52,6 +52,11 @@ def draw_frames(
     return images, targets
 
 
+def first_frames(clips: list[SceneClip]) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (B, H, W, 3) of clips, and their entity ids (B, H, W)."""
+    return np.stack([clip.video[0] for clip in clips]), np.stack([clip.entity_ids[0] for clip in clips])
+
+
 def normalise(images: torch.Tensor, preparation: ImagePreparation) -> torch.Tensor:
     """Images (..., 3, H, W) in [0, 255] as the model wants them."""
     mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (preparation.mean, preparation.std))
@@ -80,7 +85,7 @@ class LabellerTrainer(Trainer):
     build: Callable[[], torch.nn.Module]
     processor: dict
     truth: str
-    held_out_scenes = 256
+    train_scenes, held_out_scenes = 10_000, 256
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
@@ -88,6 +93,7 @@ class LabellerTrainer(Trainer):
         pairs = dataclasses.replace(self.settings, num_frames=2, fps=1.0)  # two frames of a scene tell all that nine do
         self.scenes = self.load_scenes(pairs)
         self.data = f"single frames of {self.train_scenes} procedural scenes, {pairs}, with their {self.truth}"
+        self.held_out = self.render_held_out(self.settings)
 
     @property
     def settings(self) -> SceneSettings:

@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from udpdiff.labelling.image_preparation import ImagePreparation
 from udpdiff.labelling.segmenter import EntitySegmenter
-from udpdiff.mini.labeller import SIDE, LabellerTrainer, draw_frames, normalise, preprocessor
+from udpdiff.mini.labeller import SIDE, LabellerTrainer, draw_frames, first_frames, normalise, preprocessor
 from udpdiff.mini.quality import entity_quality
-from udpdiff.mini.training import Budget, Options, Recipe
+from udpdiff.mini.training import Budget, Recipe
 
 STRIDES = (2, 4, 8, 16)
 BATCH_SIZE = 12
@@ -155,18 +155,12 @@ class SegmenterTrainer(LabellerTrainer):
     build = staticmethod(build_model)
     processor = PREPROCESSOR
     truth = "exact entity ids"
-    train_scenes = 10_000
     recipe = Recipe(1.2e-3)
-
-    def __init__(self, options: Options) -> None:
-        super().__init__(options)
-        self.held_out = self.load_held_out(self.settings)
 
     def loss(self, budget: Budget) -> torch.Tensor:
         images, entity_ids = draw_frames(self.scenes.video, self.scenes.entity_ids, BATCH_SIZE, self.generator)
         return layers_loss(self.model(pixel_values=normalise(images, PREPARATION)), self.model.config, entity_ids)
 
     def measure(self, model, finished: bool) -> dict[str, float]:
-        held_out = self.held_out if finished else self.held_out.head(64)
-        predicted = EntitySegmenter(model, PREPARATION).segment(held_out.video[:, 0])
-        return entity_quality(predicted, held_out.entity_ids[:, 0])
+        images, truth = first_frames(self.held_out if finished else self.held_out[:64])
+        return entity_quality(EntitySegmenter(model, PREPARATION).segment(images), truth)

@@ -27,6 +27,7 @@ from udpdiff.representations.spectral import encode_depth
 
 WIDTHS = (16, 32, 64)
 CROP, CROP_BATCH, FULL_BATCH = 32, 12, 4
+SCALING_BATCHES = 8  # of CROP_BATCH whole pictures, whose spread is measured
 FULL_SIZE_FROM = 0.8  # share of the training after which whole pictures replace crops
 PEAK_LEARNING_RATE, SECOND_LEARNING_RATE = 4e-3, 1.5e-3
 KL_WEIGHT, EDGE_WEIGHT, HALF_SIZE_WEIGHT, LATENT_NOISE = 6e-4, 0.5, 0.25, 0.15
@@ -149,5 +150,5 @@ class VaeTrainer(Trainer):
 def set_scaling_factor(vae, scenes: Scenes) -> None:
     """Write 1 / std of the latents of video and colormaps into the configuration, which must say 1 so far."""
     sampler = PictureSampler(scenes, np.random.default_rng(1))
-    latents = np.concatenate([encode_videos(vae, sampler.batch(12, None)) for _ in range(8)])
+    latents = np.concatenate([encode_videos(vae, sampler.batch(CROP_BATCH, None)) for _ in range(SCALING_BATCHES)])
     vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 4))
