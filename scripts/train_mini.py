@@ -43,10 +43,7 @@ def main() -> None:
         vae=arguments.vae,
         cache=arguments.cache,
     )
-    try:
-        train_stage(options)
-    except ValueError as error:
-        parser.error(str(error))
+    train_stage(options)
 
 
 if __name__ == "__main__":

@@ -26,43 +26,46 @@ SWITCHED_OFF = (
     "multimask_output_for_tracking",
     "use_multimask_token_for_obj_ptr",
 )
-
-
-def model_overrides() -> list[str]:
-    """Hydra overrides that shrink sam2.1_hiera_t to about 1.1 M parameters, with mask decoders of `MASK_DECODER_MLP_DIM`."""
-    grid = IMAGE_SIZE // 16
-    # The stock rotary base, 10,000, is made for 64 x 64 places; with 16 x 16 most of its waves would be flat.
-    attention = {
-        "embedding_dim": WIDTH,
-        "dropout": 0.0,
-        "feat_sizes": f"[{grid},{grid}]",
-        "rope_theta": 100.0,
-    }
-    trunk = {
+_GRID = IMAGE_SIZE // 16
+_ATTENTION = {
+    "embedding_dim": WIDTH,
+    "dropout": 0.0,
+    "feat_sizes": f"[{_GRID},{_GRID}]",
+    "rope_theta": 100.0,  # the stock one, 10,000, is for 64 x 64 places; with 16 x 16 most of its waves would be flat
+}
+# What differs from sam2.1_hiera_t, by the part of the model.
+CHANGES = {
+    "": {
+        "image_size": IMAGE_SIZE,
+        "num_maskmem": 3,
+        "non_overlap_masks_for_mem_enc": True,  # competing masks enter the memory without overlap
+        **dict.fromkeys(SWITCHED_OFF, False),
+    },
+    "image_encoder.": {"scalp": 0},
+    "image_encoder.trunk.": {
         "embed_dim": EMBED_DIM,
         "stages": "[1,2,2]",
-        "window_spec": f"[8,8,{grid}]",
+        "window_spec": f"[8,8,{_GRID}]",
         "q_pool": 2,
         "global_att_blocks": "[]",
-        "window_pos_embed_bkg_spatial_size": f"[{grid},{grid}]",
-    }
-    neck = {
+        "window_pos_embed_bkg_spatial_size": f"[{_GRID},{_GRID}]",
+    },
+    "image_encoder.neck.": {
         "d_model": WIDTH,
         "position_encoding.num_pos_feats": WIDTH,
         "backbone_channel_list": f"[{4 * EMBED_DIM},{2 * EMBED_DIM},{EMBED_DIM}]",
         "fpn_top_down_levels": "[0,1,2]",
-    }
-    memory_attention = {
+    },
+    "memory_attention.": {"d_model": WIDTH, "num_layers": 2},
+    "memory_attention.layer.": {
         "d_model": WIDTH,
-        "num_layers": 2,
-        "layer.d_model": WIDTH,
-        "layer.dim_feedforward": 2 * WIDTH,
-        "layer.dropout": 0.0,
-        "layer.cross_attention.kv_in_dim": MEMORY_WIDTH,
-        **{f"layer.self_attention.{name}": value for name, value in attention.items()},
-        **{f"layer.cross_attention.{name}": value for name, value in attention.items()},
-    }
-    memory_encoder = {
+        "dim_feedforward": 2 * WIDTH,
+        "dropout": 0.0,
+        "cross_attention.kv_in_dim": MEMORY_WIDTH,
+    },
+    "memory_attention.layer.self_attention.": _ATTENTION,
+    "memory_attention.layer.cross_attention.": _ATTENTION,
+    "memory_encoder.": {
         "in_dim": WIDTH,
         "out_dim": MEMORY_WIDTH,
         "position_encoding.num_pos_feats": MEMORY_WIDTH,
@@ -73,26 +76,16 @@ def model_overrides() -> list[str]:
         "fuser.num_layers": 1,
         "fuser.layer.dim": WIDTH,
         "fuser.layer.layer_scale_init_value": 0.1,
-    }
-    # Competing masks enter the memory without overlap.
-    switches = {
-        "image_size": IMAGE_SIZE,
-        "num_maskmem": 3,
-        "non_overlap_masks_for_mem_enc": True,
-        **dict.fromkeys(SWITCHED_OFF, False),
-    }
-    groups = {
-        "": switches,
-        "image_encoder.": {"scalp": 0},
-        "image_encoder.trunk.": trunk,
-        "image_encoder.neck.": neck,
-        "memory_attention.": memory_attention,
-        "memory_encoder.": memory_encoder,
-    }
+    },
+}
+
+
+def model_overrides() -> list[str]:
+    """Hydra overrides that shrink sam2.1_hiera_t to about 1.1 M parameters, with mask decoders of `MASK_DECODER_MLP_DIM`."""
     return [
-        f"++model.{prefix}{name}={str(value).lower() if isinstance(value, bool) else value}"
-        for prefix, group in groups.items()
-        for name, value in group.items()
+        f"++model.{part}{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for part, changes in CHANGES.items()
+        for name, value in changes.items()
     ]
 
 

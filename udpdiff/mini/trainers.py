@@ -41,8 +41,8 @@ def train_stage(options: Options) -> dict[str, float]:
     if options.stage not in STAGES:
         raise ValueError(f"got stage {options.stage!r}; expected one of {', '.join(STAGES)}")
     stage = STAGES[options.stage]
-    for option, needed in {"start_from": stage.start_from, "vae": stage.vae}.items():
-        given, flag = getattr(options, option), f"--{option.replace('_', '-')}"
+    for option in ("start_from", "vae"):
+        given, needed, flag = getattr(options, option), stage.inputs.get(option), f"--{option.replace('_', '-')}"
         if needed and given is None:
             raise ValueError(f"stage {options.stage}: got no {flag}; name the folder of {needed}")
         if given is not None and not needed:
