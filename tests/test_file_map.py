@@ -15,7 +15,9 @@ def entries(folder: Path) -> set[str]:
     return {
         path.name + "/" * path.is_dir()
         for path in folder.iterdir()
-        if not path.name.startswith((".", "__pycache__")) and not path.name.endswith(".egg-info") and path.name not in made
+        if not path.name.startswith((".", "__pycache__"))
+        and not path.name.endswith(".egg-info")
+        and path.name not in made
     } - UNLISTED
 
 

@@ -13,6 +13,7 @@ from udpdiff.config import ConfigError
 from udpdiff.config_parsing import parse
 from udpdiff.sources import panda70m_table
 
+
 def test_default_is_accepted_and_describes_itself():
     flow = preflight.check(copy.deepcopy(DEFAULT))
     clips = DEFAULT["clips"]

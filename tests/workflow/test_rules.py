@@ -219,7 +219,11 @@ def test_comparisons_read_the_judge_the_comparators_and_training_labels(smoke):
 
 
 def test_entities_are_judged_for_the_runs_named_alone(smoke):
-    judged = {job["wildcards"]["run"] for job in smoke if job["rule"] == "compare_samples" and job["wildcards"]["task"] == "seg"}
+    judged = {
+        job["wildcards"]["run"]
+        for job in smoke
+        if job["rule"] == "compare_samples" and job["wildcards"]["task"] == "seg"
+    }
     assert judged == {"multi"}
     assert told(one(smoke, "evaluate_samples", run="seg", task="seg")).judge is None
 
