@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from udpdiff.clip import Rejection
-from udpdiff.sources.filters import FilterSettings, check, score_clip
+from udpdiff.config import Filters
+from udpdiff.sources.filters import check, score_clip
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.video_io import decode_mp4, encode_mp4
 
-SETTINGS = FilterSettings()
+SETTINGS = Filters(**yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["filters"])
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def with_bars(video: np.ndarray, pixels: int, axis: int) -> np.ndarray:
     return np.moveaxis(barred, 1, axis)
 
 
-def reasons(video: np.ndarray, settings: FilterSettings = SETTINGS) -> set[str]:
+def reasons(video: np.ndarray, settings: Filters = SETTINGS) -> set[str]:
     return {reason.split(":")[0] for reason in check(score_clip(video), settings)}
 
 
@@ -102,7 +104,7 @@ def test_scores_follow_what_they_measure(scenes):
 
 def test_thresholds_decide_and_reasons_name_both_numbers(scenes):
     score = score_clip(scenes[0])["motion"]
-    strict = replace(SETTINGS, min_motion=score + 1)
+    strict = SETTINGS.model_copy(update={"min_motion": score + 1})
     (reason,) = check(score_clip(scenes[0]), strict)
     assert reason == f"too still: motion {score:.3g}, at least {score + 1:g} needed"
 

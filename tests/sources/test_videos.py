@@ -10,9 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import yaml
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.sources.filters import FilterSettings, check, score_clip
+from udpdiff.config import Filters
+from udpdiff.sources.filters import check, score_clip
 from udpdiff.sources.videos import list_videos, printable, read_clip
 from udpdiff.video_io import encode_mp4, read_video
 
@@ -296,8 +298,9 @@ def test_real_clips_are_read_and_most_pass_the_filters():
     paths = list_videos(PANDA)
     assert len(paths) == 40
     kept = 0
+    thresholds = Filters(**yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["filters"])
     for path in paths[::5]:
         video = read_clip(path, 9, 8, 64, 64)
         assert video.shape == (9, 64, 64, 3)
-        kept += not check(score_clip(video), FilterSettings())
+        kept += not check(score_clip(video), thresholds)
     assert kept >= 6

@@ -1,6 +1,6 @@
 import pytest
 
-from udpdiff.storage.folders import replace_folder
+from udpdiff.storage.files import replace_folder
 
 
 def _write(path, name):
