@@ -88,11 +88,15 @@ SCHEMAS: Mapping[str, Schema] = {
         Schema("videos", 1, {"video": _FRAMES, "prompt": _TEXT}, ("run", "task", "fps")),
         Schema(
             "predictions",
-            1,
-            # prediction: entity ids, or depth as in the depth shards
-            {"video": _FRAMES, "dense": _FRAMES, "prediction": _LABELS, "prompt": _TEXT},
+            2,
+            {
+                "dense_mp4": _BYTES,
+                "prediction": DatasetSpec("array", ("uint16", "int8"), ("T H W", "T H W 3"), "gzip"),
+                "prompt": _TEXT,
+            },
             ("run", "task", "fps"),
         ),
+        Schema("features", 1, {"video_features": DatasetSpec("array", ("float64",), ("D",))}, ("names", "num_frames")),
     )
 }
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import h5py
+import numpy as np
 
 from udpdiff.storage import layout
 from udpdiff.storage.digests import clip_digest, digest, shard_digest
@@ -212,6 +213,11 @@ class ShardReader:
         """Yield (clip_id, {name: value}) one clip at a time, for all datasets or the named ones."""
         for row, clip_id in enumerate(self.clip_ids):
             yield clip_id, {name: self.read_at(row, name) for name in (self.names if names is None else names)}
+
+    def mean(self) -> tuple[np.ndarray, int]:
+        """Mean of the stored depth over clips and frames, float64 (H, W), and how many clips it is of."""
+        maps = [arrays["depth"].astype(np.float64).mean(0) for _, arrays in self.items(["depth"])]
+        return (np.mean(maps, axis=0), len(maps)) if maps else (np.zeros(()), 0)
 
     def verify(self) -> None:
         """Read everything and compare it with the stored sha256; ValueError naming the damaged clip."""
