@@ -185,8 +185,8 @@ def _remove_specks(labels: np.ndarray, min_speck: int) -> np.ndarray:
 
 def _number_by_appearance(ids: np.ndarray) -> np.ndarray:
     """Number the ids other than 0 from 1, in the order of their first pixels: uint16, as ids."""
-    known, first = np.unique(ids, return_index=True)
-    known, first = known[known > 0], first[known > 0]
-    numbers = np.zeros(int(ids.max()) + 1, np.uint16)
-    numbers[known[np.argsort(first)]] = np.arange(1, len(known) + 1)
-    return numbers[ids]
+    import pandas
+
+    indices, known = pandas.factorize(ids.ravel())
+    numbers = np.cumsum(known > 0) * (known > 0)
+    return numbers.astype(np.uint16)[indices].reshape(ids.shape)

@@ -8,29 +8,39 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from udpdiff.metrics.registry import RUNTIME_PARTS, describe
 from udpdiff.tables.paper import BC, MS, SC
+from udpdiff.tasks.figure import Figure
 
 
 @dataclass(frozen=True)
 class Metric:
     """A column of a table.
 
-    name: its key, as in `paper`. label: heading for people. sources: names in the metrics files, the first one found is
-    taken. scale: our value times this is printed. unit: of the printed value. higher_is_better.
+    Attributes:
+        name: Its key, as in `paper`.
+        sources: Keys of the figures that may fill it, the first one found does.
     """
 
     name: str
-    label: str
     sources: tuple[str, ...]
-    scale: float = 1.0
-    unit: str = ""
-    higher_is_better: bool = True
+
+    @property
+    def figure(self) -> Figure:
+        """How its first source is called and printed; the others are printed alike."""
+        return describe(self.sources[0])
 
 
 @dataclass(frozen=True)
 class Row:
-    """label: as the paper prints it. run, task: where our figures come from. labeller: the row is of this labeller's
-    labels of the run's videos, not of what the run predicts."""
+    """One model of a table.
+
+    Attributes:
+        label: As the paper prints it.
+        run: Where our figures come from.
+        task: The same.
+        labeller: The row is of this labeller's labels of the run's videos, not of what the run predicts.
+    """
 
     label: str
     run: str
@@ -53,38 +63,24 @@ class TableSpec:
     extra: tuple[Metric, ...] = ()
 
 
-_PERCENT = {"scale": 100.0, "unit": "x 100"}
-_CONSISTENCY = (
-    Metric(SC, "Subject consistency", (SC,), **_PERCENT),
-    Metric(BC, "Background consistency", (BC,), **_PERCENT),
-    # The frame average stands in where no AMT is given; the extractor's column says which it was.
-    Metric(MS, "Motion smoothness", (MS, f"{MS}_blend"), **_PERCENT),
-)
-_FVD = Metric("fvd", "Frechet video distance", ("fvd",), higher_is_better=False)
-_FVD_EXTRA = (
-    Metric("fvd_infinity", "FVD, bias removed", ("fvd_infinity",), higher_is_better=False),
-    Metric("kvd", "Kernel video distance", ("kvd",), higher_is_better=False),
-    Metric("fvd_floor", "FVD of real against real halves", ("fvd_floor",), higher_is_better=False),
-)
+def _same(*keys: str) -> tuple[Metric, ...]:
+    return tuple(Metric(key, (key,)) for key in keys)
+
+
+# The frame average stands in where no AMT is given; the extractor's column says which it was.
+_CONSISTENCY = (*_same(SC, BC), Metric(MS, (MS, f"{MS}_blend")))
+_CONSISTENCY_AND_FVD = (*_CONSISTENCY, *_same("fvd"))
+_FVD_EXTRA = _same("fvd_infinity", "kvd", "fvd_floor")
 # The paper's depth figures look like [0, 1] maps compared without alignment; ours after alignment follow as extra.
-_DEPTH = (
-    Metric("delta1", "δ1", ("depth_delta1_unaligned",)),
-    Metric("rmse", "RMSE", ("depth_rmse_unaligned",), higher_is_better=False),
-)
+_DEPTH = (Metric("delta1", ("depth_delta1_unaligned",)), Metric("rmse", ("depth_rmse_unaligned",)))
 _DEPTH_EXTRA = (
-    Metric("delta1_aligned", "δ1, aligned per video", ("depth_delta1",)),
-    Metric("rmse_aligned", "RMSE, aligned per video", ("depth_rmse",), higher_is_better=False),
-    Metric("delta1_shuffled", "δ1, depths exchanged between videos", ("depth_delta1_shuffled",)),
-    Metric("delta1_constant", "δ1, one mean map for all", ("depth_delta1_constant",)),
+    Metric("delta1_aligned", ("depth_delta1",)),
+    Metric("rmse_aligned", ("depth_rmse",)),
+    Metric("delta1_shuffled", ("depth_delta1_shuffled",)),
+    Metric("delta1_constant", ("depth_delta1_constant",)),
 )
-_SECONDS = {"unit": "seconds", "higher_is_better": False}
-_RUNTIME = (Metric("runtime_seconds", "Run time", ("runtime_seconds",), **_SECONDS),)
-_RUNTIME_EXTRA = tuple(
-    Metric(
-        f"runtime_{part}_seconds", f"Run time of the {part.replace('_', ' ')}", (f"runtime_{part}_seconds",), **_SECONDS
-    )
-    for part in ("text_encoder", "transformer", "vae")
-)
+_RUNTIME = _same("runtime_seconds")
+_RUNTIME_EXTRA = _same(*(f"runtime_{part}_seconds" for part in RUNTIME_PARTS))
 
 TABLES: dict[int, TableSpec] = {
     spec.number: spec
@@ -105,7 +101,7 @@ TABLES: dict[int, TableSpec] = {
                 Row("UDPDiff (seg)", "multi", "seg"),
                 Row("UDPDiff (depth)", "multi", "depth"),
             ),
-            (*_CONSISTENCY, _FVD),
+            _CONSISTENCY_AND_FVD,
             _FVD_EXTRA,
         ),
         TableSpec(
@@ -130,7 +126,7 @@ TABLES: dict[int, TableSpec] = {
         TableSpec(
             5,
             (Row("Text prompt", "multi_text", "depth"), Row("Task embedding", "multi", "depth")),
-            (*_CONSISTENCY, _FVD),
+            _CONSISTENCY_AND_FVD,
             _FVD_EXTRA,
         ),
         TableSpec(
