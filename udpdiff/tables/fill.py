@@ -79,7 +79,7 @@ def compare_rows(number: int, measured_paths: Sequence[str | Path]) -> pandas.Da
             if not base or not ours or not ours["per_video"] or len(base["per_video"]) != len(ours["per_video"]):
                 continue
             gap = bootstrap_difference(ours["per_video"], base["per_video"])
-            ends = [metric.figure.scaled(end) for end in (gap.value, gap.low, gap.high)]
+            ends = [metric.scale * end for end in (gap.value, gap.low, gap.high)]
             lines.append((metric.name, row.label, first.label, *ends, gap.n))
     return pandas.DataFrame(lines, columns=["metric", "model", "minus", "difference", "low", "high", "n"])
 
@@ -114,7 +114,7 @@ def _find(figures: dict[str, dict], metric: Metric, row: Row) -> tuple[str, dict
 def _values(metric: Metric, figure: dict | None, printed: float | None) -> dict[str, float]:
     keys = {"value": "_ours", "low": "_ours_low", "high": "_ours_high"}
     cells = {
-        f"{metric.name}{suffix}": math.nan if not figure or figure[key] is None else metric.figure.scaled(figure[key])
+        f"{metric.name}{suffix}": math.nan if not figure or figure[key] is None else metric.scale * figure[key]
         for key, suffix in keys.items()
     }
     return cells | {f"{metric.name}_paper": math.nan if printed is None else printed}

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from udpdiff.metrics.registry import RUNTIME_PARTS, describe
 from udpdiff.tables.paper import BC, MS, SC
-from udpdiff.tasks.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -20,15 +19,18 @@ class Metric:
     Attributes:
         name: Its key, as in `paper`.
         sources: Keys of the figures that may fill it, the first one found does.
+        label: Heading for people, of the first source, as all that follows.
+        unit: Of the printed value.
+        scale: Our value times this is printed.
+        direction: Which values are better.
     """
 
     name: str
     sources: tuple[str, ...]
-
-    @property
-    def figure(self) -> Figure:
-        """How its first source is called and printed; the others are printed alike."""
-        return describe(self.sources[0])
+    label: str
+    unit: str
+    scale: float
+    direction: str
 
 
 @dataclass(frozen=True)
@@ -63,101 +65,43 @@ class TableSpec:
     extra: tuple[Metric, ...] = ()
 
 
-def _same(*keys: str) -> tuple[Metric, ...]:
-    return tuple(Metric(key, (key,)) for key in keys)
+def _metric(name: str, *sources: str) -> Metric:
+    """A column of figures from the registry; of the figure called `name` without sources."""
+    sources = sources or (name,)
+    figure = describe(sources[0])
+    return Metric(name, sources, figure.label, figure.unit, figure.scale, figure.direction)
 
 
 # The frame average stands in where no AMT is given; the extractor's column says which it was.
-_CONSISTENCY = (*_same(SC, BC), Metric(MS, (MS, f"{MS}_blend")))
-_CONSISTENCY_AND_FVD = (*_CONSISTENCY, *_same("fvd"))
-_FVD_EXTRA = _same("fvd_infinity", "kvd", "fvd_floor")
+_CONSISTENCY = (_metric(SC), _metric(BC), _metric(MS, MS, f"{MS}_blend"))
+_WITH_FVD = (*_CONSISTENCY, _metric("fvd"))
+_FVD_EXTRA = (_metric("fvd_infinity"), _metric("kvd"), _metric("fvd_floor"))
 # The paper's depth figures look like [0, 1] maps compared without alignment; ours after alignment follow as extra.
-_DEPTH = (Metric("delta1", ("depth_delta1_unaligned",)), Metric("rmse", ("depth_rmse_unaligned",)))
+_DEPTH = (_metric("delta1", "depth_delta1_unaligned"), _metric("rmse", "depth_rmse_unaligned"))
 _DEPTH_EXTRA = (
-    Metric("delta1_aligned", ("depth_delta1",)),
-    Metric("rmse_aligned", ("depth_rmse",)),
-    Metric("delta1_shuffled", ("depth_delta1_shuffled",)),
-    Metric("delta1_constant", ("depth_delta1_constant",)),
+    _metric("delta1_aligned", "depth_delta1"),
+    _metric("rmse_aligned", "depth_rmse"),
+    _metric("delta1_shuffled", "depth_delta1_shuffled"),
+    _metric("delta1_constant", "depth_delta1_constant"),
 )
-_RUNTIME = _same("runtime_seconds")
-_RUNTIME_EXTRA = _same(*(f"runtime_{part}_seconds" for part in RUNTIME_PARTS))
+_RUNTIME = (_metric("runtime_seconds"),)
+_RUNTIME_EXTRA = tuple(_metric(f"runtime_{part}_seconds") for part in RUNTIME_PARTS)
 
+# Number -> (label of the row, run, task), the paper's columns, ours.
+_SPECS = {
+    1: ([("CogVideoX 5B", "base", "video"), ("UDPDiff (segmentation)", "seg", "seg"), ("UDPDiff (depth estimation)", "depth", "depth")], _CONSISTENCY, ()),
+    2: ([("CogVideoX 5B", "base", "video"), ("UDPDiff (seg)", "multi", "seg"), ("UDPDiff (depth)", "multi", "depth")], _WITH_FVD, _FVD_EXTRA),
+    3: ([("Depth Anything V2", "multi", "depth", "depth_anything"), ("UDPDiff (multi-depth)", "multi", "depth")], _DEPTH, _DEPTH_EXTRA),
+    4: ([("CogVideoX 5B", "base", "video"), ("Ours (single task)", "depth", "depth"), ("Ours (multi task)", "multi", "depth")], _RUNTIME, _RUNTIME_EXTRA),
+    5: ([("Text prompt", "multi_text", "depth"), ("Task embedding", "multi", "depth")], _WITH_FVD, _FVD_EXTRA),
+    6: ([("Location-aware colormap", "seg_location", "seg"), ("Pixelplanes", "seg", "seg")], _CONSISTENCY, ()),
+    7: ([("(0.3, 0.7)", "multi_30_70", "depth"), ("(0.7, 0.3)", "multi_70_30", "depth"), ("(0.5, 0.5)", "multi", "depth")], _CONSISTENCY, ()),
+    8: ([("Depth Anything V2", "depth_anything", "depth"), ("DepthCrafter", "depth", "depth")], _CONSISTENCY, ()),
+    9: ([("8×8", "seg_grid8", "seg"), ("12×12", "seg_grid12", "seg"), ("EntitySeg", "seg", "seg")], _CONSISTENCY, ()),
+}  # fmt: skip
 TABLES: dict[int, TableSpec] = {
-    spec.number: spec
-    for spec in (
-        TableSpec(
-            1,
-            (
-                Row("CogVideoX 5B", "base", "video"),
-                Row("UDPDiff (segmentation)", "seg", "seg"),
-                Row("UDPDiff (depth estimation)", "depth", "depth"),
-            ),
-            _CONSISTENCY,
-        ),
-        TableSpec(
-            2,
-            (
-                Row("CogVideoX 5B", "base", "video"),
-                Row("UDPDiff (seg)", "multi", "seg"),
-                Row("UDPDiff (depth)", "multi", "depth"),
-            ),
-            _CONSISTENCY_AND_FVD,
-            _FVD_EXTRA,
-        ),
-        TableSpec(
-            3,
-            (
-                Row("Depth Anything V2", "multi", "depth", labeller="depth_anything"),
-                Row("UDPDiff (multi-depth)", "multi", "depth"),
-            ),
-            _DEPTH,
-            _DEPTH_EXTRA,
-        ),
-        TableSpec(
-            4,
-            (
-                Row("CogVideoX 5B", "base", "video"),
-                Row("Ours (single task)", "depth", "depth"),
-                Row("Ours (multi task)", "multi", "depth"),
-            ),
-            _RUNTIME,
-            _RUNTIME_EXTRA,
-        ),
-        TableSpec(
-            5,
-            (Row("Text prompt", "multi_text", "depth"), Row("Task embedding", "multi", "depth")),
-            _CONSISTENCY_AND_FVD,
-            _FVD_EXTRA,
-        ),
-        TableSpec(
-            6,
-            (Row("Location-aware colormap", "seg_location", "seg"), Row("Pixelplanes", "seg", "seg")),
-            _CONSISTENCY,
-        ),
-        TableSpec(
-            7,
-            (
-                Row("(0.3, 0.7)", "multi_30_70", "depth"),
-                Row("(0.7, 0.3)", "multi_70_30", "depth"),
-                Row("(0.5, 0.5)", "multi", "depth"),
-            ),
-            _CONSISTENCY,
-        ),
-        TableSpec(
-            8,
-            (Row("Depth Anything V2", "depth_anything", "depth"), Row("DepthCrafter", "depth", "depth")),
-            _CONSISTENCY,
-        ),
-        TableSpec(
-            9,
-            (
-                Row("8×8", "seg_grid8", "seg"),
-                Row("12×12", "seg_grid12", "seg"),
-                Row("EntitySeg", "seg", "seg"),
-            ),
-            _CONSISTENCY,
-        ),
-    )
+    number: TableSpec(number, tuple(Row(*row) for row in rows), metrics, extra)
+    for number, (rows, metrics, extra) in _SPECS.items()
 }
 
 
