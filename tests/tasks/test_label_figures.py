@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from udpdiff.clip import FIRST_SOLID_ID
 from udpdiff.measures.flicker import depth_flicker
 from udpdiff.measures.id_switches import id_switches
-from udpdiff.clip import FIRST_SOLID_ID
 from udpdiff.measures.tube_detection import tube_detection
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.tasks import get_task
