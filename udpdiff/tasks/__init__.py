@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from udpdiff.tasks.depth import Depth
 from udpdiff.tasks.entities import Entities
+from udpdiff.tasks.normals import Normals
 from udpdiff.tasks.task import Task, TaskOptions
 
 __all__ = ["TASKS", "Task", "TaskOptions", "get_task", "task_prompt"]
 
-TASKS: dict[str, Task] = {task.name: task for task in (Entities(), Depth())}
+TASKS: dict[str, Task] = {task.name: task for task in (Entities(), Depth(), Normals())}
 
 
 def get_task(name: str) -> Task:

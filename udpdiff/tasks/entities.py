@@ -19,9 +19,36 @@ from udpdiff.measures.segmentation import tube_mean_iou, tube_panoptic_quality
 from udpdiff.measures.tube_detection import tube_detection
 from udpdiff.representations import location_colormap, pixelplanes
 from udpdiff.representations.entity_decoding import decode_entities
-from udpdiff.tasks.task import Figures, Task, TaskOptions
+from udpdiff.tasks.figure import Figure
+from udpdiff.tasks.task import Task, TaskOptions
 
 MIN_ENTITY_PIXELS = 12  # smaller entities of a reference are a few stray pixels
+
+_FIGURES = {
+    "generated": (
+        Figure("entity_tube_iou", "tube IoU", "higher", 4, "Mean IoU of whole tubes, all pixels of an entity over the video: the labeller's paired one to one with the generated ones, 0 for one without partner."),
+        Figure("entity_tube_pq", "tube panoptic quality", "higher", 4, "Panoptic quality of tubes: the mean IoU of pairs that overlap by more than one half, times the share of entities that have such a partner."),
+    ),
+    "labels": (
+        Figure("entity_miou", "mean IoU", "higher", 3, "Take every pixel of an entity over the whole clip, its tube. Pair true and labelled tubes one to one so that they overlap best; the IoU of a pair is what both share divided by what either covers, 0 for an entity without partner. Mean over the true entities, ground and backdrop included."),
+        Figure("solid_miou", "mean IoU, solids", "higher", 3, "The same over the solids alone. Ground and backdrop are large and easy, and lift the first figure."),
+        Figure("entity_precision", "precision", "higher", 3, "Of the labelled entities, the share that is a true one: tubes with an IoU above 0.5."),
+        Figure("entity_recall", "recall", "higher", 3, "Of the true entities, the share that was found: tubes with an IoU above 0.5."),
+        Figure("entity_j_and_f", "J&F", "higher", 3, "The score of the DAVIS benchmark: J is the IoU of an entity frame by frame, F how well its outline lies on the true one (within 0.8 % of the picture's diagonal); their mean."),
+        Figure("entity_j", "J", "higher", 3, "The IoU of an entity frame by frame, as in the DAVIS benchmark."),
+        Figure("entity_f", "F", "higher", 3, "How well an entity's outline lies on the true one, frame by frame, as in the DAVIS benchmark."),
+        Figure("id_switches", "ID switches", "lower", 3, "How often the id that covers most of a true entity becomes another one, per entity and clip. 0 means that every entity keeps its identity."),
+        Figure("coverage", "coverage", "higher", 3, "Share of the pixels that carry any label. In these scenes every pixel belongs to some entity, so 1 is right."),
+    ),
+    "codec": (
+        Figure("pixelplanes_exact_share", "exact share of Pixelplanes", "higher", 4, "Share of the pixels whose entity comes back from the painted colormap."),
+        Figure("vae_entity_miou", "mean IoU after the VAE", "higher", 4, "Mean IoU of tubes read from a colormap that went through the VAE, against the entities that were painted."),
+    ),
+    "labeller": (
+        Figure("coverage", "coverage", "neither", 2, "Share of the pixels that carry any label. It says how much was labelled, not how well."),
+        Figure("entities", "entities per clip", "neither", 2, "How many entities the labeller tells apart in a clip."),
+    ),
+}  # fmt: skip
 
 
 class EntityOptions(TaskOptions):
@@ -49,6 +76,7 @@ class Entities(Task):
     random_colormaps = ("pixelplanes",)
     Options = EntityOptions
     colormap_options: ClassVar = {"pixelplanes": ("min_color_distance",), "location": ("location_grid",)}
+    figures = _FIGURES
     main_figure = "entity_tube_iou"
 
     def from_labels(self, stored: np.ndarray, options: EntityOptions) -> np.ndarray:
@@ -84,7 +112,7 @@ class Entities(Task):
         palette[0] = 0
         return palette[prediction]
 
-    def compare(self, prediction: np.ndarray, reference: np.ndarray) -> Figures:
+    def compare(self, prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
         """`entity_tube_iou`, mean IoU of tubes over the reference's entities, and `entity_tube_pq`."""
         if not (np.bincount(reference.ravel())[1:] >= MIN_ENTITY_PIXELS).any():
             return {}
@@ -93,7 +121,9 @@ class Entities(Task):
             "entity_tube_pq": tube_panoptic_quality(prediction, reference).quality,
         }
 
-    def compare_with_truth(self, prediction: np.ndarray, truth: Mapping[str, np.ndarray]) -> Figures:
+    def compare_with_truth(
+        self, prediction: np.ndarray, truth: Mapping[str, np.ndarray], options: EntityOptions
+    ) -> dict[str, float]:
         """All figures of labelled entities against the true ones.
 
         `entity_miou`, over all true entities, and `solid_miou`, over the solids: mean IoU of whole-clip tubes, matched
@@ -122,7 +152,7 @@ class Entities(Task):
         }
         return {name: value for name, value in figures.items() if not math.isnan(value)}
 
-    def compare_round_trip(self, prediction: np.ndarray, exact: np.ndarray, coded: np.ndarray) -> Figures:
+    def compare_round_trip(self, prediction: np.ndarray, exact: np.ndarray, coded: np.ndarray) -> dict[str, float]:
         """`pixelplanes_exact_share`, pixels whose entity comes back; `vae_entity_miou`, tubes after the VAE."""
         return {
             "pixelplanes_exact_share": exact_share(exact, prediction),

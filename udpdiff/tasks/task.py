@@ -13,7 +13,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-Figures = dict[str, float]
+from udpdiff.tasks.figure import Figure
 
 
 class TaskOptions(BaseModel):
@@ -36,7 +36,10 @@ class Task(ABC):
         Options: What a user may choose, see `TaskOptions`.
         label_options: Names of the options that `from_labels` and `constant` read.
         colormap_options: Names of the options that `encode` reads, by colormap.
-        main_figure: Name of the figure that controls (exchanged, constant predictions) are taken of.
+        figures: What its comparisons measure: `generated` by `compare`, `labels` by `compare_with_truth`, `codec` by
+            `compare_round_trip`; `labeller`: the scores that its labeller stores beside the labels.
+        main_figure: Key of the generated figure that controls (exchanged, constant predictions) are taken of; higher is
+            better.
         has_constant: Whether a model that looks at nothing has a best guess, see `constant`.
 
     Source: UDPDiff, sections 3.2 and 3.4.
@@ -52,6 +55,7 @@ class Task(ABC):
     Options: ClassVar[type[TaskOptions]] = TaskOptions
     label_options: ClassVar[tuple[str, ...]] = ()
     colormap_options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    figures: ClassVar[Mapping[str, tuple[Figure, ...]]]
     main_figure: ClassVar[str]
     has_constant: ClassVar[bool] = False
 
@@ -93,15 +97,23 @@ class Task(ABC):
         """Return a prediction in colours for people, uint8 (T, H, W, 3)."""
 
     @abstractmethod
-    def compare(self, prediction: np.ndarray, reference: np.ndarray) -> Figures:
+    def compare(self, prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
         """Return the figures of a prediction against a reference of the same clip; empty where it shows nothing."""
 
     @abstractmethod
-    def compare_with_truth(self, prediction: np.ndarray, truth: Mapping[str, np.ndarray]) -> Figures:
-        """Return the figures of labels against a scene's exact truth, the datasets of a truth shard."""
+    def compare_with_truth(
+        self, prediction: np.ndarray, truth: Mapping[str, np.ndarray], options: TaskOptions
+    ) -> dict[str, float]:
+        """Return the figures of labels against a scene's exact truth.
+
+        Args:
+            prediction: As `from_labels` returns it.
+            truth: The datasets of a truth shard, by name.
+            options: The task's options.
+        """
 
     @abstractmethod
-    def compare_round_trip(self, prediction: np.ndarray, exact: np.ndarray, coded: np.ndarray) -> Figures:
+    def compare_round_trip(self, prediction: np.ndarray, exact: np.ndarray, coded: np.ndarray) -> dict[str, float]:
         """Return what its standard colormap loses by itself and through the VAE.
 
         Args:

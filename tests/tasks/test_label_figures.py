@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from udpdiff.clip import FIRST_SOLID_ID
 from udpdiff.measures.flicker import depth_flicker
 from udpdiff.measures.id_switches import id_switches
 from udpdiff.measures.tube_detection import tube_detection
-from udpdiff.metrics.label_figures import depth_figures, entity_figures
-from udpdiff.sources.ray_casting import FIRST_SOLID_ID
 from udpdiff.sources.scenes import SceneSettings, render_clip
+from udpdiff.tasks import get_task
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,14 @@ def scene():
 
 
 def figures(ids, truth):
-    return entity_figures(ids, truth, first_solid_id=FIRST_SOLID_ID)
+    task = get_task("seg")
+    return task.compare_with_truth(ids, {"entity_ids": truth}, task.Options())
 
 
 def depths(depth, scene):
-    return depth_figures(depth, scene.z, scene.flow, scene.entity_ids)
+    task = get_task("depth")
+    truth = {"z": scene.z, "flow": scene.flow, "entity_ids": scene.entity_ids}
+    return task.compare_with_truth(depth, truth, task.Options())
 
 
 def columns(*ids):
