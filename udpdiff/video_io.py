@@ -37,7 +37,7 @@ class VideoInfo:
     codec: str
 
 
-def encode_mp4(video: np.ndarray, fps: float, crf: int = 12) -> bytes:
+def encode_mp4(video: np.ndarray, fps: float, crf: int = 12, lossless: bool = False) -> bytes:
     """Encode a video as H.264 mp4 bytes that browsers play; equal input gives equal bytes.
 
     video: uint8 (T,H,W,3) RGB, T >= 1, H and W even; fps > 0; crf 0 (near lossless) to 51.
@@ -53,14 +53,18 @@ def encode_mp4(video: np.ndarray, fps: float, crf: int = 12) -> bytes:
     # room needs none (measured: about 800 bytes and 5 more per frame).
     options = {"moov_size": str(2048 + 32 * len(video)), "fflags": "+bitexact"}
     with av.open(buffer, "w", format="mp4", options=options) as container:
-        stream = container.add_stream("libx264", rate=_rate(fps))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream = container.add_stream("libx264rgb" if lossless else "libx264", rate=_rate(fps))
+        stream.width, stream.height, stream.pix_fmt = width, height, "rgb24" if lossless else "yuv420p"
         # One thread: x264 splits frames among threads, and the split changes the bytes.
         stream.codec_context.thread_count = 1
         stream.options = {"crf": str(crf), "preset": "medium", "threads": "1", "x264-params": "bframes=0"}
-        _tag_bt709(stream.codec_context)
+        if lossless:
+            stream.options = {"qp": "0", "preset": "medium", "threads": "1", "x264-params": "bframes=0"}
+        else:
+            _tag_bt709(stream.codec_context)
         for index, array in enumerate(np.ascontiguousarray(video)):
-            frame = _to_yuv(av.VideoFrame.from_ndarray(array, format="rgb24"))
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24")
+            frame = frame if lossless else _to_yuv(frame)
             frame.pts, frame.time_base = index, 1 / _rate(fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
