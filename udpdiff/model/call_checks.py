@@ -15,11 +15,12 @@ def check_streams(streams: Streams, tasks: Sequence[str], task_condition: str) -
     """Raise ValueError unless all tasks share one dense stream, or each has one of its own and no prompt names it."""
     dense = {stream.name: stream.tasks for stream in streams.dense}
     served = [task for names in dense.values() for task in names]
-    if sorted(served) != sorted(tasks) or len(dense) not in (1, len(served)):
+    several = len(dense) > 1
+    if sorted(served) != sorted(tasks) or (several and any(len(names) != 1 for names in dense.values())):
         raise ValueError(
             f"Got streams {dense} for the tasks {list(tasks)}, expected one stream for all of them or one for each."
         )
-    if len(dense) > 1 and task_condition == "text":
+    if several and task_condition == "text":
         raise ValueError(
             f"Got task_condition='text' for streams {dense}, expected 'embedding': a prompt names one task."
         )

@@ -114,5 +114,8 @@ def _encode(frames: np.ndarray, job: jobs.Sample) -> bytes:
 
 def _weights_digest(run: Path) -> str:
     """Return the sha256 (hex) of a run's transformer, so that a stopped job goes on with the same network alone."""
-    files = sorted((run / "transformer").glob("*.safetensors"))
-    return digest([hashlib.file_digest(path.open("rb"), "sha256").hexdigest() for path in files])
+    total = hashlib.sha256()
+    for path in sorted((run / "transformer").glob("*.safetensors")):
+        with path.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
