@@ -1,7 +1,7 @@
 """Map-style access to what training reads: latents and prompt embeddings of one clip, by clip id, over many shards.
 
 Rows are streamed: a shard is opened when first asked for, and no more than a bounded cache stays in memory. Colours,
-captions and noise are chosen elsewhere (`training.batch`); this module only fetches.
+captions and noise are chosen elsewhere (`training.data`); this module only fetches.
 """
 
 from __future__ import annotations
@@ -31,12 +31,11 @@ _OPEN_SHARDS = 16
 class LatentExample:
     """One clip as the model sees it.
 
-    video_latents: float32 (F, C, h, w). dense_latents: the same shape, None without a task. prompt_embeds: float32
-    (L, D).
+    video_latents: float32 (F, C, h, w). dense_latents: the same shape each, by task. prompt_embeds: float32 (L, D).
     """
 
     video_latents: torch.Tensor
-    dense_latents: torch.Tensor | None
+    dense_latents: dict[str, torch.Tensor]
     prompt_embeds: torch.Tensor
 
 
@@ -64,26 +63,29 @@ class LatentSource:
         self._streams |= {_dense_name(task): _Stream(_dense_name(task), paths) for task, paths in dense.items()}
         self._streams |= {_text_name(style): _Stream(_text_name(style), paths) for style, paths in text.items()}
         self.tasks = tuple(dense)
-        for task in self.tasks or (None,):
-            self._text_stream(task)
+        for task in self.tasks:
+            self._text_stream((task,))
+        if not self.tasks:
+            self._text_stream(())
         self._cache = _RowCache(cache_bytes)
         self._lock = RLock()
 
-    def _text_stream(self, task: str | None) -> str:
-        """Return the name of a task's text stream: its own where prompts name the task, else the plain one."""
-        for style in (task, PLAIN_TEXT):
-            if style is not None and _text_name(style) in self._streams:
+    def _text_stream(self, tasks: Sequence[str]) -> str:
+        """Return the name of the text stream: a single task's own where prompts name the task, else the plain one."""
+        styles = (*(tasks if len(tasks) == 1 else ()), PLAIN_TEXT)
+        for style in styles:
+            if _text_name(style) in self._streams:
                 return _text_name(style)
         got = [name for name in self._streams if name.startswith("text ")]
-        raise ValueError(f"No text shards for task {task!r}: got {got}, expected style {PLAIN_TEXT!r} or {task!r}.")
+        raise ValueError(f"No text shards for tasks {list(tasks)}: got {got}, expected one of the styles {styles}.")
 
-    def clip_ids(self, task: str | None = None) -> list[str]:
-        """Return, sorted, the clips that can be trained on for a task; for None, those with video and text."""
-        return sorted(set(self._streams["video"].shard_of) - set(self.missing(task)))
+    def clip_ids(self, tasks: Sequence[str] = ()) -> list[str]:
+        """Return, sorted, the clips that can be trained on for all of some tasks; for none, those with video and text."""
+        return sorted(set(self._streams["video"].shard_of) - set(self.missing(tasks)))
 
-    def missing(self, task: str | None = None) -> dict[str, str]:
-        """Return the clips that have video latents but cannot serve the task, with the reason."""
-        names = [self._text_stream(task)] + ([] if task is None else [_dense_name(task)])
+    def missing(self, tasks: Sequence[str] = ()) -> dict[str, str]:
+        """Return the clips that have video latents but cannot serve the tasks, with the reason."""
+        names = [self._text_stream(tasks), *map(_dense_name, tasks)]
         missing: dict[str, str] = {}
         for stream in (self._streams[name] for name in names):
             for clip_id in self._streams["video"].shard_of:
@@ -91,16 +93,16 @@ class LatentSource:
                     missing.setdefault(clip_id, f"{stream.name}: {stream.rejected.get(clip_id, 'absent')}")
         return missing
 
-    def read(self, clip_id: str, task: str | None, caption: str, coloring: float = 0.0) -> LatentExample:
+    def read(self, clip_id: str, tasks: Sequence[str], caption: str, colouring: float = 0.0) -> LatentExample:
         """Read one clip.
 
-        caption: `detailed`, `brief` or `empty`. coloring: [0, 1), which of the K colourings of the dense stream.
+        caption: `detailed`, `brief` or `empty`. colouring: [0, 1), which of the K colourings of the dense streams.
         Raises ValueError for a caption of another name or a clip that does not serve the task.
         """
         return LatentExample(
             video_latents=_tensor(self._row("video", clip_id, "latents")),
-            dense_latents=None if task is None else self._dense(_dense_name(task), clip_id, coloring),
-            prompt_embeds=_tensor(self._text(self._text_stream(task), clip_id, caption)),
+            dense_latents={task: self._dense(_dense_name(task), clip_id, colouring) for task in tasks},
+            prompt_embeds=_tensor(self._text(self._text_stream(tasks), clip_id, caption)),
         )
 
     def digest(self) -> str:
@@ -112,9 +114,9 @@ class LatentSource:
         for stream in self._streams.values():
             stream.close()
 
-    def _dense(self, name: str, clip_id: str, coloring: float) -> torch.Tensor:
+    def _dense(self, name: str, clip_id: str, colouring: float) -> torch.Tensor:
         parts = self._streams[name].parts
-        return _tensor(self._row(name, clip_id, "latents", None if parts is None else int(coloring * parts)))
+        return _tensor(self._row(name, clip_id, "latents", None if parts is None else int(colouring * parts)))
 
     def _text(self, name: str, clip_id: str, caption: str) -> np.ndarray:
         if caption == "empty":
