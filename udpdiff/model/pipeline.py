@@ -72,7 +72,7 @@ class UDPDiffPipeline(CogVideoXPipeline):
             raise ValueError(f"Unknown task_condition: got {task_condition!r}, expected one of {TASK_CONDITIONS}.")
         if transformer is not None and vae is not None:  # diffusers allows loading some components only
             check_channels(transformer.config, vae.config)
-        tasks = {name: task.colormap for name, task in TASKS.items()} if tasks is None else dict(tasks)
+        tasks = {name: task.colormaps[0] for name, task in TASKS.items()} if tasks is None else dict(tasks)
         for name in tasks:
             get_task(name)
         # A mapping, never a list: downloading from the hub, diffusers takes every list in the index for a component.
@@ -153,7 +153,7 @@ class UDPDiffPipeline(CogVideoXPipeline):
         if self.config.task_condition == "text":
             prompt = self._name_task(prompt, chosen)
         elif config.num_tasks:
-            attention_kwargs["task_ids"] = torch.tensor([chosen.id], device=self._execution_device)
+            attention_kwargs["task_ids"] = torch.tensor([list(self.config.tasks).index(chosen.name)], device=self._execution_device)
 
         # 3. Denoise video and dense latents together
         self.timings = {}
@@ -241,14 +241,7 @@ class UDPDiffPipeline(CogVideoXPipeline):
                 f"Got task={name!r}, expected one of {trained}, the tasks of this model. Pass one of them, or load a"
                 " model trained on it."
             )
-        task = get_task(name)
-        num_tasks = self.transformer.config.num_tasks
-        if self.config.task_condition == "embedding" and 0 < num_tasks <= task.id:
-            raise ValueError(
-                f"Got task {name!r} with id {task.id}, expected an id below the transformer's num_tasks={num_tasks}."
-                f" Widen the base with num_tasks >= {task.id + 1}."
-            )
-        return task
+        return get_task(name)
 
     def _name_task(self, prompt: str | list[str] | None, task: Task) -> str | list[str] | None:
         if isinstance(prompt, list):
