@@ -8,6 +8,7 @@ stream), `loss_task` (by task), `loss_timestep` (quarters of the video's timeste
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,11 +92,9 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
+    for line in path.read_bytes().splitlines():
+        with contextlib.suppress(ValueError):
             entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
     return entries
 
 

@@ -28,7 +28,7 @@ Rotary = tuple[torch.Tensor, torch.Tensor] | None
 
 # Beyond this the weights of all pairs of tokens outgrow the caches, and later the memory.
 _MAX_PLAIN_TOKENS = 1024
-_SEED_LIMIT = 2**64  # of torch.manual_seed
+_SEED_LIMIT = 2**64  # of torch's generators
 
 
 class TrainingDiverged(ArithmeticError):
@@ -84,7 +84,12 @@ def starting_transformer(settings: TrainingSettings, folder: str) -> CogVideoXTr
         folder: Of the base checkpoint.
     """
     transformer = build_transformer(
-        folder, tuple(settings.tasks), settings.task_condition, settings.init_in, settings.init_out, settings.seed
+        folder,
+        tuple(settings.tasks),
+        settings.task_condition,
+        settings.init_in,
+        settings.init_out,
+        seed=settings.seed % _SEED_LIMIT,
     )
     if settings.lora_rank:
         add_lora(transformer, settings.lora_rank)
