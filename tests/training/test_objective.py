@@ -32,7 +32,7 @@ def test_noise_and_target_are_those_of_diffusers_in_float32(tiny_scheduler, exam
 
 
 def test_equal_columns_give_the_bits_of_one_timestep_for_all_channels(tiny_scheduler, example):
-    latents, noise, output, timesteps = example
+    latents, noise, _, timesteps = example
     pair, one = Objective(tiny_scheduler, PAIR), Objective(tiny_scheduler, VIDEO)
     columns = equal_columns(timesteps, PAIR)
     for name in ("add_noise", "velocity"):

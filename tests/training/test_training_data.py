@@ -78,7 +78,8 @@ def test_runs_with_one_seed_are_paired():
     base, single = first_draws(make_draws({}), 20), first_draws(make_draws({"seg": 1.0}), 20)
     multi = first_draws(make_draws({"seg": 0.3, "depth": 0.7}), 20)
     for a, b in zip(base, single, strict=True):
-        assert (a.clip_id, a.caption, a.timestep, a.noise_seeds) == (b.clip_id, b.caption, b.timestep, b.noise_seeds[:1])
+        assert (a.clip_id, a.caption, a.timestep) == (b.clip_id, b.caption, b.timestep)
+        assert a.noise_seeds == b.noise_seeds[:1]
     for a, b in zip(base, multi, strict=True):
         assert (a.caption, a.timestep, a.noise_seeds) == (b.caption, b.timestep, b.noise_seeds[:1])
 
@@ -140,9 +141,7 @@ def test_a_batch_holds_what_its_draws_say(make_source):
         example = source.read(draw.clip_id, [draw.task], draw.caption, draw.colouring)
         assert torch.equal(batch.latents[row], torch.cat((example.video_latents, example.dense_latents[draw.task]), 1))
         assert torch.equal(batch.prompt_embeds[row], example.prompt_embeds)
-        noise = [
-            torch.randn(3, 16, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in draw.noise_seeds
-        ]
+        noise = [torch.randn(3, 16, 16, 16, generator=torch.Generator().manual_seed(seed)) for seed in draw.noise_seeds]
         assert torch.equal(batch.noise[row], torch.cat(noise, 1))
         assert batch.timesteps[row].tolist() == [draw.timestep] * 2
         assert batch.task_ids[row] == ["depth", "seg"].index(draw.task)  # rows in the order of the run's own tasks

@@ -127,7 +127,8 @@ def test_another_training_is_moved_aside(tmp_path, capsys, make_settings, make_s
 def test_other_clips_held_back_are_another_training(tmp_path, capsys, make_settings, make_source, write_streams):
     source = make_source(streams=write_streams(tmp_path / "data", clips=20))
     for steps, count in ((2, 2), (4, 0)):
-        train(make_settings(tasks={}, steps=steps, validation_clips=count), source, tmp_path / "state", tmp_path / "run")
+        settings = make_settings(tasks={}, steps=steps, validation_clips=count)
+        train(settings, source, tmp_path / "state", tmp_path / "run")
     assert "other validation_clips" in capsys.readouterr().err
     assert (tmp_path / "state.superseded-1" / "checkpoint-2").exists()
 

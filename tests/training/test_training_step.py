@@ -52,5 +52,5 @@ def test_dropout_has_a_valid_seed_of_its_own_in_every_step_and_process():
     for seed in (0, 3_000_000_000, 2**100 + 1):
         seeds = {dropout_seed(seed, step, process, 8) for step in range(50) for process in range(8)}
         assert len(seeds) == 400
-        assert 0 <= min(seeds) and max(seeds) < 2**64
+        assert all(seed in range(2**64) for seed in seeds)
         torch.manual_seed(max(seeds))

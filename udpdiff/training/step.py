@@ -110,7 +110,8 @@ def check_fit(batch: TrainingBatch, transformer: CogVideoXTransformer3DModel) ->
     """
     config = transformer.config
     _, _, channels, height, width = batch.latents.shape
-    prompt_size, expected_size = tuple(batch.prompt_embeds.shape[1:]), (config.max_text_seq_length, config.text_embed_dim)
+    prompt_size = tuple(batch.prompt_embeds.shape[1:])
+    expected_size = (config.max_text_seq_length, config.text_embed_dim)
     if channels != config.in_channels:
         raise ValueError(
             f"Got latents of {channels} channels in {batch.timesteps.shape[1]} streams, expected {config.in_channels} in"
