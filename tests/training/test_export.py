@@ -9,8 +9,8 @@ import torch
 from diffusers import CogVideoXPipeline
 from safetensors.torch import load_file
 
+from udpdiff.model.loading import load_run
 from udpdiff.model.pipeline import UDPDiffPipeline
-from udpdiff.training.export import load_run
 from udpdiff.training.loop import train
 
 CALL = {"height": 64, "width": 64, "num_frames": 9, "num_inference_steps": 2, "output_type": "latent"}
@@ -35,6 +35,25 @@ def test_a_multi_task_run_samples(tmp_path, make_settings, make_source, export):
     copied = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"train.jsonl", "provenance.json", "run.json", "transformer", "scheduler"} <= copied
     assert ("vae" in copied) == (export == "pipeline")
+
+
+def test_the_recipe_names_tasks_in_the_order_of_their_rows_and_the_streams(tmp_path, make_settings, make_source):
+    run(make_settings, make_source, tmp_path, tasks={"seg": 0.5, "depth": 0.5}, colormaps={"seg": "location"})
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert recipe.pop("base").endswith("base0")
+    assert recipe == {
+        "run": "multi",
+        "export": "pipeline",
+        "task_condition": "embedding",
+        "tasks": {"seg": "location", "depth": "spectral"},
+        "streams": {"video": [], "dense": ["seg", "depth"]},
+    }
+    run(make_settings, make_source, tmp_path, tasks={"depth": 0.5, "seg": 0.5})
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert list(recipe["tasks"]) == recipe["streams"]["dense"] == ["depth", "seg"]
+    run(make_settings, make_source, tmp_path, tasks={})
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (recipe["tasks"], recipe["streams"]) == ({}, {"video": []})
 
 
 @pytest.mark.parametrize("export", ["pipeline", "transformer"])

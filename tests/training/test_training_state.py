@@ -1,25 +1,26 @@
-"""What a run survives: signals, a second process, other settings, a lost output folder."""
+"""What a run survives: signals, a second process, other settings, damaged files, a lost output folder."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from udpdiff.training.export import load_run
-from udpdiff.training.interruption import StopRequest
-from udpdiff.training.lock import FolderLocked, exclusive
+from udpdiff.model.loading import load_run
 from udpdiff.training.log import read_log
 from udpdiff.training.loop import train
+from udpdiff.training.state import FolderLocked, RunState, StopRequest, exclusive, identify
 
 SCRIPT = """
 import json, sys, torch
@@ -28,7 +29,7 @@ from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.loop import train
 from udpdiff.training.settings import TrainingSettings
 job = json.loads(sys.argv[1])
-train(TrainingSettings.from_dict(job["settings"]), LatentSource(*job["source"]), job["state"], job["run"])
+train(TrainingSettings(**job["settings"]), LatentSource(*job["source"]), job["state"], job["run"])
 """
 
 
@@ -42,7 +43,7 @@ def test_a_signal_saves_exits_75_and_the_run_goes_on_as_if_nothing_had_been(
     settings = make_settings(tasks={"seg": 1.0}, steps=2000, log_every_steps=1)
     paths = {name: str(path) for name, path in streams.items()}
     source = [[paths["video"]], {"seg": [paths["seg"]]}, {"plain": [paths["plain"]]}]
-    job = {"settings": settings.to_dict(), "source": source, "state": f"{tmp_path}/state", "run": f"{tmp_path}/run"}
+    job = {"settings": asdict(settings), "source": source, "state": f"{tmp_path}/state", "run": f"{tmp_path}/run"}
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(
         [sys.executable, "-c", SCRIPT, json.dumps(job)], env=environment, stderr=subprocess.PIPE, text=True
@@ -103,7 +104,11 @@ def test_log_entries_after_the_checkpoint_are_dropped_on_resume(tmp_path, make_s
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
-    [({"learning_rate": 2e-3}, "learning_rate"), ({"steps": 1}, "of 2 steps, more than the 1"), ({}, "data")],
+    [
+        ({"learning_rate": 2e-3}, "other learning_rate"),
+        ({"steps": 1}, "of 2 steps, more than the 1"),
+        ({}, "other data"),
+    ],
 )
 def test_another_training_is_moved_aside(tmp_path, capsys, make_settings, make_source, write_streams, changes, reason):
     train(make_settings(tasks={}, steps=2), make_source(), tmp_path / "state", tmp_path / "run")
@@ -119,9 +124,18 @@ def test_another_training_is_moved_aside(tmp_path, capsys, make_settings, make_s
     assert any(not torch.equal(old[name], new[name]) for name in old)
 
 
+def test_other_clips_held_back_are_another_training(tmp_path, capsys, make_settings, make_source, write_streams):
+    source = make_source(streams=write_streams(tmp_path / "data", clips=20))
+    for steps, count in ((2, 2), (4, 0)):
+        settings = make_settings(tasks={}, steps=steps, validation_clips=count)
+        train(settings, source, tmp_path / "state", tmp_path / "run")
+    assert "other validation_clips" in capsys.readouterr().err
+    assert (tmp_path / "state.superseded-1" / "checkpoint-2").exists()
+
+
 def test_how_a_run_is_executed_does_not_supersede_it(tmp_path, make_settings, make_source):
     train(make_settings(tasks={}, steps=2), make_source(), tmp_path / "state", tmp_path / "run")
-    other = make_settings(tasks={}, steps=2, log_every_steps=1, gradient_checkpointing=True, num_workers=1)
+    other = make_settings(tasks={}, steps=2, log_every_steps=1, gradient_checkpointing=True)
     train(other, make_source(), tmp_path / "state", tmp_path / "run")
     assert not (tmp_path / "state.superseded-1").exists()
 
@@ -137,3 +151,94 @@ def test_a_completed_run_is_only_exported_again(tmp_path, make_settings, make_so
     assert all(torch.equal(first[name], again[name]) for name in first)
     after = (tmp_path / "state" / "train.jsonl").read_text(), (tmp_path / "state" / "provenance.json").read_text()
     assert after == before
+
+
+# Every setting: another value, and whether it starts a training anew. A new setting must be put on one side here.
+OTHER = {
+    "run": ("other", False),
+    "base": ("elsewhere", False),  # its content decides
+    "seed": (6, True),
+    "tasks": ({"depth": 0.5, "seg": 0.5}, True),  # in another order
+    "steps": (5, True),  # under a schedule that looks at the end
+    "batch_size": (8, True),
+    "learning_rate": (1e-4, True),
+    "task_condition": ("text", True),
+    "colormaps": ({"seg": "location"}, True),
+    "init_in": ("zero", True),
+    "init_out": ("zero", True),
+    "optimizer": ("muon", True),
+    "warmup_steps": (3, True),
+    "schedule": ("constant", True),
+    "weight_decay": (0.0, True),
+    "max_grad_norm": (2.0, True),
+    "ema_decay": (0.5, True),
+    "objective": ("eps_weighted", True),
+    "dense_weight": (0.5, True),
+    "detailed_share": (0.5, True),
+    "caption_dropout": (0.5, True),
+    "mixed_precision": ("bf16", True),
+    "lora_rank": (4, True),
+    "validation_clips": (4, True),  # they are held back from training
+    "gradient_checkpointing": (True, False),
+    "gradient_accumulation_steps": (2, False),
+    "checkpoint_every_steps": (7, False),
+    "log_every_steps": (7, False),
+    "validation_every_steps": (7, False),
+    "export": ("transformer", False),
+}
+
+
+def test_every_setting_is_known_to_decide_the_weights_or_not(make_settings, make_source, base):
+    settings, source = make_settings(schedule="cosine"), make_source("seg", "depth")
+    assert OTHER.keys() == {field.name for field in fields(settings)}
+    before = identify(settings, source, None, base)["fingerprint"]
+    for name, (value, decides) in OTHER.items():
+        changed = identify(replace(settings, **{name: value}), source, None, base)["fingerprint"]
+        assert (changed != before) == decides, name
+    constant = make_settings(schedule="constant")
+    longer = replace(constant, steps=9)
+    assert identify(constant, source, None, base) == identify(longer, source, None, base)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [("scheduler/scheduler_config.json", "snr_shift_scale", 3.0), ("transformer/config.json", "patch_size", 2)],
+)
+def test_an_edited_base_is_another_base(tmp_path, make_settings, make_source, base, file, key, value):
+    shutil.copytree(base, tmp_path / "base")
+    settings, source = make_settings(), make_source("seg", "depth")
+    before = identify(settings, source, None, tmp_path / "base")
+    assert before == identify(settings, source, None, base)
+    path = tmp_path / "base" / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    assert identify(settings, source, None, tmp_path / "base")["fingerprint"] != before["fingerprint"]
+
+
+def test_evaluation_clips_decide_what_is_held_back(make_settings, make_source, base):
+    settings, source = make_settings(), make_source("seg")
+    plain, with_evaluation = (identify(settings, source, each, base) for each in (None, make_source("seg")))
+    assert plain["fingerprint"] != with_evaluation["fingerprint"]
+
+
+@pytest.mark.parametrize("content", [b"", b'{"sessions": [', b"[1]", b"\xff\xfe"])
+def test_a_damaged_record_does_not_stop_a_training(tmp_path, make_settings, make_source, content):
+    train(make_settings(tasks={}, steps=2), make_source(), tmp_path / "state", tmp_path / "run")
+    (tmp_path / "state" / "provenance.json").write_bytes(content)
+    with open(tmp_path / "state" / "train.jsonl", "ab") as log:
+        log.write(b'{"step": 2, "lo' + content)
+    train(make_settings(tasks={}, steps=4), make_source(), tmp_path / "state", tmp_path / "run")
+    record = json.loads((tmp_path / "state" / "provenance.json").read_text())
+    assert [session["first_step"] for session in record["sessions"]] == [2]
+    assert [entry["step"] for entry in read_log(tmp_path / "state" / "train.jsonl")] == [2, 4]
+
+
+def test_a_folder_of_damaged_checkpoints_alone_starts_afresh(tmp_path, capsys, make_settings, make_source):
+    settings = make_settings(tasks={}, steps=2)
+    train(settings, make_source(), tmp_path / "state", tmp_path / "run")
+    expected = weights(tmp_path / "state", 2)
+    (tmp_path / "state" / "checkpoint-2" / "state.json").write_text("")
+    assert RunState(tmp_path / "state").claim({"fingerprint": "x"}, 2) is None  # it cannot tell whose they are
+    train(settings, make_source(), tmp_path / "state", tmp_path / "run")
+    assert "continuing at step 0 of 2" in capsys.readouterr().err
+    again = weights(tmp_path / "state", 2)
+    assert all(torch.equal(expected[name], again[name]) for name in expected)
