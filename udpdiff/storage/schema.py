@@ -45,16 +45,21 @@ _BYTES, _TEXT = DatasetSpec("bytes"), DatasetSpec("text")
 # Integer labels shrink tenfold and more under gzip; float noise does not, so floats take the fast filter or none.
 _LABELS = DatasetSpec("array", ("uint16",), ("T H W",), "gzip")
 
-_FRAMES = DatasetSpec("array", ("uint8",), ("T H W 3",), "lzf")
-
 SCHEMAS: Mapping[str, Schema] = {
     schema.name: schema
     for schema in (
         Schema(
             "clips",
-            1,
-            {"video_mp4": _BYTES, "brief": _TEXT, "detailed": _TEXT, "source_id": _TEXT},
-            ("height", "width", "num_frames", "fps"),
+            2,
+            {
+                "video_mp4": _BYTES,
+                "brief": _TEXT,
+                "detailed": _TEXT,
+                "source_id": _TEXT,
+                "source_sha256": _TEXT,
+                "record_sha256": _TEXT,
+            },
+            ("height", "width", "num_frames", "fps", "source"),
         ),
         Schema(
             "truth",
@@ -85,12 +90,14 @@ SCHEMAS: Mapping[str, Schema] = {
             },
             ("text_style",),
         ),
-        Schema("videos", 1, {"video": _FRAMES, "prompt": _TEXT}, ("run", "task", "fps")),
         Schema(
             "predictions",
-            1,
-            # prediction: entity ids, or depth as in the depth shards
-            {"video": _FRAMES, "dense": _FRAMES, "prediction": _LABELS, "prompt": _TEXT},
+            2,
+            {
+                "dense_mp4": _BYTES,
+                "prediction": DatasetSpec("array", ("uint16", "int8"), ("T H W", "T H W 3"), "gzip"),
+                "prompt": _TEXT,
+            },
             ("run", "task", "fps"),
         ),
     )
