@@ -1,4 +1,4 @@
-"""What the report needs to know of a shard, as a small json file beside it."""
+"""A shard's small figures as JSON beside it."""
 
 from __future__ import annotations
 
@@ -12,31 +12,29 @@ from udpdiff.storage.shards import ShardReader
 
 @dataclass(frozen=True)
 class Summary:
-    """A shard without its arrays.
-
-    Attributes:
-        clips: Scores by clip id.
-        rejected: {"clip_id", "reason", "scores"} each.
-        sources: Distinct source videos of clips, None for other shards.
-    """
+    """What is known of a shard without opening it; folder and split by its path."""
 
     schema: str
+    folder: str
     split: str
+    attrs: dict[str, Any]
     clips: dict[str, dict[str, float]]
     rejected: list[dict[str, Any]]
-    sources: int | None
+    sources: int
 
 
 def write_summary(shard_path: str | Path, json_path: str | Path) -> None:
-    """Write the summary of a shard."""
+    """Write the summary of a complete shard."""
     with ShardReader(shard_path) as shard:
-        sources = None
-        if shard.schema == "clips":
-            sources = len({data["source_id"] for _, data in shard.items(["source_id"])})
-        content = {"schema": shard.schema, "clips": shard.scores, "rejected": shard.rejected, "sources": sources}
-    Path(json_path).write_text(json.dumps(content))
+        named = [data["source_id"] for _, data in shard.items(["source_id"])] if shard.schema == "clips" else []
+        content = {"schema": shard.schema, "attrs": {}, "clips": shard.scores, "rejected": shard.rejected}
+    Path(json_path).write_text(json.dumps(content | {"sources": len(set(named))}))
 
 
 def read_summary(path: str | Path) -> Summary:
     """Return what `write_summary` wrote."""
-    return Summary(split=Path(path).parent.name, **json.loads(Path(path).read_text()))
+    parts = Path(path).parent.parts
+    start = len(parts) - parts[::-1].index("results")
+    split = parts.index("samples", start) if "samples" in parts[start:] else len(parts) - 1
+    content = json.loads(Path(path).read_text())
+    return Summary(folder="/".join(parts[start:split]), split="/".join(parts[split:]), **content)
