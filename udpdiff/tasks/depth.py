@@ -25,6 +25,7 @@ class Depth(Task):
 
     name = "depth"
     phrase = "depth estimation"
+    legend = "near is blue"
     labels = "depth"
     dataset = "depth"
     colormaps = ("spectral",)
