@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 from udpdiff.jobs import Execution, MeasureThroughput
 from udpdiff.planning.throughput import describe, measure_labellers
 from udpdiff.provenance import provenance
+from udpdiff.storage.files import write_json
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
         measured.append(asdict(record))
     made = provenance()
     document = {key: made[key] for key in ("commit", "dirty", "package_sha256", "versions", "hardware")}
-    arguments.throughput.write_text(json.dumps(document | {"labellers": measured}, indent=1) + "\n")
+    write_json(arguments.throughput, document | {"labellers": measured})
 
 
 if __name__ == "__main__":

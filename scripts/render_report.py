@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from udpdiff.jobs import RenderReport
 from udpdiff.report.render import render
+from udpdiff.storage.files import write_json
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
         arguments.page,
         arguments.media,
     )
-    arguments.quality.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(arguments.quality, figures)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ RECORD = Throughput("depth", {"labeller": {"model": "x"}}, SIZE, 100, 300.0, 340
 
 
 class Passing(torch.nn.Module):
-    """A forward call that takes as long as it is told, by the test's clock."""
+    """A forward call that takes as long as it should, by the test's clock."""
 
     def __init__(self, time, seconds, inside=None):
         super().__init__()

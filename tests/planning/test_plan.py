@@ -141,8 +141,8 @@ def test_what_finished_shards_and_jobs_took_is_measured(tmp_path):
     job = json.loads(workflow_jobs.estimate_depth(mini, "depthcrafter").dump())
     write_throughput(benchmarks / "estimate_depth/depthcrafter-train-0.json", replace(RECORD, job=job, size=SMALL))
     other = json.loads(workflow_jobs.estimate_depth(mini, "depth_anything").dump())
-    for split, told, clips in (("train", job, 1), ("evaluation", other, 50)):
-        with ShardWriter(results / f"depth/depthcrafter/{split}/0.h5", "depth", {"job": told}) as shard:
+    for split, made_by, clips in (("train", job, 1), ("evaluation", other, 50)):
+        with ShardWriter(results / f"depth/depthcrafter/{split}/0.h5", "depth", {"job": made_by}) as shard:
             for index in range(clips):
                 shard.add(f"clip {index}", {"depth": np.zeros((9, 64, 64), np.uint16)})
     stages = {stage.stage: stage for stage in Plan(mini, results, benchmarks).stages()}

@@ -38,8 +38,8 @@ def test_each_labeller_runs_its_own_command_on_the_first_clips(clips, monkeypatc
         with ShardReader(given["--clips"]) as few:
             calls.append((command[2], sorted(given), few.clip_ids))
         assert given["--job"] == job.labellers["depth/one"].dump() and given["--execution"] == execution.dump()
-        told = json.loads(given["--job"])
-        write_throughput(given["--timing"], Throughput("depth", told, SIZE, 2, 1.0, 2.0, 4.0, "a CPU", None, 1.5))
+        content = json.loads(given["--job"])
+        write_throughput(given["--timing"], Throughput("depth", content, SIZE, 2, 1.0, 2.0, 4.0, "a CPU", None, 1.5))
         assert check
 
     monkeypatch.setattr(throughput.subprocess, "run", run)

@@ -65,7 +65,7 @@ def labeller_speed(
 def measured_speed(
     stage: str, job: dict[str, Any], size: dict[str, int], records: Iterable[Throughput]
 ) -> Speed | None:
-    """Return the speed of finished jobs of a stage that were told the same, at the same size; None without any.
+    """Return the speed of finished jobs of a stage with the same job, at the same size; None without any.
 
     Args:
         stage: As in `Throughput`.
