@@ -7,7 +7,6 @@ job's wall time with loading and without the number of clips; reading them impor
 from __future__ import annotations
 
 import json
-import os
 import platform
 import resource
 import sys
@@ -19,6 +18,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from udpdiff.files import replaced_file
 
 if TYPE_CHECKING:
     import torch
@@ -196,7 +197,7 @@ class Throughput:
 
     Attributes:
         stage: entities, depth or latents/STREAM.
-        job: What the job was told, see `udpdiff.jobs`.
+        job: A `udpdiff.jobs` model as json-able data.
         size: num_frames, height and width of the clips, pixels.
         model_seconds: Inside forward calls.
         labelling_seconds: Inside the labeller or encoder, resizing and copying included.
@@ -232,11 +233,8 @@ class Throughput:
 
 def write_throughput(path: str | Path, throughput: Throughput) -> None:
     """Write one job's record, whole or not at all, replacing an earlier one."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(asdict(throughput), indent=1) + "\n")
-    os.replace(temporary, path)
+    with replaced_file(path) as staging:
+        staging.write_text(json.dumps(asdict(throughput), indent=1) + "\n")
 
 
 def read_throughput(path: str | Path) -> Throughput:

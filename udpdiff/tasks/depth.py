@@ -51,6 +51,7 @@ class Depth(Task):
 
     name = "depth"
     phrase = "depth estimation"
+    legend = "near is blue"
     labels = "depth"
     dataset = "depth"
     colormaps = ("spectral",)

@@ -70,6 +70,7 @@ class Entities(Task):
 
     name = "seg"
     phrase = "entity segmentation"
+    legend = "one colour for each entity"
     labels = "entities"
     dataset = "entity_ids"
     colormaps = ("pixelplanes", "location")

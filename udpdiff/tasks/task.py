@@ -28,6 +28,7 @@ class Task(ABC):
     Attributes:
         name: Key in configurations, folder names and calls.
         phrase: How a prompt names the task in the task-as-text variant.
+        legend: What the colours of `picture` say, for people.
         labels: Kind of labeller whose shards hold its labels, a key of the configuration's `labels`.
         dataset: Name of the labels in those shards.
         derived: Whether its labels are computed from those of another task of the same kind.
@@ -47,6 +48,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     phrase: ClassVar[str]
+    legend: ClassVar[str]
     labels: ClassVar[str]
     dataset: ClassVar[str]
     derived: ClassVar[bool] = False
