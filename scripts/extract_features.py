@@ -7,7 +7,7 @@ from pathlib import Path
 
 from udpdiff import jobs
 from udpdiff.metrics.feature_shards import extract_features
-from udpdiff.model.latents import default_device
+from udpdiff.model.loading import default_device
 
 
 def main() -> None:

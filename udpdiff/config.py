@@ -11,23 +11,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, create_model, model_validator
 
 from udpdiff.config_labels import (
-    Captions,
-    Cleanup,
-    ConfigError,
     Count,
-    DepthEstimator,
     Dtype,
-    EntityLabeller,
     Labels,
     Name,
     Positive,
     Section,
     Share,
-    Tracker,
 )
 from udpdiff.tasks import TASKS, TaskOptions
-
-__all__ = ["Captions", "Cleanup", "Config", "ConfigError", "DepthEstimator", "EntityLabeller", "Labels", "Tracker"]
 
 
 class Source(Section):

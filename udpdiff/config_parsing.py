@@ -7,7 +7,8 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from udpdiff.config import Config, ConfigError, DepthEstimator, EntityLabeller, Training
+from udpdiff.config import Config, Training
+from udpdiff.config_labels import ConfigError, DepthEstimator, EntityLabeller
 
 
 def parse(raw: dict) -> Config:

@@ -10,22 +10,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from udpdiff.config import (
-    Captions,
-    Cleanup,
-    ClipSize,
-    Config,
-    DepthEstimator,
-    Dtype,
-    EntityLabeller,
-    Fetching,
-    Filters,
-    Model,
-    PandaGates,
-    Tracker,
-    TrainingExecution,
-    TrainingRecipe,
-)
+from udpdiff.config import ClipSize, Config, Fetching, Filters, Model, PandaGates, TrainingExecution, TrainingRecipe
+from udpdiff.config_labels import Captions, Cleanup, DepthEstimator, Dtype, EntityLabeller, Tracker
 
 
 class Job(BaseModel):

@@ -13,7 +13,8 @@ import yaml
 
 from udpdiff import checkpoints
 from udpdiff.clip import SPLITS
-from udpdiff.config import Config, ConfigError
+from udpdiff.config import Config
+from udpdiff.config_labels import ConfigError
 from udpdiff.config_parsing import parse
 from udpdiff.sources import fetching, panda70m_table, videos
 from udpdiff.workflow import Workflow

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from udpdiff import jobs
 from udpdiff.clip import SPLITS
-from udpdiff.config import LABEL_KINDS, Config, ConfigError
+from udpdiff.config import LABEL_KINDS, Config
+from udpdiff.config_labels import ConfigError
 from udpdiff.sources import captions_csv, clip_lists, splits, videos
 from udpdiff.tables import specs
 from udpdiff.tasks import TASKS, get_task

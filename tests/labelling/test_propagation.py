@@ -218,8 +218,7 @@ def test_trainer_tracks_as_the_tracker_does():
 
 
 def test_shipped_checkpoint_follows_entities_of_an_unseen_scene():
-    from udpdiff.metrics.segmentation import tube_mean_iou
-
+    from udpdiff.measures.segmentation import tube_mean_iou
     from udpdiff.mini.scenes import HELD_OUT_SEED, VARIED_SCENES
     from udpdiff.sources.scenes import render_clip
 

@@ -206,7 +206,8 @@ def test_encoding_is_counted_as_the_real_vae_does_it():
     from torch.utils.flop_counter import FlopCounterMode
 
     from udpdiff import checkpoints
-    from udpdiff.model.latents import encode_videos, load_vae
+    from udpdiff.model.latents import encode_videos
+    from udpdiff.model.loading import load_vae
 
     vae = load_vae(checkpoints.resolve("mini:cogvideox"), "cpu")
     with FlopCounterMode(display=False) as counter:

@@ -22,7 +22,7 @@ from udpdiff.storage.errors import StorageError
 from udpdiff.storage.failures import TooManyFailures
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.storage.summaries import read_summary
-from udpdiff.throughput import Throughput
+from udpdiff.timing import Throughput
 from udpdiff.video_io import encode_mp4
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 from every_job import DEFAULT, changed
 
 from udpdiff import preflight
-from udpdiff.config import ConfigError
+from udpdiff.config_labels import ConfigError
 from udpdiff.config_parsing import parse
 from udpdiff.sources import panda70m_table
 

@@ -12,11 +12,11 @@ import numpy as np
 
 from udpdiff.background import in_background
 from udpdiff.clip import RejectedClip
-from udpdiff.job_timing import JobTiming
 from udpdiff.jobs import EstimateDepth, Execution, SegmentEntities
 from udpdiff.progress import progress
 from udpdiff.storage.failures import Failures
 from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.timing import JobTiming
 from udpdiff.video_io import decode_mp4
 
 
@@ -81,7 +81,7 @@ def label_shard(
             failures.list_in(shard)
         if timing_path and remaining:
             size = {key: clips.attrs[key] for key in ("num_frames", "height", "width")}
-            clock.write(timing_path, schema, described | {"device": execution.device}, size, len(remaining))
+            clock.write(timing_path, schema, described, execution.device, size, len(remaining))
 
 
 def _read(clips: ShardReader, clip_id: str, prepare: Callable):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from udpdiff.measures.depth import align_depth_maps, evaluate_depth_maps
+from udpdiff.measures.depth import evaluate_depth_maps
 from udpdiff.measures.flicker import depth_flicker
 from udpdiff.measures.segmentation import tube_mean_iou
 from udpdiff.measures.tube_detection import tube_detection
@@ -49,14 +49,13 @@ def depth_quality(estimate: Callable[[np.ndarray], np.ndarray], clips: list[Scen
         delta1_acc, abs_rel, rmse: in metric depth, after one scale and shift per clip, fitted in disparity. flicker,
         true_change: see `flicker`. core_seconds_per_clip: processor time of the estimate.
     """
-    alignment = {"domain": "depth", "max_value": MAX_Z}
     rows, seconds = [], 0.0
     for clip in clips:
         started = time.process_time()
         depth = estimate(clip.video)
         seconds += time.process_time() - started
-        score = evaluate_depth_maps(depth, clip.z, **alignment)
-        flicker = depth_flicker(align_depth_maps(depth, clip.z, **alignment), clip.z, clip.flow, clip.entity_ids)
+        score = evaluate_depth_maps(depth, clip.z, domain="depth", max_value=MAX_Z)
+        flicker = depth_flicker(score.aligned, clip.z, clip.flow, clip.entity_ids)
         rows.append((score.delta1, score.abs_rel, score.rmse, flicker.mean, flicker.true_change))
     names = ("delta1_acc", "abs_rel", "rmse", "flicker", "true_change")
     means = dict(zip(names, map(float, np.nanmean(rows, axis=0)), strict=True))

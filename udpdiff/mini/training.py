@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers.training_utils import EMAModel
 
 from udpdiff.mini.card import earlier_training, write_card
 from udpdiff.mini.scenes import HELD_OUT_SEED, Scenes, load_scenes
 from udpdiff.sources.scenes import SceneClip, SceneSettings, render_clip
-from udpdiff.storage.folders import replace_folder
-from udpdiff.training.ema import WeightAverage
+from udpdiff.storage.files import replace_folder
 from udpdiff.training.muon import MuonAdam
+from udpdiff.training.optimizer import weight_average
 
 LOG_EVERY_STEPS, SAVE_EVERY_SECONDS = 20, 600
 
@@ -155,7 +156,7 @@ def train(trainer: Trainer) -> dict[str, float]:
     optimizer = MuonAdam(
         *parts, lr=recipe.peak_learning_rate, weight_decay=recipe.weight_decay, adam_ratio=recipe.adam_ratio
     )
-    average = WeightAverage(model.named_parameters(), recipe.average_decay)
+    average = weight_average(model.parameters(), recipe.average_decay)
     budget, log = Budget(trainer.options.steps, trainer.options.minutes), []
     losses, next_save = [], SAVE_EVERY_SECONDS
     while budget.progress < 1:
@@ -167,7 +168,7 @@ def train(trainer: Trainer) -> dict[str, float]:
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         budget.step += 1
-        average.update(budget.step)
+        average.step(model.parameters())
         losses.append(loss.item())
         if budget.step % LOG_EVERY_STEPS == 0:
             _write_line(log, budget, loss=sum(losses) / len(losses))
@@ -197,10 +198,10 @@ def split_parameters(
 
 
 @torch.no_grad()
-def averaged_copy(model: torch.nn.Module, average: WeightAverage) -> torch.nn.Module:
+def averaged_copy(model: torch.nn.Module, average: EMAModel) -> torch.nn.Module:
     """A frozen copy of the model that holds the average of its weights."""
     copied = copy.deepcopy(model).eval().requires_grad_(False)
-    for weight, mean in zip(copied.parameters(), average.weights.values(), strict=True):
+    for weight, mean in zip(copied.parameters(), average.shadow_params, strict=True):
         weight.copy_(mean)
     return copied
 
