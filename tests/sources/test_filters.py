@@ -109,6 +109,29 @@ def test_thresholds_decide_and_reasons_name_both_numbers(scenes):
     assert reason == f"too still: motion {score:.3g}, at least {score + 1:g} needed"
 
 
+def test_a_score_at_its_threshold_is_kept():
+    scores = {
+        "near_black_share": SETTINGS.max_near_black_share,
+        "clipped_share": SETTINGS.max_clipped_share,
+        "letterbox_share": SETTINGS.max_letterbox_share,
+        "sharpness": SETTINGS.min_sharpness,
+        "motion": SETTINGS.min_motion,
+        "cut_score": SETTINGS.max_cut_score,
+    }
+    assert check(scores, SETTINGS) == []
+    for name, score in scores.items():
+        beyond = score - 1e-6 if name in ("sharpness", "motion") else score + 1e-6
+        assert len(check(scores | {name: beyond}, SETTINGS)) == 1
+
+
+def test_sharpness_is_the_median_variance_of_the_laplacian():
+    """A checkerboard of 100 and 110: each pixel's neighbours lie 10 away, so that the Laplacian is 40 or -40."""
+    board = (100 + 10 * (np.indices((34, 34)).sum(axis=0) % 2)).astype(np.uint8)
+    sharp, flat = np.repeat(board[..., None], 3, axis=-1), np.full((34, 34, 3), 100, np.uint8)
+    assert score_clip(np.stack([sharp, sharp, flat]))["sharpness"] == pytest.approx(1600, rel=1e-4)
+    assert score_clip(np.stack([sharp, flat, flat]))["sharpness"] == pytest.approx(0, abs=1e-6)
+
+
 def test_a_score_that_is_no_number_rejects(scenes):
     assert check(score_clip(scenes[0]) | {"cut_score": float("nan")}, SETTINGS)
 

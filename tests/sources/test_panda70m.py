@@ -6,6 +6,7 @@ import csv
 import json
 import zipfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from udpdiff.config import PandaGates
 from udpdiff.jobs import ChooseClips
 from udpdiff.sources.panda70m_sample import choose_clips, refusal
-from udpdiff.sources.panda70m_table import COLUMNS, PandaVideo, RejectedRow, RowFault, read_table
+from udpdiff.sources.panda70m_table import COLUMNS, PandaClip, PandaVideo, RejectedRow, RowFault, read_table
 
 FOLDER = Path(__file__).resolve().parents[3] / "shared" / "golden" / "panda70m_csv"
 GATES = PandaGates(max_seconds=60, min_matching_score=0.43, desirable_only=True, single_shot=True, clips_per_video=3)
@@ -162,6 +163,45 @@ def test_every_clip_is_as_likely_as_any_other(tmp_path):
         drawn.update(clip.clip_id for clip in sample.train + sample.evaluation)
     # 400 draws of 12 out of 40: 120 each, standard deviation 9.2.
     assert len(drawn) == 40 and min(drawn.values()) > 80 and max(drawn.values()) < 160
+
+
+def test_gates_are_open_at_their_bounds():
+    clip = PandaClip(0, 10.0, 11.0, "A clip.", 0.43, "desirable", ((0.0, 1.0),))
+    assert refusal(clip, GATES, 1.0) is None
+    assert refusal(replace(clip, matching_score=0.429), GATES, 1.0) == "matching score"
+    assert refusal(replace(clip, end=70.0), GATES, 1.0) is None
+    assert refusal(replace(clip, end=70.5), GATES, 1.0) == refusal(replace(clip, end=10.9), GATES, 1.0) == "length"
+    assert refusal(replace(clip, desirable="0_low_desirable_score"), GATES, 1.0) == "undesirable"
+    assert refusal(replace(clip, shots=((0.0, 0.5), (0.5, 1.0))), GATES, 1.0) == "several shots"
+
+
+def test_clips_of_one_video_are_as_likely_as_each_other(tmp_path):
+    """Two of six clips of each video pass: which ones does not depend on their order in the table."""
+    rows, drawn = videos(tmp_path, 10, clips=6), Counter()
+    for seed in range(300):
+        sample = choose_clips(rows, job(15, 4, seed=seed, reserve=0, clips_per_video=2))
+        drawn.update(clip.clip_id[-1] for clip in sample.train + sample.evaluation)
+    total = drawn.total()
+    # A sixth each; the standard deviation of a share is about 0.5 percent.
+    assert all(abs(drawn[str(index)] / total - 1 / 6) < 0.02 for index in range(6)), drawn
+
+
+def test_every_video_is_as_likely_to_evaluate(tmp_path):
+    rows, evaluating = videos(tmp_path, 12, clips=1), Counter()
+    for seed in range(400):
+        sample = choose_clips(rows, job(6, 4, seed=seed, reserve=0))
+        evaluating.update({clip.video_id for clip in sample.evaluation})
+    # 4 of 12 in 400 draws: 133 each, standard deviation 9.4.
+    assert len(evaluating) == 12 and min(evaluating.values()) > 95 and max(evaluating.values()) < 172
+
+
+def test_the_sample_comes_in_the_order_of_ranks(tmp_path):
+    """So that a smaller one is its beginning, and the reserve its end."""
+    rows = videos(tmp_path, 60, clips=1)
+    few, many = (choose_clips(rows, job(count, 5, seed=1, reserve=0)) for count in (10, 50))
+    few, many = ([clip.clip_id for clip in sample.train] for sample in (few, many))
+    assert [name for name in many if name in few] == [name for name in few if name in many]
+    assert many != sorted(many)
 
 
 def test_a_video_gives_no_more_than_its_share(tmp_path):

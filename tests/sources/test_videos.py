@@ -101,6 +101,13 @@ def test_middle_of_the_file_at_its_own_rate(tmp_path):
     assert numbers(video) == list(range(6, 15))
 
 
+def test_middle_is_exact_where_frames_are_short(tmp_path):
+    """57 frames at 48 a second, of which a clip at 8 a second spans 54: it begins a frame and a half after the start."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(encode_mp4(ramp(57), 48))
+    assert numbers(read_clip(path, **SIZE)) == list(range(1, 55, 6))
+
+
 def test_start_can_be_chosen_and_frames_are_dropped(tmp_path):
     path = tmp_path / "clip.mp4"
     path.write_bytes(encode_mp4(ramp(50), 24))

@@ -138,7 +138,7 @@ def is_cropformer(ref: str) -> bool:
     """Whether a folder, hub id or `mini:` name holds a CropFormer."""
     from transformers import AutoConfig
 
-    return ARCHITECTURE in (AutoConfig.from_pretrained(resolve(str(ref))).architectures or [])
+    return ARCHITECTURE in (AutoConfig.from_pretrained(resolve(str(ref)), trust_remote_code=False).architectures or [])
 
 
 def view_boxes(height: int, width: int) -> list[Box]:

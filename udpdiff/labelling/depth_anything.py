@@ -43,11 +43,16 @@ class DepthAnything:
         from transformers import AutoConfig, DepthAnythingForDepthEstimation
 
         ref = resolve(str(ref))
-        config = AutoConfig.from_pretrained(ref)
+        config = AutoConfig.from_pretrained(ref, trust_remote_code=False)
         if config.model_type != "depth_anything":
             raise ValueError(
                 f"Got depth checkpoint {ref!r} of type {config.model_type!r}. Expected 'depth_anything', "
                 "e.g. depth-anything/Depth-Anything-V2-Small-hf."
+            )
+        if config.depth_estimation_type != "relative":
+            raise ValueError(
+                f"Got depth checkpoint {ref!r} with depth_estimation_type={config.depth_estimation_type!r}, which gives "
+                "distances. Expected a relative one, which gives nearness, e.g. depth-anything/Depth-Anything-V2-Small-hf."
             )
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model = DepthAnythingForDepthEstimation.from_pretrained(ref, dtype=dtype or torch.float32).to(device)

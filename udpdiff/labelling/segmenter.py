@@ -59,7 +59,7 @@ class EntitySegmenter:
         from transformers import AutoConfig, Mask2FormerForUniversalSegmentation
 
         ref = resolve(str(ref))
-        config = AutoConfig.from_pretrained(ref)
+        config = AutoConfig.from_pretrained(ref, trust_remote_code=False)
         if config.model_type != "mask2former":
             raise ValueError(
                 f"Got segmentation checkpoint {ref!r} of type {config.model_type!r}. Expected 'mask2former', "
