@@ -112,9 +112,12 @@ def test_columns_are_those_that_were_measured(measured, tmp_path):
         del variants["metrics"]["entity_j_and_f"]
     other = tmp_path / "labels.json"
     other.write_text(json.dumps(found))
-    section = label_page(small_inputs(small_job(), results, [other]), tmp_path / "media")["sections"][0]
+    section, depth = label_page(small_inputs(small_job(), results, [other]), tmp_path / "media")["sections"]
     keys = [figure.key for figure in section["figures"]]
     assert "entity_miou" in keys and "refused_share" in keys and "entity_j_and_f" not in keys
+    assert "depth_true_change" in [figure.key for figure in depth["figures"]]
+    compared = [figure.key for figure in depth["compared"]]
+    assert "depth_flicker" in compared and "depth_true_change" not in compared, "which no labeller changes"
     assert section["judge"] == "entityseg" and [row["variant"] for row in section["differences"]] == ["merged"]
 
 
