@@ -77,11 +77,11 @@ def test_generated_and_real_videos_are_not_exchanged(tmp_path, monkeypatch):
 def test_controls_of_generated_depth(tmp_path, monkeypatch):
     """Perfect predictions: exchanged ones are other videos', never their own, and the constant is the training labels' mean."""
     depths, task = ramps(6), get_task("depth")
-    training = [ramps(6), {"clip 0": np.full((FRAMES, 16, 16), 30000, np.uint16)}]
+    training = [dict(list(depths.items())[:3]), {"clip 9": depths["clip 3"]}]  # shards of different length
     document = json.loads(compare(tmp_path, monkeypatch, "depth", depths, depths, training=training).read_text())
     assert list(document["clips"]) == list(depths) and document["left_out"] == {}
     names, prediction = list(depths), {name: task.from_storage(each) for name, each in depths.items()}
-    mean = np.mean([*(each.mean(0) for each in training[0].values()), training[1]["clip 0"].mean(0)], axis=0)
+    mean = np.mean([*(each.mean(0) for each in training[0].values()), training[1]["clip 9"].mean(0)], axis=0)
     constant = task.constant(mean, FRAMES, task.Options())
     for index, name in enumerate(names):
         figures = document["clips"][name]
@@ -90,7 +90,8 @@ def test_controls_of_generated_depth(tmp_path, monkeypatch):
         expected = np.mean([task.compare(other, prediction[name])["depth_delta1"] for other in others])
         assert figures["depth_delta1_shuffled"] == pytest.approx(expected) and expected < 0.95
         same = task.compare(constant, prediction[name])["depth_delta1"]
-        assert figures["depth_delta1_constant"] == pytest.approx(same) and same < 0.95
+        assert figures["depth_delta1_constant"] == pytest.approx(same)
+    assert min(figures["depth_delta1_constant"] for figures in document["clips"].values()) < 0.8
 
 
 def test_pixels_at_the_far_end_do_not_count(tmp_path, monkeypatch):

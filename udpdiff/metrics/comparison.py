@@ -1,8 +1,8 @@
 """Compares predictions with references of the same clips, clip by clip, by what their task measures.
 
 Three uses: labels against exact truth, round trips of labels through a colormap and the VAE, and what a model generated
-beside its videos against labels of those videos. Every one goes through its shards with one clip, or one batch, in memory.
-What the figures of all clips say together is in `evaluate`.
+beside its videos against labels of those videos. Every one goes through its shards with one clip, or one batch, in
+memory. What the figures of all clips say together is in `evaluate`.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def compare_samples(
     """Compare the predictions of one shard of samples with a judge's labels of the generated videos.
 
     Of the task's main figure there are controls, which say what it is without a link between video and prediction:
-    `..._shuffled`, the mean over the predictions of up to four other videos of the shard, and `..._constant`, one prediction
-    from the mean of the training labels. Figures of a comparator are called LABELLER_FIGURE.
+    `..._shuffled`, the mean over the predictions of up to four other videos of the shard, and `..._constant`, one
+    prediction from the mean of the training labels. Figures of a comparator are called LABELLER_FIGURE.
 
     Args:
         job: The task, and the names of judge and comparators.

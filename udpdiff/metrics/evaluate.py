@@ -1,8 +1,8 @@
 """From the figures of single clips to those of a set, with 95 % intervals, in the form that tables and pages read.
 
-Every `metrics` is name -> {"value", "low", "high", "n", "per_video", "extractor"}, plain JSON: low and high are the ends of
-the interval (null when n is too small), per_video the values in the order of the clips (empty for figures of the whole
-set), extractor what made them. Knows no video and no label.
+Every `metrics` is name -> {"value", "low", "high", "n", "per_video", "extractor"}, plain JSON: low and high are the ends
+of the interval (null when n is too small), per_video the values in the order of the clips (empty for figures of the
+whole set), extractor what made them. Knows no video and no label.
 """
 
 from __future__ import annotations
@@ -69,16 +69,16 @@ def evaluate_videos(
     """Return consistencies and smoothness of generated videos, and their distance to reference videos.
 
     Consistencies lie in [0, 1], and longer videos weigh more. `fvd` is biased upwards by small sets: read it beside
-    `fvd_floor`, the distance between halves of the reference, and `fvd_infinity` (left out below 6 videos; the floor below
-    4). `kvd` has no such bias.
+    `fvd_floor`, the distance between halves of the reference, and `fvd_infinity` (left out below 6 videos; the floor
+    below 4). `kvd` has no such bias.
 
     Raises:
         ValueError: The features are those of different networks.
     """
     if generated.names["video"] != reference.names["video"]:
         raise ValueError(
-            f"Video features: got {generated.names['video']!r} of generated, {reference.names['video']!r} of real videos; "
-            "expected one network, as distances between two mean nothing. Extract both again."
+            f"Video features: got {generated.names['video']!r} of generated and {reference.names['video']!r} of real "
+            "videos, expected one network, as distances between two mean nothing. Extract both again."
         )
     options = {"resamples": bootstrap_samples, "seed": seed}
     metrics = {}
@@ -119,8 +119,8 @@ def evaluate_dense(
 ) -> dict[str, dict]:
     """Return the figures of predictions against a labeller, with controls, gains over them, and comparators' figures.
 
-    A gain (`..._over_shuffled`, `..._over_constant`) is paired, video by video. Where no video could be compared, the main
-    figure and its controls are there without a value.
+    A gain (`..._over_shuffled`, `..._over_constant`) is paired, video by video. Where no video could be compared, the
+    main figure and its controls are there without a value.
 
     Args:
         task: Of the predictions.
@@ -151,7 +151,7 @@ def evaluate_dense(
 
 
 def evaluate_labels(job: LabelQuality, comparisons: Mapping[str, Mapping[str, Comparison]]) -> dict:
-    """Return the content of labels.json: of every labeller its figures, clip by clip too, and their gaps to the judge's.
+    """Return the content of labels.json: each labeller's figures, clip by clip too, and their gaps to the judge's.
 
     The judges' figures stand at the top as well: they are the ones that goals name.
 

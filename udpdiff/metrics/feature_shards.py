@@ -46,8 +46,8 @@ def extract_features(
 ) -> None:
     """Measure every video of a shard of clips into a shard of features; resumes inside the shard.
 
-    Memory stays at one batch of the video encoder. Batches are those of an uninterrupted job, for how videos are batched
-    may show in the last bits of their features.
+    Memory stays at one batch of the video encoder. Batches are those of an uninterrupted job, for how videos are
+    batched may show in the last bits of their features.
 
     Args:
         clips_path: A shard with the schema `clips`.
@@ -75,7 +75,7 @@ def extract_features(
 
 
 def measure_video(video: np.ndarray, extractors: Extractors) -> dict[str, float]:
-    """Return the consistencies and the smoothness, all in [0, 1], of a video uint8 (T, H, W, 3); those with a network."""
+    """Return the figures, in [0, 1], of a video uint8 (T, H, W, 3): those that there is a network for."""
     figures = {}
     if extractors.subject:
         figures["subject_consistency"] = vbench.consistency(extractors.subject.encode(video))

@@ -1,7 +1,7 @@
 """Every figure that this project measures, once: how it is called, printed and read, by tables and pages.
 
-A dense task describes its own (see `tasks`); here are the others, and the controls and comparators that every dense figure
-has. Knows names only: no file, no number.
+A dense task describes its own (see `tasks`); here are the others, and the controls and comparators that every dense
+figure has. Knows names only: no file, no number.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ FIGURES: Mapping[str, Mapping[str, Figure]] = {
 def describe(key: str) -> Figure:
     """Return the figure of a key, with its group (`labels.grid8.entity_miou`) or without (the first that has it).
 
-    Besides `FIGURES`: those of labellers set beside a prediction (`depth_anything_depth_delta1`), the smoothness by a user's
-    own network (`motion_smoothness_NAME`), video figures of one task (`fvd_depth`) and the time of a rule
+    Besides `FIGURES`: those of labellers set beside a prediction (`depth_anything_depth_delta1`), the smoothness by a
+    user's own network (`motion_smoothness_NAME`), video figures of one task (`fvd_depth`) and the time of a rule
     (`cost.train_seconds`).
 
     Raises:

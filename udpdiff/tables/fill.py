@@ -1,7 +1,7 @@
 """Fills a table: our figures with their intervals beside the paper's, never in one column.
 
-Reads files of measurements, each {"run", "task", "seed", "n", "metrics": {name: {"value", "low", "high", "n", "per_video",
-"extractor"}}}; knows nothing of how they came about.
+Reads files of measurements, each {"run", "task", "seed", "n", "metrics": {name: {"value", "low", "high", "n",
+"per_video", "extractor"}}}; knows nothing of how they came about.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def fill_table(number: int, measured_paths: Sequence[str | Path]) -> pandas.Data
 
     Columns: model; run, task (where ours comes from); per metric `NAME_ours`, `NAME_ours_low`, `NAME_ours_high` (95 %
     interval), `NAME_paper`; n_videos; per metric `NAME_extractor`, which also names the figure when it is not the
-    paper's. Consistencies and smoothness are x 100 as in the paper; `metrics.registry` holds every unit. A figure that was
-    not measured stays empty.
+    paper's. Consistencies and smoothness are x 100 as in the paper; `metrics.registry` holds every unit. A figure that
+    was not measured stays empty.
 
     Args:
         number: Of the table.
@@ -97,8 +97,8 @@ def read_measurements(number: int, measured_paths: Sequence[str | Path]) -> dict
     missing = [f"{run}/{task}" for run, task in needed(number) if (run, task) not in measured]
     if missing:
         raise ValueError(
-            f"Table {number}: no measurements of {', '.join(missing)} in the {len(measured_paths)} files given; build them "
-            f"with `snakemake results/table{number}.csv`."
+            f"Table {number}: no measurements of {', '.join(missing)} in the {len(measured_paths)} files given; build "
+            f"them with `snakemake results/table{number}.csv`."
         )
     return measured
 

@@ -156,9 +156,9 @@ def normals_from_depth(depth: np.ndarray, options: NormalsOptions) -> np.ndarray
 def _slope(values: np.ndarray, axis: int) -> np.ndarray:
     """Return the smaller of both one-sided differences, so that surfaces do not reach across the edges of depth."""
     steps = np.diff(values, axis=axis)
-    ahead = np.concatenate([steps, steps.take([-1], axis)], axis)
-    behind = np.concatenate([steps.take([0], axis), steps], axis)
-    return np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
+    forward = np.concatenate([steps, steps.take([-1], axis)], axis)
+    backward = np.concatenate([steps.take([0], axis), steps], axis)
+    return np.where(np.abs(forward) < np.abs(backward), forward, backward)
 
 
 def _error_to_truth(prediction: np.ndarray, truth: Mapping[str, np.ndarray]) -> AngularError:
