@@ -253,7 +253,7 @@ class Clock:
 
 
 class TimedPipeline:
-    """Takes 1 s for text, 2 s for the decoder and `seconds` between; 10 times as long at first; 50 s for a prediction."""
+    """Takes 1 s for text, 2 s for the decoder, `seconds` between, 50 s for a prediction; 10 times as long at first."""
 
     transformer = SimpleNamespace(config=CONFIG)
     _execution_device = torch.device("cpu")
