@@ -1,4 +1,4 @@
-"""A noise level for each stream: equal ones are the paper's model bit for bit, others count once they have learnt to."""
+"""A noise level for each stream: equal ones are the paper's model bit for bit, others count once it has learnt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eq. (1): the task's row is added to the time-step embedding; so are other streams' timesteps; both start as no-ops."""
+"""Eq. (1): the task's row is added to the timestep embedding, as are other streams' timesteps, from zero on."""
 
 from __future__ import annotations
 

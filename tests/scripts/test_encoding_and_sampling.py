@@ -165,7 +165,11 @@ def test_a_killed_job_goes_on_inside_the_shard(monkeypatch, tmp_path, tables, pi
     if half_written:  # the last clip of the first batch is in one of the two shards alone
         add = sampling.ShardWriter.add
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(sampling.ShardWriter, "add", lambda *row: _die() if "prompt" in row[2] else add(*row))
+            patch.setattr(
+                sampling.ShardWriter,
+                "add",
+                lambda *row: _die() if row[1] == "d" and "prompt" in row[2] else add(*row),
+            )
             sampled(patch, tmp_path, tables)
     else:
         pipeline.die_at = 2
@@ -249,7 +253,7 @@ class Clock:
 
 
 class TimedPipeline:
-    """Takes 1 s for text, 2 s for the decoder and `seconds` between; 10 times as long at first; 50 s for a prediction."""
+    """Takes 1 s for text, 2 s for the decoder, `seconds` between, 50 s for a prediction; 10 times as long at first."""
 
     transformer = SimpleNamespace(config=CONFIG)
     _execution_device = torch.device("cpu")

@@ -48,7 +48,7 @@ def check_transformer(config: Any, streams: Streams, num_tasks: int) -> None:
 def check_conditions(
     conditions: Mapping[str, torch.Tensor], streams: Streams, independent: bool, shape: tuple[int, ...]
 ) -> None:
-    """Raise ValueError unless some streams, not all, are given latents of this shape (B, F, C, h, w), and the model can."""
+    """Raise ValueError unless the model can take conditions, and some streams are given latents (B, F, C, h, w)."""
     if conditions and not independent:
         raise ValueError(
             f"Got conditions {list(conditions)}, expected none: this transformer has independent_timesteps=False. Train"

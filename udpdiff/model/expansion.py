@@ -1,4 +1,4 @@
-"""Widening a CogVideoX transformer from the video's latents to those of several streams, without disturbing what it knows.
+"""Widening a CogVideoX transformer from the video to several streams, without disturbing what it knows.
 
 Only the patch embedding's input and the output projection change shape; everything else is copied. Both layers are
 channel-major, so the channels of every further stream append after the video's.
@@ -33,18 +33,18 @@ def expand_transformer(
     """Return a new transformer with `num_streams` times the channels of `base`, which is left as it was.
 
     `zero` in with `copy` out, and the task embedding at zero, leaves the video's part of the output exactly as the base
-    predicts it; `orthogonal` in both hands the dense latents, noise included, past the video's from the start, which a
-    short training would otherwise spend most of its steps on. Device, dtype and train mode follow `base`.
+    predicts it; `orthogonal` in both hands the dense latents, noise included, past the video's from the start, which
+    a short training would otherwise spend most of its steps on. Device, dtype and train mode follow `base`.
 
     Args:
         base: Any CogVideoX.
         num_tasks: As in `UDPDiffTransformer3DModel`, as are num_streams and independent_timesteps.
         init_in: The input channels of each dense stream: `zero`; `copy` of the video's weights; `half`, those weights
             shared out equally among all streams, which keeps the scale of the activations; `resample`, video channels
-            drawn with replacement; `orthogonal`, directions of the hidden space that the base neither writes its latents
-            to nor reads them from, nor another stream.
-        init_out: The output channels of each dense stream: `copy`, `resample`, `zero`, or `orthogonal`, which reads those
-            same directions.
+            drawn with replacement; `orthogonal`, directions of the hidden space that neither the base nor another
+            stream writes its latents to or reads them from.
+        init_out: The output channels of each dense stream: `copy`, `resample`, `zero`, or `orthogonal`, which reads
+            those same directions.
         generator: On the CPU, for `resample` and `orthogonal`.
 
     Raises:

@@ -1,7 +1,7 @@
 """Checkpoints in, networks out: the parts of a base, the transformer that a run starts from, an exported run.
 
-A reference is a folder, `mini:NAME` or a hub id. Libraries are imported when they load something: scripts of every kind ask
-this module for a device.
+A reference is a folder, `mini:NAME` or a hub id. Libraries are imported when they load something: scripts of every
+kind ask this module for a device.
 """
 
 from __future__ import annotations

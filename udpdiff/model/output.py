@@ -15,8 +15,8 @@ class DenseOutput:
 
     Attributes:
         frames: Its colormaps, in the form of the video's frames.
-        prediction: (B, T, H, W, ...) as the task decodes it: entity ids uint16, depth float32 [0, 1]; None for latents or
-            when not asked for.
+        prediction: (B, T, H, W, ...) as the task decodes it: entity ids uint16, depth float32 [0, 1]; None for latents
+            or when not asked for.
         task: Name of the task.
     """
 

@@ -1,7 +1,7 @@
 """Sampling: one prompt in, a video and its dense predictions out, through diffusers' own CogVideoX loop.
 
-The denoising loop is the stock `CogVideoXPipeline.__call__`; this module gives it the noise of all streams and the task,
-splits what it returns and decodes every stream. How colours become entity ids or depth is the task's concern.
+The denoising loop is the stock `CogVideoXPipeline.__call__`; this module gives it the noise of all streams and the
+task, splits what it returns and decodes every stream. How colours become entity ids or depth is the task's concern.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class UDPDiffPipeline(CogVideoXPipeline):
 
     Args:
         task_condition: `embedding` sends task rows to the transformer, `text` names the task in the prompt (table 5).
-        tasks: The tasks that the transformer was trained on, in the order of the rows of its task embedding, each with the
-            colormap it was trained with, such as {"seg": "pixelplanes"}; None for every known task with its standard one.
+        tasks: The tasks that the transformer was trained on, in the order of the rows of its task embedding, each with
+            the colormap it was trained with, such as {"seg": "pixelplanes"}; None for every known task with its
+            standard one.
         streams: The dense streams in their order, each with the tasks it serves, such as {"seg": ["seg"], "depth":
             ["depth"]} for a model that makes both at once; None for the paper's, one that serves all tasks in turn.
 
@@ -135,8 +136,8 @@ class UDPDiffPipeline(CogVideoXPipeline):
 
         Args:
             task: `seg` or `depth`; may be left out when the model knows only one, and is when it makes all at once.
-            generator: One or a list of one per prompt; gives the video the noise that the stock pipeline would draw from
-                it, so that with the deterministic DDIM scheduler the two are comparable seed by seed.
+            generator: One or a list of one per prompt; gives the video the noise that the stock pipeline would draw
+                from it, so that with the deterministic DDIM scheduler the two are comparable seed by seed.
             latents: Noise float (B, F, S * C, h, w) of all streams, see `noise.paired_latents`.
             prompt_embeds: With `task_condition="text"`, those of `task_prompt(prompt, task)`.
             max_sequence_length: Defaults to the transformer's text length.

@@ -12,6 +12,7 @@ import torch
 
 from udpdiff import jobs
 from udpdiff.model.loading import default_device, load_run
+from udpdiff.model.sampling import call_options
 from udpdiff.model.streams import VIDEO
 from udpdiff.progress import progress
 from udpdiff.timing import timed_parts
@@ -25,7 +26,7 @@ PROMPT = "A red ball rolls to the right on a grey floor."
 def time_runs(
     job: jobs.MeasureRuntime, execution: jobs.Execution, folders: Sequence[str | Path]
 ) -> list[list[dict[str, float]]]:
-    """Return the timings of `job.repeats` calls of each run; one call before them, which loads and warms up, is left out.
+    """Return the timings of `job.repeats` calls of each run, after one that loads and warms up and is left out.
 
     Args:
         folders: Of the exported runs, in the order of `job.runs`.
@@ -44,14 +45,11 @@ def time_runs(
 def time_call(pipeline: CogVideoXPipeline, task: str, job: jobs.MeasureRuntime, seed: int) -> dict[str, float]:
     """Return the seconds of one call and of its parts, without decoding a prediction from its colormap."""
     pipeline.set_progress_bar_config(disable=True)
-    options = {"height": job.size.height, "width": job.size.width, "num_frames": job.size.num_frames}
-    options |= {"num_inference_steps": job.num_inference_steps, "guidance_scale": job.guidance_scale}
-    options |= {"generator": torch.Generator().manual_seed(seed), "output_type": "np"}
-    options |= {} if task == VIDEO else {"task": task, "decode_prediction": False}
-    length = pipeline.transformer.config.max_text_seq_length
+    options = call_options(pipeline, job, task) | ({} if task == VIDEO else {"decode_prediction": False})
+    generator = torch.Generator().manual_seed(seed)
     with timed_parts(pipeline) as timings:
         start = time.perf_counter()
-        pipeline(prompt=PROMPT, max_sequence_length=length, **options)
+        pipeline(prompt=PROMPT, generator=generator, **options)
         timings["total"] = time.perf_counter() - start
     return timings
 

@@ -81,16 +81,8 @@ def generate(
     pipeline: CogVideoXPipeline, prompts: list[str], seeds: list[int], job: jobs.Sample
 ) -> Iterator[tuple[dict[str, Any], ...]]:
     """Yield the rows of each prompt: of schema `clips`, and of schema `predictions` where the job has a dense task."""
-    options = {"height": job.size.height, "width": job.size.width, "num_frames": job.size.num_frames}
-    options |= {"num_inference_steps": job.num_inference_steps, "guidance_scale": job.guidance_scale}
-    options |= {} if job.task == VIDEO else {"task": job.task}
-    output = pipeline(
-        prompt=prompts,
-        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
-        output_type="np",
-        max_sequence_length=pipeline.transformer.config.max_text_seq_length,
-        **options,
-    )
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    output = pipeline(prompt=prompts, generator=generators, **call_options(pipeline, job, job.task))
     for index, prompt in enumerate(prompts):
         clip = {"video_mp4": _encode(output.frames[index], job), "brief": prompt, "detailed": prompt}
         clip |= {"source_id": job.run, "source_sha256": "", "record_sha256": ""}
@@ -100,6 +92,14 @@ def generate(
         prediction = get_task(job.task).to_storage(output.prediction[index])
         dense = _encode(output.dense_frames[index], job)
         yield clip, {"dense_mp4": dense, "prediction": prediction, "prompt": prompt}
+
+
+def call_options(pipeline: CogVideoXPipeline, job: jobs.Sample | jobs.MeasureRuntime, task: str) -> dict[str, Any]:
+    """Return the arguments of a call that are the same for every prompt; task: `video` for none."""
+    options = job.size.model_dump(include={"height", "width", "num_frames"})
+    options |= {"num_inference_steps": job.num_inference_steps, "guidance_scale": job.guidance_scale}
+    options |= {"output_type": "np", "max_sequence_length": pipeline.transformer.config.max_text_seq_length}
+    return options if task == VIDEO else options | {"task": task}
 
 
 def _encode(frames: np.ndarray, job: jobs.Sample) -> bytes:

@@ -26,8 +26,8 @@ class PromptLength:
     """Counts tokens as a CogVideoX checkpoint does, end mark included, with its tokenizer alone.
 
     Attributes:
-        limit: How many a caption may have. The prompt has room for a task's name too, so that every task condition reads
-            the same words.
+        limit: How many a caption may have. The prompt has room for a task's name too, so that every task condition
+            reads the same words.
     """
 
     def __init__(self, tokenizer, max_tokens: int):

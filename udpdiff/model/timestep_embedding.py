@@ -28,8 +28,8 @@ class TimestepCondition(NamedTuple):
 class StreamTimestepEmbedding(TimestepEmbedding):
     """Timestep embedding plus a learned task embedding, plus a learned projection of each dense stream's own timestep.
 
-    t = e_t(t_video) + e_d(d) + sum over streams s of P_s (e_t(t_s) - e_t(t_video)). Tasks and projections start at zero,
-    hence as exact no-ops, and equal timesteps stay one.
+    t = e_t(t_video) + e_d(d) + sum over streams s of P_s (e_t(t_s) - e_t(t_video)). Tasks and projections start at
+    zero, hence as exact no-ops, and equal timesteps stay one.
 
     Seam (diffusers 0.42): CogVideoX calls `time_embedding(sample, timestep_cond)` and never builds the projection that
     `timestep_cond` needs, so the second argument is free to carry all this; no state, safe under compilation.

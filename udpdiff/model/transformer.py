@@ -25,8 +25,8 @@ PARENT_PARAMETERS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__
 class UDPDiffTransformer3DModel(CogVideoXTransformer3DModel):
     """CogVideoX transformer over the latents of several streams, which is told the task.
 
-    All parameters of the parent are repeated because diffusers restores only those in the signature; the defaults are the
-    parent's but for the doubled channels.
+    All parameters of the parent are repeated because diffusers restores only those in the signature; the defaults are
+    the parent's but for the doubled channels.
 
     Args:
         num_tasks: Rows of the task embedding; 0 builds none (the single-task and task-as-text variants).
@@ -163,7 +163,8 @@ class UDPDiffTransformer3DModel(CogVideoXTransformer3DModel):
             if (timestep != timestep[:, :1]).any():
                 raise ValueError(
                     "Got streams with different timesteps, expected equal ones: this transformer has"
-                    " independent_timesteps=False. Widen the base with expand_transformer(..., independent_timesteps=True)."
+                    " independent_timesteps=False. Widen the base with"
+                    " udpdiff.model.expansion.expand_transformer(..., independent_timesteps=True)."
                 )
             return video, ()
         return video, tuple(self.time_proj(each).to(hidden_states.dtype) for each in dense)
