@@ -11,6 +11,7 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXPipeline, CogVideoXTransformer3DModel
 
 from udpdiff.model.expansion import expand_transformer
+from udpdiff.model.latents import default_device as default_device
 
 RUN_RECIPE = "run.json"
 
