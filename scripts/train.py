@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from udpdiff import jobs
-from udpdiff.model.latents import default_device
+from udpdiff.model.loading import default_device
 from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.loop import train
