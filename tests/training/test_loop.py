@@ -135,6 +135,7 @@ def test_the_log_separates_streams_tasks_and_timesteps(tmp_path, make_settings, 
     settings = make_settings(steps=6, log_every_steps=6, batch_size=8, validation_every_steps=3)
     train(settings, make_source("seg", "depth"), tmp_path / "state", tmp_path / "run", make_source("seg", "depth"))
     (entry,) = [entry for entry in read_log(tmp_path / "state" / "train.jsonl") if "loss" in entry]
+    assert entry["loss_video"] != entry["loss_dense"]
     assert entry["loss"] == pytest.approx((entry["loss_video"] + entry["loss_dense"]) / 2, rel=1e-5)
     assert entry["loss"] == pytest.approx(sum(entry["loss_task"].values()) / 2, rel=1e-5)
     assert entry["loss_task"].keys() == {"seg", "depth"}

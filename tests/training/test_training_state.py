@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from udpdiff.model.loading import load_run
 from udpdiff.training.log import read_log
 from udpdiff.training.loop import train
-from udpdiff.training.state import FolderLocked, RunState, StopRequest, exclusive, identify
+from udpdiff.training.state import FolderLocked, StopRequest, exclusive, identify
 
 SCRIPT = """
 import json, sys, torch
@@ -232,12 +232,22 @@ def test_a_damaged_record_does_not_stop_a_training(tmp_path, make_settings, make
     assert [entry["step"] for entry in read_log(tmp_path / "state" / "train.jsonl")] == [2, 4]
 
 
-def test_a_folder_of_damaged_checkpoints_alone_starts_afresh(tmp_path, capsys, make_settings, make_source):
+@pytest.mark.parametrize("state", ["", '{"step": 2, "fingerprint": "of an earlier version", "extra": {}}'])
+def test_a_training_without_a_readable_checkpoint_is_moved_aside(tmp_path, capsys, make_settings, make_source, state):
     settings = make_settings(tasks={}, steps=2)
     train(settings, make_source(), tmp_path / "state", tmp_path / "run")
-    expected = weights(tmp_path / "state", 2)
-    (tmp_path / "state" / "checkpoint-2" / "state.json").write_text("")
-    assert RunState(tmp_path / "state").claim({"fingerprint": "x"}, 2) is None  # it cannot tell whose they are
+    (tmp_path / "state" / "checkpoint-2" / "state.json").write_text(state)
+    train(settings, make_source(), tmp_path / "state", tmp_path / "run")
+    assert "none of its checkpoints can be read" in capsys.readouterr().err
+    old, new = (weights(tmp_path / name, 2) for name in ("state.superseded-1", "state"))
+    assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_weights_damaged_in_every_checkpoint_are_trained_again(tmp_path, capsys, make_settings, make_source):
+    settings = make_settings(tasks={}, steps=2)
+    train(settings, make_source(), tmp_path / "state", tmp_path / "run")
+    expected = {name: value.clone() for name, value in weights(tmp_path / "state", 2).items()}
+    (tmp_path / "state" / "checkpoint-2" / "weights.safetensors").write_bytes(b"")
     train(settings, make_source(), tmp_path / "state", tmp_path / "run")
     assert "continuing at step 0 of 2" in capsys.readouterr().err
     again = weights(tmp_path / "state", 2)

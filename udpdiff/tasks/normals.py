@@ -65,6 +65,7 @@ class Normals(Task):
     colormaps = ("rgb",)
     Options = NormalsOptions
     label_options = ("field_of_view", "disparity_offset")
+    legend = "by direction: red to the right, green down, blue away from the camera"
     figures = _FIGURES
     main_figure = "normals_within_30"
     has_constant = True

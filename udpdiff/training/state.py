@@ -159,7 +159,8 @@ class RunState:
         return record if isinstance(record, dict) else {}
 
     def _mismatch(self, identity: dict[str, Any], steps: int) -> str | None:
-        for step in reversed(checkpoint_steps(self.folder)):
+        steps_saved = checkpoint_steps(self.folder)
+        for step in reversed(steps_saved):
             try:
                 former = read_state(self.folder, step)["identity"]
             except DamagedCheckpoint:
@@ -167,7 +168,7 @@ class RunState:
             if former["fingerprint"] != identity["fingerprint"]:
                 return "other " + ", ".join(_differences(former, identity))
             return f"of {step} steps, more than the {steps} asked for" if step > steps else None
-        return None
+        return "none of its checkpoints can be read" if steps_saved else None
 
     def _move_aside(self) -> Path:
         number = 1
