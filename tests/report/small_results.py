@@ -207,7 +207,7 @@ def compared(results, kind, variant, job):
         for clip_id in labels.clip_ids:
             exact = {name: truth.read(clip_id, name) for name in ("entity_ids", "z", "flow")}
             prediction = task.from_labels(labels.read(clip_id, task.dataset), options)
-            clips[clip_id] = task.compare_with_truth(prediction, exact)
+            clips[clip_id] = task.compare_with_truth(prediction, exact, task.Options())
         refused = {rejected["clip_id"]: rejected["reason"] for rejected in labels.rejected}
     names = dict.fromkeys(name for row in clips.values() for name in row)
     metrics = {name: entry([row[name] for row in clips.values()]) for name in names}
