@@ -62,9 +62,9 @@ def write_source(path: Path, stream: str) -> Path:
 
 def encode(monkeypatch, source: Path, name: str, stream: str = "video", *more: str) -> ShardReader:
     output = source.with_name(f"{name}.h5")
-    told = ["--job", JOBS[stream].dump(), "--execution", EXECUTION.dump(), "--stream", stream]
-    told += ["--source", str(source), "--latents", str(output), *more]
-    monkeypatch.setattr(sys, "argv", ["encode_latents", *told])
+    words = ["--job", JOBS[stream].dump(), "--execution", EXECUTION.dump(), "--stream", stream]
+    words += ["--source", str(source), "--latents", str(output), *more]
+    monkeypatch.setattr(sys, "argv", ["encode_latents", *words])
     encode_latents.main()
     return ShardReader(output)
 

@@ -1,22 +1,20 @@
-"""Prompts, sampling and its timing as jobs, with stub networks that show which prompt, noise and call made what."""
+"""Prompts and sampling as jobs, with a stub network that shows which prompt and noise made what."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from scripts import encode_text, measure_runtime, sample
+from scripts import encode_text, sample
 from udpdiff import UDPDiffPipeline, jobs
 from udpdiff.config import ClipSize
-from udpdiff.model import runtime, sampling
+from udpdiff.model import sampling
 from udpdiff.model.expansion import expand_transformer
 from udpdiff.model.output import DenseOutput, UDPDiffPipelineOutput
 from udpdiff.model.text import PromptEncoder
@@ -58,8 +56,8 @@ def tables(tmp_path) -> list[str]:
 
 
 def run_script(monkeypatch, script, job, *arguments) -> None:
-    told = ["--job", job.dump(), "--execution", EXECUTION.dump(), *map(str, arguments)]
-    monkeypatch.setattr(sys, "argv", [script.__name__, *told])
+    words = ["--job", job.dump(), "--execution", EXECUTION.dump(), *map(str, arguments)]
+    monkeypatch.setattr(sys, "argv", [script.__name__, *words])
     script.main()
 
 
@@ -98,8 +96,8 @@ def sampled(monkeypatch, tmp_path, tables, name: str = "0", **changes) -> list[S
     outputs = {"--clips": tmp_path / f"{name}.clips.h5", "--predictions": tmp_path / f"{name}.dense.h5"}
     if job.task == "video":
         del outputs["--predictions"]
-    told = [word for pair in outputs.items() for word in pair]
-    run_script(monkeypatch, sample, job, "--run", tmp_path / "multi", "--captions", *tables, *told)
+    words = [word for pair in outputs.items() for word in pair]
+    run_script(monkeypatch, sample, job, "--run", tmp_path / "multi", "--captions", *tables, *words)
     return [ShardReader(path) for path in outputs.values()]
 
 
@@ -241,66 +239,3 @@ def test_captions_are_encoded_in_the_style_of_their_prompts(monkeypatch, tmp_pat
         assert not np.allclose(shard.read("a", kind), expected, atol=2e-3)
     [empty] = encoder.encode([""])
     np.testing.assert_allclose(shard.read("", "brief"), empty, atol=2e-3)
-
-
-class Clock:
-    """Seconds that pass only when a stub says so."""
-
-    now = 0.0
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += seconds
-
-
-class TimedPipeline:
-    """Takes 1 s for text, 2 s for the decoder, `seconds` between, 50 s for a prediction; 10 times as long at first."""
-
-    transformer = SimpleNamespace(config=CONFIG)
-    _execution_device = torch.device("cpu")
-
-    def __init__(self, clock: Clock, seconds: float, calls: list) -> None:
-        self.clock, self.seconds, self.calls, self.slowness = clock, seconds, calls, 10
-
-    def set_progress_bar_config(self, disable: bool) -> None: ...
-
-    def encode_prompt(self) -> None:
-        self.clock.pass_by(self.slowness)
-
-    def decode_latents(self) -> None:
-        self.clock.pass_by(2 * self.slowness)
-
-    def __call__(self, prompt, task=None, generator=None, decode_prediction=True, **others) -> None:
-        self.calls.append((self.seconds, task, generator.initial_seed(), others["num_inference_steps"]))
-        self.encode_prompt()
-        self.clock.pass_by(self.slowness * self.seconds)
-        self.decode_latents()
-        self.clock.pass_by(50 if decode_prediction and task else 0)
-        self.slowness = 1
-
-
-def test_runs_are_timed_in_turns_without_the_first_round_and_without_decoding(monkeypatch, tmp_path):
-    clock, calls = Clock(), []
-    seconds = {"base": 3.0, "multi": 5.0}
-    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
-    monkeypatch.setattr(runtime, "load_run", lambda folder, *_: TimedPipeline(clock, seconds[Path(folder).name], calls))
-    job = jobs.MeasureRuntime(
-        runs=(("base", "video"), ("multi", "depth")),
-        seed=7,
-        repeats=2,
-        num_inference_steps=10,
-        guidance_scale=3.0,
-        dtype="float32",
-        size=SIZE,
-    )
-    outputs = [tmp_path / "base.json", tmp_path / "multi.json"]
-    run_script(monkeypatch, measure_runtime, job, "--runs", "runs/base", "runs/multi", "--runtimes", *outputs)
-    assert calls == [(s, t, number, 10) for number in range(3) for s, t in ((3.0, None), (5.0, "depth"))]
-    for path, (run, task), own in zip(outputs, job.runs, seconds.values(), strict=True):
-        document = json.loads(path.read_text())
-        assert (document["run"], document["task"], document["seed"], document["n"]) == (run, task, 7, 2)
-        measured = {name: entry["value"] for name, entry in document["metrics"].items()}
-        assert measured["runtime_seconds"] == pytest.approx(own + 3)
-        assert measured["runtime_transformer_seconds"] == pytest.approx(own)
-        assert measured["runtime_text_encoder_seconds"] == pytest.approx(1)
-        assert measured["runtime_vae_seconds"] == pytest.approx(2)
-        assert "CPU" in document["metrics"]["runtime_seconds"]["extractor"]

@@ -16,8 +16,8 @@ from udpdiff.model.transformer import PARENT_PARAMETERS, UDPDiffTransformer3DMod
 
 InitIn = Literal["zero", "copy", "half", "resample", "orthogonal"]
 InitOut = Literal["copy", "resample", "zero", "orthogonal"]
-# Of the size of the video's weights; found by trial at the mini scale. A faint way in leaves the video's share of what the
-# layer norms pass on nearly whole; the way out makes up for it.
+# Of the size of the video's weights; found by trial at the mini scale. A faint way in leaves the video's share of what
+# the layer norms pass on nearly whole; the way out makes up for it.
 _ORTHOGONAL_IN_SCALE, _ORTHOGONAL_OUT_SCALE = 0.3, 1.5
 
 
@@ -48,8 +48,8 @@ def expand_transformer(
         generator: On the CPU, for `resample` and `orthogonal`.
 
     Raises:
-        ValueError: The initialisation is unknown or lacks its generator, the hidden size has too few free directions for
-            `orthogonal`, or the base is widened already.
+        ValueError: The initialisation is unknown or lacks its generator, the hidden size has too few free directions
+            for `orthogonal`, or the base is widened already.
 
     Source: UDPDiff, section 4.1 ("resampling the original channel weights"), which leaves the reading open;
     `orthogonal` is this project's.
@@ -57,7 +57,7 @@ def expand_transformer(
     _check(base, init_in, init_out, generator)
     channels = base.config.in_channels, base.config.out_channels
     config = {name: base.config[name] for name in PARENT_PARAMETERS if name in base.config}
-    config |= dict(zip(("in_channels", "out_channels"), (num_streams * each for each in channels), strict=True))
+    config |= {"in_channels": num_streams * channels[0], "out_channels": num_streams * channels[1]}
 
     # Built without storage, then given tensors: a 5B base would otherwise spend minutes on a random initialisation.
     with torch.device("meta"):
@@ -77,7 +77,15 @@ def expand_transformer(
         weight = base.proj_out.weight
         directions = _ORTHOGONAL_OUT_SCALE * _row_size(weight) * free.T
         state["proj_out.weight"][len(weight) :] = directions.to(weight)
-    for name, tensor in widened.state_dict().items():  # what the base lacks: embeddings of tasks and of timesteps
+    _assign(widened, state, base)
+    return widened.train(base.training)
+
+
+def _assign(
+    widened: UDPDiffTransformer3DModel, state: dict[str, torch.Tensor], base: CogVideoXTransformer3DModel
+) -> None:
+    """Give the model its tensors: those of the state, zeros where it lacks some, and the base's buffers."""
+    for name, tensor in widened.state_dict().items():  # the embeddings of tasks and of other streams' timesteps
         if name not in state:
             state[name] = torch.zeros(tensor.shape, dtype=base.dtype, device=base.device)
     widened.load_state_dict(state, assign=True)
@@ -85,7 +93,6 @@ def expand_transformer(
     for name, buffer in base.named_buffers():
         module, _, attribute = name.rpartition(".")
         setattr(widened.get_submodule(module), attribute, buffer.detach().clone())
-    return widened.train(base.training)
 
 
 def _check(base: CogVideoXTransformer3DModel, init_in: str, init_out: str, generator: torch.Generator | None) -> None:

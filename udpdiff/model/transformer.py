@@ -23,7 +23,7 @@ PARENT_PARAMETERS = tuple(inspect.signature(CogVideoXTransformer3DModel.__init__
 
 
 class UDPDiffTransformer3DModel(CogVideoXTransformer3DModel):
-    """CogVideoX transformer over the latents of several streams, which is told the task.
+    """CogVideoX transformer over the latents of several streams, with a task embedding.
 
     All parameters of the parent are repeated because diffusers restores only those in the signature; the defaults are
     the parent's but for the doubled channels.
