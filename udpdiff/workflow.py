@@ -91,9 +91,6 @@ class Workflow:
         """A shard of clips: of the data set, or generated ones."""
         return f"results/{split}/{shard}.clips.h5" if split not in SPLITS else f"results/clips/{split}/{shard}.h5"
 
-    def clip_shards(self, split: str) -> list[str]:
-        return [self.clip_shard(split, shard) for shard in self.shard_numbers(split)]
-
     def caption_tables(self, split: str) -> list[str]:
         return [f"results/captions/{split}/{shard}.parquet" for shard in self.shard_numbers(split)]
 
