@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from udpdiff.metrics.registry import FIGURES, REFUSED, describe, label_figures, labeller_figures
+from udpdiff.metrics.registry import FIGURES, REFUSED, as_markdown, describe, label_figures, labeller_figures
 from udpdiff.tables.specs import TABLES
 from udpdiff.tasks import TASKS
 
@@ -66,3 +68,8 @@ def test_figures_of_a_kind_of_labels():
     assert keys[0] == "depth_delta1" and "normals_ceiling_degrees" in keys and keys[-1] == REFUSED["depth"].key
     assert [figure.key for figure in labeller_figures("entities")] == ["coverage", "entities"]
     assert labeller_figures("depth") == ()
+
+
+def test_the_page_about_figures_is_the_registrys():
+    page = Path(__file__).parents[2] / "docs" / "figures.md"
+    assert page.read_text() == as_markdown(), "write it anew: python -m udpdiff.metrics.registry > docs/figures.md"

@@ -140,3 +140,33 @@ def _derived_cost(name: str) -> Figure | None:
 
 
 _DERIVED = {"generated": _derived_generated, "cost": _derived_cost}
+
+
+_GROUPS = {
+    "labels": "Labels of the evaluation scenes against exact truth. `labels.FIGURE` is the judge's, `labels.LABELLER.FIGURE` that of every labeller.",
+    "codec": "What the representations lose by themselves, and what the VAE loses on top, on the judges' labels: the ceiling of what a model can say.",
+    "generated": "The run with several tasks: its videos (`FIGURE_TASK`) and its dense predictions.",
+    "runtime": "Table 4, `runtime.RUN.FIGURE`.",
+    "cost": "The run of the workflow itself; `cost.RULE_seconds` is the time of all jobs of a rule.",
+}  # fmt: skip
+
+
+def as_markdown() -> str:
+    """Return the page docs/figures.md: every figure of quality.json in words."""
+    lines = [
+        "# Figures",
+        "",
+        "What stands in `results/quality.json`, with `_low` and `_high` (95 % interval) and `_n` beside each. Written by",
+        "`python -m udpdiff.metrics.registry > docs/figures.md`; the tables' columns and the report use the same words.",
+    ]
+    for group, words in _GROUPS.items():
+        lines += ["", f"## {group}", "", words, "", "| key | what | better | meaning |", "|---|---|---|---|"]
+        for figure in FIGURES[group].values():
+            unit = f", {figure.unit}" if figure.unit else f", x {figure.scale:g}" if figure.scale != 1 else ""
+            better = "" if figure.direction == "neither" else figure.direction
+            lines.append(f"| `{figure.key}` | {figure.label}{unit} | {better} | {figure.words} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")
