@@ -39,9 +39,9 @@ class Work:
             "PANDA_STAND_IN_SHARED": str(SHARED),
             "TMPDIR": str(self.parent / "tmp"),
         }
-        told = ["--directory", str(self.folder), "--configfile", str(config), *arguments]
+        options = ["--directory", str(self.folder), "--configfile", str(config), *arguments]
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *told],
+            [sys.executable, "-m", "snakemake", *options],
             cwd=ROOT, env=os.environ | environment, capture_output=True, text=True,
         )  # fmt: skip
 

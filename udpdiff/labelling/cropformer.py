@@ -93,8 +93,8 @@ class CropFormer:
         from PIL import Image
 
         left, top, right, bottom = box
-        told = self.preparation
-        height, width = told.squash or view_size(bottom - top, right - left, told.short_side, told.long_side)
+        rule = self.preparation
+        height, width = rule.squash or view_size(bottom - top, right - left, rule.short_side, rule.long_side)
         view = Image.fromarray(image[top:bottom, left:right])
         return np.asarray(view.resize((width, height), Image.Resampling.BILINEAR))
 

@@ -60,7 +60,7 @@ class MaskTracker:
 
     Memory: see `memory_plan`. It is bounded in the clip's length, but for 12 S x S bytes of host memory per frame, and
     in the number of objects by `max_objects_per_batch` (None: as many as fit on the GPU, 16 on a CPU): each batch
-    encodes the frames anew. Where a model is told that masks must not overlap in its memory (mini:sam2, none of the
+    encodes the frames anew. Where a model lets no masks overlap in its memory (mini:sam2, none of the
     published ones), only objects of one batch compete. `track` also holds its result, (N, T, H, W) logits; `track_ids`
     two (T, H, W) arrays.
     50 objects x 49 frames of 720 x 480 with sam2.1-hiera-large (S = 1024) in one batch allocate at most 8.2 GiB beside

@@ -158,7 +158,7 @@ def _draw_solids(rng, settings, first_camera):
     counts = np.arange(settings.min_solids, settings.max_solids + 1)
     count = int(rng.choice(counts, p=(1 / counts) / (1 / counts).sum()))
     solids, movers, looks, places = [], [], [], []
-    right, ahead = first_camera[0, [0, 2]], first_camera[2, [0, 2]] / np.linalg.norm(first_camera[2, [0, 2]])
+    right, away = first_camera[0, [0, 2]], first_camera[2, [0, 2]] / np.linalg.norm(first_camera[2, [0, 2]])
     for _ in range(count):
         shape, color = str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
         relative_size = float(rng.uniform(0.42, 0.9))
@@ -166,7 +166,7 @@ def _draw_solids(rng, settings, first_camera):
         place = _free_place(rng, places, size)
         places.append((place, size))
         motion = _draw_motion(rng, shape)
-        heading = {"left": -right, "right": right, "away": ahead, "closer": -ahead}.get(motion["heading"])
+        heading = {"left": -right, "right": right, "away": away, "closer": -away}.get(motion["heading"])
         velocity = np.zeros(3)
         if heading is not None:
             velocity[[0, 2]] = heading * motion["speed"] + rng.normal(0, 0.05, 2)
