@@ -51,11 +51,15 @@ class DepthCrafter:
         dtype: torch.dtype | None = None,
         offload: bool = False,
     ) -> DepthCrafter:
-        """Load a folder, hub id or `mini:` name.
+        """Load a checkpoint.
 
-        base: where VAE, image encoder and scheduler are, if `ref` is the U-Net alone, as tencent/DepthCrafter is; None:
-        `ref` has them all. device None: CUDA where there is one. dtype None: float16 on CUDA, else float32. offload:
-        only the part that computes is on the device.
+        Args:
+            ref: Folder, hub id or `mini:` name.
+            base: Where VAE, image encoder and scheduler are, if `ref` is the U-Net alone, as tencent/DepthCrafter is;
+                None where `ref` has them all.
+            device: None for CUDA where there is one.
+            dtype: None for float16 on CUDA, else float32.
+            offload: Only the part that computes is on the device.
         """
         import torch
         from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler
@@ -86,12 +90,24 @@ class DepthCrafter:
         chunk_frames: int = 8,
         seed: int = 0,
     ) -> np.ndarray:
-        """Depth of every frame.
+        """Return the depth of every frame; memory grows with `window`, not with T.
 
-        video: uint8 (T, H, W, 3). Returns float32 (T, H, W) in [0, 1], 1 = nearest, 0 = farthest; minimum and maximum are
-        taken over the whole clip, a constant prediction gives zeros. max_side: frames are shrunk to it, and sides
-        rounded to multiples of 64, for the network alone. chunk_frames: frames the VAE and the image encoder take at
-        once. Memory grows with `window`, not with T. ValueError for other input.
+        Args:
+            video: uint8 (T, H, W, 3).
+            num_inference_steps: Of the scheduler.
+            guidance_scale: 1 for none.
+            window: Frames that are denoised at once.
+            overlap: Frames that two windows share.
+            max_side: Frames are shrunk to it, and sides rounded to multiples of 64, for the network alone.
+            chunk_frames: Frames that the VAE and the image encoder take at once.
+            seed: Of the noise.
+
+        Returns:
+            float32 (T, H, W) in [0, 1], 1 = nearest, 0 = farthest; minimum and maximum are taken over the whole clip, a
+            constant prediction gives zeros.
+
+        Raises:
+            ValueError: Other input, or a prediction that is not finite.
         """
         import torch
         from torch.nn import functional

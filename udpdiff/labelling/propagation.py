@@ -78,11 +78,17 @@ class MaskTracker:
     def from_pretrained(
         cls, ref: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
     ) -> MaskTracker:
-        """Load from a hub id the sam2 package knows, or a folder with `sam2.safetensors` and `sam2.json`.
+        """Load a SAM 2.
 
-        The json names the package's yaml (`config`), the hydra `overrides` and, if they are not the package's, the
-        hidden units of the mask decoder (`mask_decoder_mlp_dim`); the weights are the package's own state dict. `dtype` is the autocast type (None: bfloat16 on a GPU, else float32). ValueError for any other
-        reference.
+        Args:
+            ref: A hub id that the sam2 package knows, a `mini:` name, or a folder with `sam2.safetensors`, the package's
+                own state dict, and `sam2.json`, which names the package's yaml (`config`), the hydra `overrides` and, if
+                they are not the package's, the hidden units of the mask decoder (`mask_decoder_mlp_dim`).
+            device: None for CUDA where there is one.
+            dtype: Of autocast; None for bfloat16 on a GPU, else float32.
+
+        Raises:
+            ValueError: Any other reference.
         """
         import torch
 
@@ -119,9 +125,17 @@ class MaskTracker:
     ) -> Tracks:
         """Track every entity of the first frame.
 
-        video uint8 (T, H, W, 3); entity_ids0 integer (H, W), 0 = none. Returns logits float32 (N, T, H, W) and ids.
-        images: the video as `preprocess_frames` gives it, if that was done already, in another thread for example.
-        ValueError where shapes disagree or the first frame has no entity.
+        Args:
+            video: uint8 (T, H, W, 3).
+            entity_ids0: Integer (H, W), 0 = none.
+            max_objects_per_batch: See the class.
+            images: The video as `preprocess_frames` gives it, if that was done already, in another thread for example.
+
+        Returns:
+            Logits float32 (N, T, H, W), above 0 inside, and the N ids.
+
+        Raises:
+            ValueError: Shapes disagree, or the first frame has no entity.
         """
         ids = _check(video, entity_ids0)
         logits = np.empty((len(ids), *video.shape[:3]), np.float32)
