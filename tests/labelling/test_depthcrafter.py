@@ -24,13 +24,13 @@ def conditions(upstream, case):
 
 
 def latents(upstream, case):
-    told = case.settings
+    settings = case.settings
     return upstream.denoise(
         (case.expected["clip_embeddings"], case.expected["video_latents"]),
         case.input["init_noise"].float(),
-        told["num_inference_steps"],
-        told["guidance_scale"],
-        told["effective_overlap"],
+        settings["num_inference_steps"],
+        settings["guidance_scale"],
+        settings["effective_overlap"],
     )
 
 
@@ -63,9 +63,9 @@ def test_image_encoder_sees_what_upstream_shows_it(upstream, golden_case):
 
 @pytest.mark.parametrize("name", ["single_window", "overlap", "overlap_guidance"])
 def test_windows_are_upstreams(golden_case, name):
-    told = golden_case("depthcrafter", name).settings
-    assert windows(told["num_frames"], told["effective_window"], told["effective_overlap"]) == [
-        tuple(window) for window in told["windows"]
+    settings = golden_case("depthcrafter", name).settings
+    assert windows(settings["num_frames"], settings["effective_window"], settings["effective_overlap"]) == [
+        tuple(window) for window in settings["windows"]
     ]
 
 

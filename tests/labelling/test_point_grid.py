@@ -139,7 +139,7 @@ def test_point_loss_takes_the_best_mask_and_teaches_all_scores():
     truth[:, 4:12, 4:12] = 1
     right, wrong = 40 * truth - 20, 20 - 40 * truth
     logits = torch.stack([wrong, right, wrong], dim=1)
-    told = torch.tensor([[0.0, 1.0, 0.0]])
-    assert point_loss(logits, told, truth) < 0.01
+    predicted = torch.tensor([[0.0, 1.0, 0.0]])
+    assert point_loss(logits, predicted, truth) < 0.01
     assert point_loss(logits, torch.tensor([[0.9, 1.0, 0.0]]), truth) > 0.1
     assert point_loss(logits[:, [0, 0, 2]], torch.zeros(1, 3), truth) > 0.5

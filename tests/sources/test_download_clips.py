@@ -39,8 +39,8 @@ class Download:
         self.counts = {"train": train, "evaluation": evaluation}
         table = write(self.folder / "table.csv", [record(video_id, clips=1) for video_id in video_ids])
         job = jobs.ChooseClips(seed=7, **self.counts, min_seconds=9 / 8, gates=GATES, reserve=reserve)
-        told = {"job": job.dump(), "table": table, "chosen": self.chosen, "rejected": self.folder / "rejected.csv"}
-        self.run(choose_clips, told)
+        options = {"job": job.dump(), "table": table, "chosen": self.chosen, "rejected": self.folder / "rejected.csv"}
+        self.run(choose_clips, options)
 
     def run(self, script, options: dict) -> None:
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
@@ -59,10 +59,10 @@ class Download:
             filters=Filters(**DEFAULT["filters"]),
         )
         execution = jobs.Execution(fetching=self.fetching).dump()
-        told = {"job": job.dump(), "execution": execution, "chosen": self.chosen, "clips": path}
+        options = {"job": job.dump(), "execution": execution, "chosen": self.chosen, "clips": path}
         code = 0
         try:
-            self.run(download_clips, told | {"summary": path.with_suffix(".json")})
+            self.run(download_clips, options | {"summary": path.with_suffix(".json")})
         except SystemExit as stopped:
             code = stopped.code
         self.said = self.capsys.readouterr().err

@@ -71,9 +71,9 @@ def test_hostile_records_are_judged_one_by_one(golden, tmp_path, monkeypatch):
             continue
         assert isinstance(row, PandaVideo), (wanted, row)
         assert (row.video_id, len(row.clips)) == (wanted["videoID"], wanted["num_clips"])
-        for clip, told in zip(row.clips, wanted.get("clips", [wanted.get("first_clip")]), strict=False):
-            assert (clip.caption, clip.matching_score) == (told["caption"], told["matching_score"])
-            assert (clip.start, clip.end) == pytest.approx((told["start_s"], told["end_s"]), abs=1e-3)
+        for clip, wanted_clip in zip(row.clips, wanted.get("clips", [wanted.get("first_clip")]), strict=False):
+            assert (clip.caption, clip.matching_score) == (wanted_clip["caption"], wanted_clip["matching_score"])
+            assert (clip.start, clip.end) == pytest.approx((wanted_clip["start_s"], wanted_clip["end_s"]), abs=1e-3)
     for name in expected["must_not_exist_after_parsing"]:
         assert not (tmp_path / name).exists() and not Path(name).exists()
 
@@ -85,17 +85,17 @@ def test_a_good_table_is_read_exactly(golden):
     assert sum(len(video.clips) for video in videos.values()) == expected["table_totals"]["clips"]
     gates = GATES.model_copy(update={"max_seconds": 1e9})
     passing = []
-    for told in expected["local_clips"]:
-        clip = videos[told["videoID"]].clips[told["clip_index"]]
+    for wanted_clip in expected["local_clips"]:
+        clip = videos[wanted_clip["videoID"]].clips[wanted_clip["clip_index"]]
         assert (clip.caption, clip.matching_score, clip.desirable) == (
-            told["caption"],
-            told["matching_score"],
-            told["desirable_filtering"],
+            wanted_clip["caption"],
+            wanted_clip["matching_score"],
+            wanted_clip["desirable_filtering"],
         )
-        assert (clip.start, clip.end) == pytest.approx((told["start_s"], told["end_s"]), abs=1e-3)
-        assert [list(shot) for shot in clip.shots] == [pytest.approx(shot, abs=1e-3) for shot in told["shots_s"]]
+        assert (clip.start, clip.end) == pytest.approx((wanted_clip["start_s"], wanted_clip["end_s"]), abs=1e-3)
+        assert [list(shot) for shot in clip.shots] == [pytest.approx(shot, abs=1e-3) for shot in wanted_clip["shots_s"]]
         if refusal(clip, gates, 0) is None:
-            passing.append(told["clip"])
+            passing.append(wanted_clip["clip"])
     assert passing == expected["local_clips_passing"]
 
 

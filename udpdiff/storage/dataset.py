@@ -1,7 +1,7 @@
 """Map-style access to what training reads: latents and prompt embeddings of one clip, by clip id, over many shards.
 
 Rows are streamed: a shard is opened when first asked for, and no more than a bounded cache stays in memory. Colours,
-captions and noise are chosen elsewhere (`training.batch`); this module only fetches.
+captions and noise are chosen elsewhere (`training.data`); this module only fetches.
 """
 
 from __future__ import annotations
