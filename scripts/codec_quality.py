@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from udpdiff import jobs
-from udpdiff.checkpoints import resolve
 from udpdiff.metrics.comparison import compare_round_trips
 from udpdiff.metrics.evaluate import evaluate_round_trips
-from udpdiff.model import latents
+from udpdiff.model.latents import decode_latents, encode_videos
+from udpdiff.model.loading import load_vae
 from udpdiff.storage.files import write_json
 
 
@@ -25,10 +25,10 @@ def main() -> None:
     arguments = parser.parse_args()
 
     job = arguments.job
-    vae = latents.load_vae(resolve(job.base), arguments.execution.device)
+    vae = load_vae(job.base, arguments.execution.device)
 
     def through_vae(colormaps: np.ndarray) -> np.ndarray:
-        return latents.decode_latents(vae, latents.encode_videos(vae, colormaps))
+        return decode_latents(vae, encode_videos(vae, colormaps))
 
     labels = {"entities": arguments.entities, "depth": arguments.depth}
     values = compare_round_trips(labels, job.tasks, through_vae, batch_clips=job.batch_clips, seed=job.seed)
