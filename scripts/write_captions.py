@@ -6,7 +6,6 @@ import argparse
 from functools import partial
 
 from udpdiff import jobs
-from udpdiff.checkpoints import resolve
 from udpdiff.labelling.caption_cleaning import cut_to_tokens
 from udpdiff.labelling.captions import caption_shard
 from udpdiff.model.text import PromptLength
@@ -20,9 +19,10 @@ def main() -> None:
     parser.add_argument("--captions", required=True)
     arguments = parser.parse_args()
 
-    length = PromptLength.from_pretrained(resolve(arguments.job.base), arguments.job.captions.max_tokens)
+    job = arguments.job
+    length = PromptLength.from_pretrained(job.base, job.captions.max_tokens, job.named_tasks)
     cut = partial(cut_to_tokens, count_tokens=length.count, max_tokens=length.limit)
-    caption_shard(arguments.job, arguments.execution, cut, arguments.clips, arguments.captions)
+    caption_shard(job, arguments.execution, cut, arguments.clips, arguments.captions)
 
 
 if __name__ == "__main__":

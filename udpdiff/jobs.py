@@ -117,10 +117,16 @@ class EstimateDepth(Job):
 
 
 class WriteCaptions(Job):
-    """Captions of one shard. base: the checkpoint whose tokenizer counts."""
+    """Captions of one shard.
+
+    Attributes:
+        base: The checkpoint whose tokenizer counts.
+        named_tasks: Tasks that some run names in its prompts, which leave room for the longest of their names.
+    """
 
     captions: Captions
     base: str
+    named_tasks: tuple[str, ...]
     seed: int
 
 

@@ -96,7 +96,13 @@ def write_captions(workflow: Workflow) -> jobs.WriteCaptions:
             dtype="float32",
             max_tokens=captions.max_tokens,
         )
-    return jobs.WriteCaptions(captions=captions, base=config.model.base, seed=config.seed if captions.captioner else 0)
+    named = {task for run in config.runs.values() if run.task_condition == "text" for task in run.tasks}
+    return jobs.WriteCaptions(
+        captions=captions,
+        base=config.model.base,
+        named_tasks=tuple(sorted(named)),
+        seed=config.seed if captions.captioner else 0,
+    )
 
 
 def encode_latents(workflow: Workflow, stream: str) -> jobs.EncodeLatents:

@@ -245,8 +245,8 @@ def test_construction_errors(tiny_components, tiny_transformer, widened):
         UDPDiffPipeline(**tiny_components, transformer=tiny_transformer)
     with pytest.raises(ValueError, match="task_condition: got 'prompt'"):
         UDPDiffPipeline(**tiny_components, transformer=widened, task_condition="prompt")
-    with pytest.raises(ValueError, match="got 'normals'"):
-        UDPDiffPipeline(**tiny_components, transformer=widened, tasks={"normals": "rgb"})
+    with pytest.raises(ValueError, match="got 'flow'"):
+        UDPDiffPipeline(**tiny_components, transformer=widened, tasks={"flow": "rgb"})
 
 
 def test_rows_of_the_embedding_are_the_tasks_in_their_order(tiny_components, widened):

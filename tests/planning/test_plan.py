@@ -112,8 +112,8 @@ def test_stages_and_their_jobs_are_those_of_the_workflow(tmp_path):
     assert (
         stages["latents/video"] == stages["latents/seg-location-entityseg"] == stages["latents/text-depth"] == (2, 12)
     )
-    assert stages["train"] == (11, 11 * 6 * 4) and stages["sample"] == (15, 60)
-    assert stages["features"] == (16, 66) and stages["comparisons"] == (7, 28)
+    assert stages["train"] == (12, 12 * 6 * 4) and stages["sample"] == (16, 64)
+    assert stages["features"] == (17, 70) and stages["comparisons"] == (8, 32)
     assert stages["samples/entities/entityseg"] == (1, 4), "of the runs that are judged"
     assert stages["samples/depth/depth_anything"] == (1, 4), "a table sets it beside the predictions"
 

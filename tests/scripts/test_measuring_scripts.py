@@ -170,16 +170,16 @@ def test_labellers_against_exact_truth(tmp_path, monkeypatch):
 
 
 def test_round_trips_take_the_worst_of_a_largest_error(tmp_path, monkeypatch):
-    from udpdiff.model import latents
+    from scripts import codec_quality
 
     ids = np.zeros((FRAMES, 16, 16), np.uint16)
     ids[:, :8], ids[:, 8:] = 1, 2
     entities = labels(tmp_path / "entities" / "judge" / "evaluation" / "0.h5", dict.fromkeys("abc", ids))
     depth = labels(tmp_path / "depth" / "judge" / "evaluation" / "0.h5", ramps(3))
     seen = []
-    monkeypatch.setattr(latents, "load_vae", lambda base, device: (base, device))
-    monkeypatch.setattr(latents, "encode_videos", lambda vae, videos: seen.append(videos) or videos)
-    monkeypatch.setattr(latents, "decode_latents", lambda vae, encoded: encoded)
+    monkeypatch.setattr(codec_quality, "load_vae", lambda base, device: (base, device))
+    monkeypatch.setattr(codec_quality, "encode_videos", lambda vae, videos: seen.append(videos) or videos)
+    monkeypatch.setattr(codec_quality, "decode_latents", lambda vae, encoded: encoded)
     options = {"seg": {"min_color_distance": 40}, "depth": {}, "normals": {}}
     job = jobs.CodecQuality(base="mini:cogvideox", batch_clips=2, seed=3, bootstrap_samples=20, tasks=options)
     run(

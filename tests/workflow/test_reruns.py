@@ -176,7 +176,7 @@ def test_every_key_of_the_configuration_is_looked_at():
         ("multi_70_30", {"training": {"log_every_steps": 3}}, set()),
         ("multi", {"entities": "grid8"}, {"train"}),
         ("seg_location", {"colormaps": {}}, {"train", "encode_latents"}),
-        ("multi_text", {"task_condition": "embedding"}, {"train", "encode_text"}),
+        ("multi_text", {"task_condition": "embedding"}, {"train", "encode_text", "write_captions"}),
     ],
 )
 def test_a_change_of_one_run_concerns_it_alone(run, value, rules):
@@ -192,3 +192,11 @@ def test_with_a_captioner_its_settings_count():
     other = copy.deepcopy(asked)
     other["labels"]["captions"]["instruction"] = 'Say "what" is in {split}.'
     assert rules_that_differ(asked, other) - {"render_report"} == {"write_captions"}
+
+
+def test_another_task_changes_no_run_that_is_there():
+    more = copy.deepcopy(DEFAULT)
+    more["runs"]["normals"] = {"tasks": {"normals": 1.0}}
+    old, new = every_job(workflow_of(DEFAULT)), every_job(workflow_of(more))
+    changed_jobs = {key[0] for key in old if old[key] != new.get(key)}
+    assert changed_jobs <= {"codec_quality", "label_quality", "render_report"}, "what measures it too"

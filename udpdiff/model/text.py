@@ -6,6 +6,7 @@ A base is given by reference: a pipeline folder, `mini:NAME` or a hub id.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from udpdiff.storage.captions import KINDS, read_captions, read_rejections
 from udpdiff.storage.dataset import EMPTY_PROMPT_ID, PLAIN_TEXT
 from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardWriter
-from udpdiff.tasks import TASKS, task_prompt
+from udpdiff.tasks import task_prompt
 
 BATCH_CLIPS = 8  # of two prompts each
 
@@ -26,21 +27,22 @@ class PromptLength:
     """Counts tokens as a CogVideoX checkpoint does, end mark included, with its tokenizer alone.
 
     Attributes:
-        limit: How many a caption may have. The prompt has room for a task's name too, so that every task condition
-            reads the same words.
+        limit: How many a caption may have. Where some runs name their task in the prompt, there is room for its name, so
+            that every run reads the same words.
     """
 
-    def __init__(self, tokenizer, max_tokens: int):
+    def __init__(self, tokenizer, max_tokens: int, named_tasks: Sequence[str] = ()):
         self._tokenizer = tokenizer
-        named = max(self.count(task_prompt("", task)) for task in TASKS) - self.count("")
-        self.limit = max_tokens - named
+        longest = max((self.count(task_prompt("", task)) for task in named_tasks), default=self.count(""))
+        self.limit = max_tokens - (longest - self.count(""))
 
     @classmethod
-    def from_pretrained(cls, base: str, max_tokens: int | None = None) -> PromptLength:
+    def from_pretrained(cls, base: str, max_tokens: int | None = None, named_tasks: Sequence[str] = ()) -> PromptLength:
         """Return the counter of a base.
 
         Args:
             max_tokens: Of a prompt; None for as many as the transformer reads.
+            named_tasks: Tasks that prompts may name.
 
         Raises:
             ValueError: The transformer does not read as many.
@@ -54,7 +56,7 @@ class PromptLength:
         read = json.loads(Path(config).read_text())["max_text_seq_length"]
         if max_tokens is not None and max_tokens > read:
             raise ValueError(f"Got max_tokens={max_tokens}. Expected at most {read}, which is what {base!r} reads.")
-        return cls(T5Tokenizer.from_pretrained(folder, subfolder="tokenizer"), max_tokens or read)
+        return cls(T5Tokenizer.from_pretrained(folder, subfolder="tokenizer"), max_tokens or read, named_tasks)
 
     def count(self, text: str) -> int:
         """Return the tokens of a text without any cut."""
