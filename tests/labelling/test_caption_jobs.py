@@ -54,7 +54,9 @@ def checkpoint(tmp_path_factory):
 
 def run(monkeypatch, clips, **changes):
     table = clips.with_name("captions.parquet")
-    job = jobs.WriteCaptions(captions=Captions(**SETTINGS | changes), base="mini:cogvideox", named_tasks=("seg", "depth"), seed=7)
+    job = jobs.WriteCaptions(
+        captions=Captions(**SETTINGS | changes), base="mini:cogvideox", named_tasks=("seg", "depth"), seed=7
+    )
     described = ["--job", job.dump(), "--execution", EXECUTION.dump()]
     monkeypatch.setattr(sys, "argv", ["write_captions", *described, "--clips", str(clips), "--captions", str(table)])
     write_captions.main()

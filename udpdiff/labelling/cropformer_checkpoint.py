@@ -26,10 +26,7 @@ _DECODER = "model.transformer_module.decoder"
 _NAMES: list[tuple[str, str | None]] = [
     (r"backbone\.patch_embed\.proj\.(.+)", rf"{_ENCODER}.swin.embeddings.patch_embeddings.projection.\1"),
     (r"backbone\.patch_embed\.norm\.(.+)", rf"{_ENCODER}.swin.embeddings.norm.\1"),
-    (r"backbone\.norm0\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage1.\1"),
-    (r"backbone\.norm1\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage2.\1"),
-    (r"backbone\.norm2\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage3.\1"),
-    (r"backbone\.norm3\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage4.\1"),
+    *((rf"backbone\.norm{i}\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage{i + 1}.\1") for i in range(4)),
     (r"backbone\.(layers\.\d+\.blocks\.\d+)\.norm1\.(.+)", rf"{_ENCODER}.swin.encoder.\1.layernorm_before.\2"),
     (r"backbone\.(layers\.\d+\.blocks\.\d+)\.norm2\.(.+)", rf"{_ENCODER}.swin.encoder.\1.layernorm_after.\2"),
     (r"backbone\.(layers\.\d+\.blocks\.\d+\.mlp\.fc[12]\..+)", rf"{_ENCODER}.swin.encoder.\1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -37,6 +38,18 @@ class Steps(NamedTuple):
     prepare: Callable
     model: Callable
     finish: Callable[..., LabelledClip]
+
+
+def parse_command(description: str, job: type[SegmentEntities | EstimateDepth], labels: str) -> Namespace:
+    """Return the command line of a labelling script: job, execution, clips, summary, timing, and `labels` by its option."""
+    parser = ArgumentParser(description=description)
+    parser.add_argument("--job", required=True, type=job.parse)
+    parser.add_argument("--execution", required=True, type=Execution.parse)
+    parser.add_argument("--clips", required=True)
+    parser.add_argument(f"--{labels}", required=True, dest="labels")
+    parser.add_argument("--summary", required=True)
+    parser.add_argument("--timing", help="json file: how fast it went")
+    return parser.parse_args()
 
 
 def label_shard(
