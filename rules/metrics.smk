@@ -33,7 +33,7 @@ rule compare_samples:
         ),
         predictions="results/samples/{run}/{task}/{shard}.dense.h5",
     output:
-        comparison="results/comparisons/{run}/{task}/{shard}.json",
+        comparison="results/comparisons/{run}/{task}/{shard}.h5",
     log:
         "logs/compare_samples/{run}-{task}-{shard}.log",
     benchmark:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 
 from udpdiff import jobs
 from udpdiff.metrics.comparison import compare_samples
-from udpdiff.storage.files import write_json
 
 
 def main() -> None:
@@ -25,10 +23,14 @@ def main() -> None:
     parser.add_argument("--comparison", required=True, type=Path)
     arguments = parser.parse_args()
 
-    comparison = compare_samples(
-        arguments.job, arguments.predictions, arguments.reference, arguments.comparators, arguments.training
+    compare_samples(
+        arguments.job,
+        arguments.predictions,
+        arguments.reference,
+        arguments.comparison,
+        arguments.comparators,
+        arguments.training,
     )
-    write_json(arguments.comparison, asdict(comparison))
 
 
 if __name__ == "__main__":

@@ -172,7 +172,7 @@ class Workflow:
         return {
             "features": self.shard_paths("features", f"samples/{run}/{task}"),
             "reference": self.shard_paths("features", "evaluation"),
-            "comparisons": [f"results/comparisons/{run}/{task}/{shard}.json" for shard in compared],
+            "comparisons": [f"results/comparisons/{run}/{task}/{shard}.h5" for shard in compared],
         }
 
     def quality_files(self, pairs: list[tuple[str, str]]) -> list[str]:

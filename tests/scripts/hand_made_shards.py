@@ -134,7 +134,7 @@ def compare(tmp_path, monkeypatch, task, predicted, reference, rejected=(), comp
     learned = [labels(tmp_path / kind / "learned" / task / f"{i}.h5", stored) for i, stored in enumerate(training)]
     optional = {"comparators": paths} if paths else {}
     optional |= {"training": learned} if learned else {}
-    target = tmp_path / f"{task}.json"
+    target = tmp_path / f"{task}-compared.h5"
     run(
         "compare_samples",
         monkeypatch,

@@ -25,6 +25,7 @@ from hand_made_shards import (
 
 from udpdiff import jobs
 from udpdiff.measures.fvd import split_floor
+from udpdiff.metrics.comparison import read_comparisons
 from udpdiff.metrics.registry import label_figures
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.storage.schema import SCHEMAS
@@ -78,30 +79,48 @@ def test_controls_of_generated_depth(tmp_path, monkeypatch):
     """Perfect predictions: exchanged ones are other videos', never their own, and the constant is the training labels' mean."""
     depths, task = ramps(6), get_task("depth")
     training = [dict(list(depths.items())[:3]), {"clip 9": depths["clip 3"]}]  # shards of different length
-    document = json.loads(compare(tmp_path, monkeypatch, "depth", depths, depths, training=training).read_text())
-    assert list(document["clips"]) == list(depths) and document["left_out"] == {}
+    found = read_comparisons([compare(tmp_path, monkeypatch, "depth", depths, depths, training=training)])
+    assert list(found.clips) == list(depths) and found.left_out == {}
     names, prediction = list(depths), {name: task.from_storage(each) for name, each in depths.items()}
     mean = np.mean([*(each.mean(0) for each in training[0].values()), training[1]["clip 9"].mean(0)], axis=0)
     constant = task.constant(mean, FRAMES, task.Options())
     for index, name in enumerate(names):
-        figures = document["clips"][name]
+        figures = found.clips[name]
         assert figures["depth_delta1"] == 1 and figures["depth_delta1_unaligned"] == 1
         others = [prediction[names[(index + shift) % 6]] for shift in (1, 2, 3, 4)]
         expected = np.mean([task.compare(other, prediction[name])["depth_delta1"] for other in others])
         assert figures["depth_delta1_shuffled"] == pytest.approx(expected) and expected < 0.95
         same = task.compare(constant, prediction[name])["depth_delta1"]
         assert figures["depth_delta1_constant"] == pytest.approx(same)
-    assert min(figures["depth_delta1_constant"] for figures in document["clips"].values()) < 0.8
+    assert min(figures["depth_delta1_constant"] for figures in found.clips.values()) < 0.8
+
+
+def test_a_comparison_that_was_stopped_goes_on_inside_its_shard(tmp_path, monkeypatch):
+    depths, task, calls = ramps(4), type(get_task("depth")), []
+    whole = read_comparisons([compare(tmp_path / "whole", monkeypatch, "depth", depths, depths)])
+    honest = task.compare
+
+    def stopping(self, prediction, reference):
+        calls.append(None)
+        if len(calls) == 9:  # four for each clip: its own and three others
+            raise KeyboardInterrupt
+        return honest(self, prediction, reference)
+
+    monkeypatch.setattr(task, "compare", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        compare(tmp_path / "parts", monkeypatch, "depth", depths, depths)
+    found = read_comparisons([compare(tmp_path / "parts", monkeypatch, "depth", depths, depths)])
+    assert found == whole and len(calls) == 9 + 2 * 4, "the two clips that were finished are not compared again"
 
 
 def test_pixels_at_the_far_end_do_not_count(tmp_path, monkeypatch):
     """At 0.01 of the range a ratio of disparities has no meaning: an error of 0.009 there is none."""
     reference, predicted = (np.full((FRAMES, 16, 16), 40000, np.uint16) for _ in range(2))
     reference[:, :4], predicted[:, :4] = 655, 65
-    document = json.loads(compare(tmp_path, monkeypatch, "depth", {"a": predicted}, {"a": reference}).read_text())
-    assert document["clips"]["a"]["depth_delta1_unaligned"] == 1
-    assert "depth_delta1_shuffled" not in document["clips"]["a"], "there is no other video to exchange with"
-    assert "depth_delta1_constant" not in document["clips"]["a"], "there are no training labels"
+    found = read_comparisons([compare(tmp_path, monkeypatch, "depth", {"a": predicted}, {"a": reference})])
+    assert found.clips["a"]["depth_delta1_unaligned"] == 1
+    assert "depth_delta1_shuffled" not in found.clips["a"], "there is no other video to exchange with"
+    assert "depth_delta1_constant" not in found.clips["a"], "there are no training labels"
 
 
 def test_videos_that_the_judge_cannot_label_are_left_out_with_the_reason(tmp_path, monkeypatch):
@@ -109,12 +128,12 @@ def test_videos_that_the_judge_cannot_label_are_left_out_with_the_reason(tmp_pat
     ids[:, :8], ids[:, 8:] = 4, 9
     predicted = dict.fromkeys("abcd", ids)
     reference = {"a": ids, "b": np.zeros_like(ids), "d": ids.swapaxes(1, 2).copy()}
-    document = json.loads(compare(tmp_path, monkeypatch, "seg", predicted, reference, rejected=["c"]).read_text())
-    assert list(document["clips"]) == ["a", "d"]
-    assert document["left_out"] == {"b": "judge finds nothing in it", "c": "low coverage: 0.1"}
-    assert document["clips"]["a"]["entity_tube_iou"] == document["clips"]["a"]["entity_tube_iou_shuffled"] == 1
-    assert document["clips"]["d"]["entity_tube_iou"] == pytest.approx(1 / 3)
-    assert "entity_tube_iou_constant" not in document["clips"]["a"]
+    found = read_comparisons([compare(tmp_path, monkeypatch, "seg", predicted, reference, rejected=["c"])])
+    assert list(found.clips) == ["a", "d"]
+    assert found.left_out == {"b": "judge finds nothing in it", "c": "low coverage: 0.1"}
+    assert found.clips["a"]["entity_tube_iou"] == found.clips["a"]["entity_tube_iou_shuffled"] == 1
+    assert found.clips["d"]["entity_tube_iou"] == pytest.approx(1 / 3)
+    assert "entity_tube_iou_constant" not in found.clips["a"]
 
 
 def test_labellers_against_exact_truth(tmp_path, monkeypatch):

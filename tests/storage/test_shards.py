@@ -26,6 +26,7 @@ ATTRS = {
     "text": {"text_style": "mixed"},
     "predictions": {"run": "seg", "task": "seg", "fps": 8.0},
     "features": {"names": {"video": "mini:video_encoder"}},
+    "comparisons": {"task": "depth", "judge": "depthcrafter"},
 }
 SIZES = {"T": 5, "S": 4, "H": 6, "W": 8, "K": 3, "F": 2, "C": 4, "h": 3, "w": 2, "L": 7, "D": 5}
 

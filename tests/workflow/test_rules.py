@@ -232,7 +232,7 @@ def test_figures_are_joined_from_their_own_shards(smoke):
     job = one(smoke, "evaluate_samples", run="multi", task="depth")
     assert job["input"]["features"] == ["results/features/samples/multi/depth/0.h5"]
     assert job["input"]["reference"] == ["results/features/evaluation/0.h5"]
-    assert job["input"]["comparisons"] == ["results/comparisons/multi/depth/0.json"]
+    assert job["input"]["comparisons"] == ["results/comparisons/multi/depth/0.h5"]
 
 
 def test_labels_are_measured_on_evaluation_scenes_by_every_variant(smoke):

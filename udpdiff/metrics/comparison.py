@@ -7,6 +7,7 @@ memory. What the figures of all clips say together is in `evaluate`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,8 +17,8 @@ import numpy as np
 
 from udpdiff.jobs import CompareSamples
 from udpdiff.progress import progress
-from udpdiff.storage.digests import digest
-from udpdiff.storage.shards import ShardReader
+from udpdiff.storage.digests import digest, value_digest
+from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.tasks import Task, TaskOptions, get_task
 
 EXCHANGES = 4  # predictions of other videos that a video is set against, at most
@@ -106,68 +107,96 @@ def compare_samples(
     job: CompareSamples,
     predictions_path: str | Path,
     reference_path: str | Path,
+    comparison_path: str | Path,
     comparator_paths: Sequence[str | Path] = (),
     training_paths: Sequence[str | Path] = (),
-) -> Comparison:
-    """Compare the predictions of one shard of samples with a judge's labels of the generated videos.
+) -> None:
+    """Compare the predictions of one shard of samples with a judge's labels of the generated videos; resumes in the shard.
 
     Of the task's main figure there are controls, which say what it is without a link between video and prediction:
-    `..._shuffled`, the mean over the predictions of up to four other videos of the shard, and `..._constant`, one
-    prediction from the mean of the training labels. Figures of a comparator are called LABELLER_FIGURE.
+    `..._shuffled`, the mean over the predictions of up to four other videos of the shard, and `..._constant`, one prediction
+    from the mean of the training labels. Figures of a comparator are called LABELLER_FIGURE.
 
     Args:
         job: The task, and the names of judge and comparators.
         predictions_path: A shard with the schema `predictions`.
         reference_path: The judge's labels of the same videos.
+        comparison_path: The shard with the schema `comparisons` to write: figures as scores, and what was left out.
         comparator_paths: Those of `job.comparators`, in their order.
         training_paths: The labels that the run learned from.
     """
     task = get_task(job.task)
     options = task.Options(**job.options)
     constant = _constant(task, options, training_paths)
-    comparison = Comparison()
     with ExitStack() as stack:
-        predictions, reference, *others = (
+        predictions, reference, *others = shards = [
             stack.enter_context(ShardReader(path)) for path in (predictions_path, reference_path, *comparator_paths)
-        )
-        comparators = dict(zip(job.comparators, others, strict=True))
+        ]
+        compared = _Compared(task, options, predictions, reference, dict(zip(job.comparators, others, strict=True)))
+        attrs = {"task": job.task, "judge": job.judge, "job": json.loads(job.dump())}
+        attrs |= {"inputs": [shard.sha256 for shard in shards], "constant": _digest_of(constant)}
+        writer = stack.enter_context(ShardWriter(comparison_path, "comparisons", attrs, resume=True))
         rejections = _rejections(reference)
         for clip_id in progress(predictions.clip_ids, f"{job.task} comparison"):
+            if clip_id in writer.done:
+                continue
             if clip_id not in reference.scores:
-                comparison.left_out[clip_id] = rejections.get(clip_id, f"not among the labels of {job.judge}")
-                continue
-            target = _labelled(task, reference, clip_id, options)
-            figures = task.compare(_predicted(task, predictions, clip_id), target)
-            if not figures:
-                comparison.left_out[clip_id] = f"{job.judge} finds nothing in it"
-                continue
-            if constant is not None:
-                same = np.broadcast_to(constant, target.shape)
-                figures[f"{task.main_figure}_constant"] = task.compare(same, target)[task.main_figure]
-            for name, shard in comparators.items():
-                if clip_id in shard.scores:
-                    compared = task.compare(_labelled(task, shard, clip_id, options), target)
-                    figures |= {f"{name}_{figure}": value for figure, value in compared.items()}
-            comparison.clips[clip_id] = figures
-        _add_exchanged(task, options, predictions, reference, comparison.clips)
-    return comparison
+                writer.reject(clip_id, rejections.get(clip_id, f"not among the labels of {job.judge}"))
+            elif figures := compared.figures(clip_id, constant):
+                writer.add(clip_id, {}, figures)
+            else:
+                writer.reject(clip_id, f"{job.judge} finds nothing in it")
+
+
+def read_comparisons(paths: Sequence[str | Path]) -> Comparison:
+    """Join shards that `compare_samples` wrote, in the order given."""
+    joined = Comparison()
+    for path in paths:
+        with ShardReader(path) as shard:
+            joined.clips.update(shard.scores)
+            joined.left_out.update(_rejections(shard))
+    return joined
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The shards of one comparison: predictions, the judge's labels, and comparators' by name."""
+
+    task: Task
+    options: TaskOptions
+    predictions: ShardReader
+    reference: ShardReader
+    comparators: Mapping[str, ShardReader]
+
+    def figures(self, clip_id: str, constant: np.ndarray | None) -> dict[str, float]:
+        """Return all figures of one clip, controls and comparators' included; none where the judge finds nothing."""
+        task, main = self.task, self.task.main_figure
+        target = _labelled(task, self.reference, clip_id, self.options)
+        figures = task.compare(_predicted(task, self.predictions, clip_id), target)
+        if not figures:
+            return {}
+        if others := self._others(clip_id):
+            exchanged = [task.compare(_predicted(task, self.predictions, other), target)[main] for other in others]
+            figures[f"{main}_shuffled"] = float(np.mean(exchanged))
+        if constant is not None:
+            same = np.broadcast_to(constant, target.shape)
+            figures[f"{main}_constant"] = task.compare(same, target)[main]
+        for name, shard in self.comparators.items():
+            if clip_id in shard.scores:
+                compared = task.compare(_labelled(task, shard, clip_id, self.options), target)
+                figures |= {f"{name}_{figure}": value for figure, value in compared.items()}
+        return figures
+
+    def _others(self, clip_id: str) -> list[str]:
+        """Return the videos that follow in the shard, round its end, never the video itself."""
+        ids = self.predictions.clip_ids
+        index = ids.index(clip_id)
+        return [ids[(index + shift) % len(ids)] for shift in range(1, min(len(ids), EXCHANGES + 1))]
 
 
 def labeller_of(path: str | Path) -> str:
     """Return the name of the labeller that a shard KIND/LABELLER/SPLIT/SHARD.h5 is of."""
     return Path(path).parts[-3]
-
-
-def _add_exchanged(
-    task: Task, options: TaskOptions, predictions, reference, clips: dict[str, dict[str, float]]
-) -> None:
-    """Add the control of exchanged predictions to the figures of each clip, where there are two clips or more."""
-    kept, name = list(clips), task.main_figure
-    shifts = range(1, min(len(kept), EXCHANGES + 1))
-    for index, clip_id in enumerate(progress(kept if shifts else [], f"{task.name} comparison, exchanged")):
-        target = _labelled(task, reference, clip_id, options)
-        others = [_predicted(task, predictions, kept[(index + shift) % len(kept)]) for shift in shifts]
-        clips[clip_id][f"{name}_shuffled"] = float(np.mean([task.compare(other, target)[name] for other in others]))
 
 
 def _constant(task: Task, options: TaskOptions, training_paths: Sequence[str | Path]) -> np.ndarray | None:
@@ -181,6 +210,10 @@ def _constant(task: Task, options: TaskOptions, training_paths: Sequence[str | P
         return None
     maps, counts = zip(*means, strict=True)
     return task.constant(np.average(maps, axis=0, weights=counts), 1, options)
+
+
+def _digest_of(constant: np.ndarray | None) -> str:
+    return "" if constant is None else value_digest(np.asarray(constant))
 
 
 def _round_trips(task: Task, options, shard, clip_ids, through_vae, seed) -> Iterator[dict[str, float]]:

@@ -7,7 +7,6 @@ whole set), extractor what made them. Knows no video and no label.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -25,7 +24,7 @@ from udpdiff.metrics.bootstrap import (
     bootstrap_median,
     subsample_interval,
 )
-from udpdiff.metrics.comparison import Comparison
+from udpdiff.metrics.comparison import Comparison, read_comparisons
 from udpdiff.metrics.feature_shards import VideoSet, read_features
 from udpdiff.tasks import Task, get_task
 
@@ -44,7 +43,7 @@ def evaluate_samples(
         job: The run, its task, and who judged it.
         features: Shards of features of the generated videos.
         reference: Those of real videos.
-        comparisons: What `compare_samples` found in each shard, as JSON.
+        comparisons: Shards of what `compare_samples` found.
     """
     generated = read_features(features)
     options = {"bootstrap_samples": job.bootstrap_samples, "seed": job.seed}
@@ -52,11 +51,7 @@ def evaluate_samples(
     document = quality_document(job.run, job.task, job.seed, len(generated.clip_ids), metrics)
     if not job.judge:
         return document
-    joined = Comparison()
-    for path in comparisons:
-        found = json.loads(Path(path).read_text())
-        joined.clips.update(found["clips"])
-        joined.left_out.update(found["left_out"])
+    joined = read_comparisons(comparisons)
     metrics |= evaluate_dense(
         get_task(job.task), joined.clips.values(), labeller=job.judge, comparators=job.comparators, **options
     )

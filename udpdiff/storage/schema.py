@@ -108,6 +108,8 @@ SCHEMAS: Mapping[str, Schema] = {
         ),
         # Of one video, by the extractors that the attributes name; figures of single videos stand in the scores.
         Schema("features", {"video_features": DatasetSpec("array", ("float64",), ("D",))}, ("names",)),
+        # Figures of single predictions against labels of their videos stand in the scores; there is nothing else.
+        Schema("comparisons", {}, ("task", "judge")),
     )
 }
 
