@@ -86,3 +86,12 @@ def test_memory_adds_up_over_jobs_side_by_side():
     assert costs.peak_rss_gb([job(10, 5, 1.0), job(15, 5, 2.0)]) == 2.0, "one after the other"
     assert costs.peak_rss_gb([job(10, 0, 9.0), job(10, 5, 1.0)]) == 1.0
     assert costs.peak_rss_gb([]) == 0.0
+
+
+def test_jobs_whose_names_hold_folders_count_for_their_rule(tmp_path):
+    for job in ("grid8/train/0", "grid8/samples/multi/seg/0"):
+        path = tmp_path / "segment_entities" / f"{job}.tsv"
+        path.parent.mkdir(parents=True)
+        path.write_text("s\tmax_rss\n2.0\t1024\n")
+    assert {job.job for job in read_jobs(tmp_path)} == {"grid8/train/0", "grid8/samples/multi/seg/0"}
+    assert seconds_per_rule(read_jobs(tmp_path))["segment_entities"]["seconds"] == 4.0

@@ -134,6 +134,9 @@ def test_everything_ends_in_a_report(finished):
     for key in ("labels.entity_miou", "codec.vae_entity_miou", "generated.depth_delta1", "cost.total_seconds"):
         assert key in figures
     assert figures["codec.pixelplanes_exact_share"] == 1.0
+    timed = {path.relative_to(folder / "benchmarks").parts[0] for path in (folder / "benchmarks").rglob("*.tsv")}
+    assert {"segment_entities", "estimate_depth", "extract_features", "train", "sample"} <= timed
+    assert {f"cost.{rule}_seconds" for rule in timed} <= set(figures)
     for number in range(1, 10):
         header = (folder / f"results/table{number}.csv").read_text().splitlines()[0]
         assert "_ours" in header and "_paper" in header and "n_videos" in header

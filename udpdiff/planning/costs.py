@@ -96,15 +96,20 @@ def _seconds_between(start: dict[str, Any], end: dict[str, Any]) -> float:
 
 
 def read_jobs(benchmarks: str | Path) -> list[JobCost]:
-    """Return all jobs of the benchmark files `benchmarks/{rule}/{job}.tsv`, oldest first; lines without a time are none."""
+    """Return all jobs of the benchmark files, oldest first; lines without a time are none.
+
+    Args:
+        benchmarks: The folder of `{rule}/{job}.tsv`, where the name of a job may hold further folders.
+    """
     jobs = []
-    for path in sorted(Path(benchmarks).glob("*/*.tsv")):
+    for path in sorted(Path(benchmarks).rglob("*.tsv")):
+        rule, *job = path.relative_to(benchmarks).with_suffix("").parts
         with path.open(errors="replace") as file:
             for row in csv.DictReader(file, delimiter="\t"):
                 seconds, megabytes = _number(row.get("s")), _number(row.get("max_rss"))
                 if seconds is not None:
                     rss = (megabytes or 0.0) / 1024
-                    jobs.append(JobCost(path.parent.name, path.stem, path.stat().st_mtime, seconds, rss))
+                    jobs.append(JobCost(rule, "/".join(job), path.stat().st_mtime, seconds, rss))
     return sorted(jobs, key=lambda job: job.end)
 
 
