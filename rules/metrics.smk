@@ -131,6 +131,6 @@ rule measure_runtime:
         job=job(workflow_jobs.measure_runtime),
     shell:
         """
-        OMP_NUM_THREADS=1 python -m scripts.measure_runtime --job {params.job:q} --execution "$EXECUTION" \
-            --runs {input.runs:q} --runtimes {output.runtimes:q} 2>&1 | tee {log:q}
+        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.measure_runtime --job {params.job:q} \
+            --execution "$EXECUTION" --runs {input.runs:q} --runtimes {output.runtimes:q} 2>&1 | tee {log:q}
         """

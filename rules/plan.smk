@@ -34,6 +34,6 @@ rule measure_throughput:
         job=job(workflow_jobs.measure_throughput),
     shell:
         """
-        OMP_NUM_THREADS=1 python -m scripts.measure_throughput --job {params.job:q} --execution "$EXECUTION" \
-            --clips {input.clips:q} --throughput {output.throughput:q} 2>&1 | tee {log:q}
+        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.measure_throughput --job {params.job:q} \
+            --execution "$EXECUTION" --clips {input.clips:q} --throughput {output.throughput:q} 2>&1 | tee {log:q}
         """

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from udpdiff.storage.shards import ShardReader
@@ -137,6 +138,8 @@ def test_everything_ends_in_a_report(finished):
     timed = {path.relative_to(folder / "benchmarks").parts[0] for path in (folder / "benchmarks").rglob("*.tsv")}
     assert {"segment_entities", "estimate_depth", "extract_features", "train", "sample"} <= timed
     assert {f"cost.{rule}_seconds" for rule in timed} <= set(figures)
+    if not torch.cuda.is_available():
+        assert "CPU, 1 thread(s)" in (folder / "results/table4.csv").read_text()
     for number in range(1, 10):
         header = (folder / f"results/table{number}.csv").read_text().splitlines()[0]
         assert "_ours" in header and "_paper" in header and "n_videos" in header
