@@ -250,11 +250,12 @@ def read_throughputs(benchmarks: str | Path, measured: str | Path) -> list[Throu
     """Return the records of finished jobs and those of a benchmark.
 
     Args:
-        benchmarks: Folder of `{rule}/{job}.json`. What is no record is passed over: Snakemake would not make it anew.
+        benchmarks: Folder of `{rule}/{job}.json`, where the name of a job may hold folders. What is no record is
+            passed over: Snakemake would not make it anew.
         measured: `results/throughput.json`, which may be missing.
     """
     records = []
-    for path in sorted(Path(benchmarks).glob("*/*.json")):
+    for path in sorted(Path(benchmarks).rglob("*.json")):
         with suppress(ValueError):
             records.append(read_throughput(path))
     if Path(measured).exists():
