@@ -24,17 +24,17 @@ rule all:
     input:
         report="results/report/index.html",
         quality="results/quality.json",
-        tables=expand("results/table{number}.csv", number=fillable_tables()),
+        tables=expand("results/table{number}.csv", number=flow.fillable_tables()),
 
 
 onstart:
-    invocation_started()
+    Invocations("results").started()
 
 
 onsuccess:
-    invocation_ended()
+    Invocations("results").ended()
     announce_report()
 
 
 onerror:
-    invocation_ended()
+    Invocations("results").ended()

@@ -3,7 +3,9 @@
 
 rule encode_latents:
     input:
-        source=latent_source,
+        source=lambda wildcards: flow.stream_source(
+            wildcards.stream, wildcards.split, wildcards.shard
+        ),
     output:
         latents="results/latents/{stream}/{split}/{shard}.h5",
     log:
@@ -11,16 +13,16 @@ rule encode_latents:
     benchmark:
         "benchmarks/encode_latents/{stream}-{split}-{shard}.tsv"
     wildcard_constraints:
-        stream=r"video|(depth|pixelplanes|location)-\w+",
+        stream=r"video|[a-z0-9]+-[a-z0-9]+-[a-z0-9_]+",
+        split="train|evaluation",
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=latent_settings,
+        job=job(workflow_jobs.encode_latents, "stream"),
     shell:
         """
-        python -m scripts.encode_latents --stream {wildcards.stream} --settings {params.settings:q} \
+        python -m scripts.encode_latents --job {params.job:q} --execution "$EXECUTION" --stream {wildcards.stream:q} \
             --source {input.source:q} --latents {output.latents:q} \
             --timing benchmarks/encode_latents/{wildcards.stream}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
         """
@@ -36,15 +38,15 @@ rule encode_text:
     benchmark:
         "benchmarks/encode_text/{style}-{split}-{shard}.tsv"
     wildcard_constraints:
-        style="plain|seg|depth",
+        style="[a-z0-9]+",
+        split="train|evaluation",
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=text_settings,
+        job=job(workflow_jobs.encode_text, "style"),
     shell:
         """
-        python -m scripts.encode_text --style {wildcards.style} --settings {params.settings:q} \
-            --captions {input.captions:q} --text {output.text:q} 2>&1 | tee {log:q}
+        python -m scripts.encode_text --job {params.job:q} --execution "$EXECUTION" --captions {input.captions:q} \
+            --text {output.text:q} 2>&1 | tee {log:q}
         """

@@ -1,49 +1,51 @@
-# Entities, depth and captions of each shard of clips.
+# Entities and depth of each shard of clips, generated ones included, and captions of the data set's.
 
 
 rule segment_entities:
     input:
-        clips="results/clips/{split}/{shard}.h5",
+        clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
     output:
-        entities="results/entities/{prompting}/{split}/{shard}.h5",
+        entities="results/entities/{labeller}/{split}/{shard}.h5",
+        summary="results/entities/{labeller}/{split}/{shard}.json",
     log:
-        "logs/segment_entities/{prompting}-{split}-{shard}.log",
+        "logs/segment_entities/{labeller}/{split}/{shard}.log",
     benchmark:
-        "benchmarks/segment_entities/{prompting}-{split}-{shard}.tsv"
+        "benchmarks/segment_entities/{labeller}/{split}/{shard}.tsv"
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=entity_settings,
+        job=job(workflow_jobs.segment_entities, "labeller"),
     shell:
         """
-        python -m scripts.segment_entities --settings {params.settings:q} --clips {input.clips:q} \
-            --entities {output.entities:q} \
-            --timing benchmarks/segment_entities/{wildcards.prompting}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
+        python -m scripts.segment_entities --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
+            --entities {output.entities:q} --summary {output.summary:q} \
+            --timing benchmarks/segment_entities/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
+            2>&1 | tee {log:q}
         """
 
 
 rule estimate_depth:
     input:
-        clips="results/clips/{split}/{shard}.h5",
+        clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
     output:
-        depth="results/depth/{estimator}/{split}/{shard}.h5",
+        depth="results/depth/{labeller}/{split}/{shard}.h5",
+        summary="results/depth/{labeller}/{split}/{shard}.json",
     log:
-        "logs/estimate_depth/{estimator}-{split}-{shard}.log",
+        "logs/estimate_depth/{labeller}/{split}/{shard}.log",
     benchmark:
-        "benchmarks/estimate_depth/{estimator}-{split}-{shard}.tsv"
+        "benchmarks/estimate_depth/{labeller}/{split}/{shard}.tsv"
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=depth_settings,
+        job=job(workflow_jobs.estimate_depth, "labeller"),
     shell:
         """
-        python -m scripts.estimate_depth --settings {params.settings:q} --clips {input.clips:q} \
-            --depth {output.depth:q} \
-            --timing benchmarks/estimate_depth/{wildcards.estimator}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
+        python -m scripts.estimate_depth --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
+            --depth {output.depth:q} --summary {output.summary:q} \
+            --timing benchmarks/estimate_depth/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
+            2>&1 | tee {log:q}
         """
 
 
@@ -56,14 +58,15 @@ rule write_captions:
         "logs/write_captions/{split}-{shard}.log",
     benchmark:
         "benchmarks/write_captions/{split}-{shard}.tsv"
+    wildcard_constraints:
+        split="train|evaluation",
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=caption_settings(),
+        job=job(workflow_jobs.write_captions),
     shell:
         """
-        python -m scripts.write_captions --settings {params.settings:q} --clips {input.clips:q} \
+        python -m scripts.write_captions --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --captions {output.captions:q} 2>&1 | tee {log:q}
         """

@@ -1,11 +1,58 @@
 # Measurements. Of all rules only label_quality and the report's pictures read the truth.
 
 
+# Features of the real clips are extracted once, not once for each model.
+rule extract_features:
+    input:
+        clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
+    output:
+        features="results/features/{split}/{shard}.h5",
+    log:
+        "logs/extract_features/{split}/{shard}.log",
+    benchmark:
+        "benchmarks/extract_features/{split}/{shard}.tsv"
+    wildcard_constraints:
+        split=r"evaluation|samples/\w+/\w+",
+    conda:
+        "../envs/udpdiff.yaml"
+    params:
+        job=job(workflow_jobs.extract_features, "split"),
+    shell:
+        """
+        python -m scripts.extract_features --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
+            --features {output.features:q} 2>&1 | tee {log:q}
+        """
+
+
+rule compare_samples:
+    input:
+        unpack(
+            lambda wildcards: flow.comparison_inputs(
+                wildcards.run, wildcards.task, wildcards.shard
+            )
+        ),
+        predictions="results/samples/{run}/{task}/{shard}.dense.h5",
+    output:
+        comparison="results/comparisons/{run}/{task}/{shard}.h5",
+    log:
+        "logs/compare_samples/{run}-{task}-{shard}.log",
+    benchmark:
+        "benchmarks/compare_samples/{run}-{task}-{shard}.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    params:
+        job=job(workflow_jobs.compare_samples, "run", "task"),
+    shell:
+        """
+        python -m scripts.compare_samples --job {params.job:q} --predictions {input.predictions:q} \
+            --reference {input.reference:q} --comparators {input.comparators:q} --training {input.training:q} \
+            --comparison {output.comparison:q} 2>&1 | tee {log:q}
+        """
+
+
 rule evaluate_samples:
     input:
-        samples="results/samples/{run}/{task}",
-        clips=expand("results/clips/evaluation/{shard}.h5", shard=shards("evaluation")),
-        labels=evaluation_labels,
+        unpack(lambda wildcards: flow.evaluation_inputs(wildcards.run, wildcards.task)),
     output:
         quality="results/metrics/{run}/{task}/quality.json",
     log:
@@ -14,22 +61,21 @@ rule evaluate_samples:
         "benchmarks/evaluate_samples/{run}-{task}.tsv"
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=evaluation_settings,
+        job=job(workflow_jobs.evaluate_samples, "run", "task"),
     shell:
         """
-        python -m scripts.evaluate_samples --run {wildcards.run} --task {wildcards.task} \
-            --settings {params.settings:q} --samples {input.samples:q} --clips {input.clips:q} \
-            --labels {input.labels:q} --quality {output.quality:q} 2>&1 | tee {log:q}
+        python -m scripts.evaluate_samples --job {params.job:q} --features {input.features:q} \
+            --reference {input.reference:q} --comparisons {input.comparisons:q} --quality {output.quality:q} \
+            2>&1 | tee {log:q}
         """
 
 
 rule label_quality:
     input:
-        truth=label_shards("truth", "evaluation"),
-        entities=label_shards(variants("entities"), "evaluation"),
-        depth=label_shards(variants("depth"), "evaluation"),
+        truth=flow.shard_paths("truth", "evaluation"),
+        entities=flow.variant_shards("entities", "evaluation"),
+        depth=flow.variant_shards("depth", "evaluation"),
     output:
         quality="results/metrics/labels.json",
     log:
@@ -38,22 +84,19 @@ rule label_quality:
         "benchmarks/label_quality/all.tsv"
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=section("seed", "metrics"),
+        job=job(workflow_jobs.label_quality),
     shell:
         """
-        python -m scripts.label_quality --settings {params.settings:q} --truth {input.truth:q} \
-            --entities {input.entities:q} --depth {input.depth:q} --quality {output.quality:q} 2>&1 | tee {log:q}
+        python -m scripts.label_quality --job {params.job:q} --truth {input.truth:q} --entities {input.entities:q} \
+            --depth {input.depth:q} --quality {output.quality:q} 2>&1 | tee {log:q}
         """
 
 
 rule codec_quality:
     input:
-        entities=label_shards(
-            f"entities/{settings.metrics.judge_entities}", "evaluation"
-        ),
-        depth=label_shards(f"depth/{settings.metrics.judge_depth}", "evaluation"),
+        entities=flow.shard_paths(flow.judge_folder("entities"), "evaluation"),
+        depth=flow.shard_paths(flow.judge_folder("depth"), "evaluation"),
     output:
         quality="results/metrics/codec.json",
     log:
@@ -62,12 +105,11 @@ rule codec_quality:
         "benchmarks/codec_quality/all.tsv"
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=section("seed", "metrics", "encoding", "model", "labels"),
+        job=job(workflow_jobs.codec_quality),
     shell:
         """
-        python -m scripts.codec_quality --settings {params.settings:q} --entities {input.entities:q} \
+        python -m scripts.codec_quality --job {params.job:q} --execution "$EXECUTION" --entities {input.entities:q} \
             --depth {input.depth:q} --quality {output.quality:q} 2>&1 | tee {log:q}
         """
 
@@ -75,9 +117,9 @@ rule codec_quality:
 # Table 4 times models against each other, so nothing else may run beside it.
 rule measure_runtime:
     input:
-        runs=[f"results/runs/{run}" for run, _ in runtime_pairs()],
+        runs=[f"results/runs/{run}" for run, _ in flow.runtime_pairs()],
     output:
-        runtimes=runtimes(),
+        runtimes=flow.runtime_files(),
     log:
         "logs/measure_runtime.log",
     benchmark:
@@ -86,9 +128,9 @@ rule measure_runtime:
         "../envs/udpdiff.yaml"
     threads: every_core
     params:
-        settings=section("seed", "metrics", "clips", "sampling", "labels"),
+        job=job(workflow_jobs.measure_runtime),
     shell:
         """
-        OMP_NUM_THREADS=1 python -m scripts.measure_runtime --settings {params.settings:q} --runs {input.runs:q} \
-            --runtimes {output.runtimes:q} 2>&1 | tee {log:q}
+        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.measure_runtime --job {params.job:q} \
+            --execution "$EXECUTION" --runs {input.runs:q} --runtimes {output.runtimes:q} 2>&1 | tee {log:q}
         """

@@ -9,16 +9,11 @@ rule plan:
         "logs/plan.log",
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=section(*type(settings).model_fields),
-        labellers=labellers(),
-        encoding=latent_settings(None),
+        config=lambda wildcards: flow.config.model_dump_json(),
     shell:
         """
-        python -m scripts.plan --settings {params.settings:q} --labellers {params.labellers:q} \
-            --encoding {params.encoding:q} --results results --benchmarks benchmarks \
-            2>&1 | tee {log:q}
+        python -m scripts.plan --config {params.config:q} --results results --benchmarks benchmarks 2>&1 | tee {log:q}
         """
 
 
@@ -36,9 +31,9 @@ rule measure_throughput:
         "../envs/udpdiff.yaml"
     threads: every_core
     params:
-        labellers=labellers(),
+        job=job(workflow_jobs.measure_throughput),
     shell:
         """
-        OMP_NUM_THREADS=1 python -m scripts.measure_throughput --labellers {params.labellers:q} \
-            --clips {input.clips:q} --throughput {output.throughput:q} 2>&1 | tee {log:q}
+        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.measure_throughput --job {params.job:q} \
+            --execution "$EXECUTION" --clips {input.clips:q} --throughput {output.throughput:q} 2>&1 | tee {log:q}
         """

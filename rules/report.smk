@@ -3,31 +3,28 @@
 
 rule fill_table:
     input:
-        measured=table_inputs,
+        measured=asked(lambda wildcards: flow.table_inputs(int(wildcards.number))),
     output:
         table="results/table{number}.csv",
     log:
         "logs/fill_table/{number}.log",
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     shell:
         """
-        python -m scripts.fill_table --number {wildcards.number} --metrics results/metrics \
+        python -m scripts.fill_table --number {wildcards.number} --measured {input.measured:q} \
             --table {output.table:q} 2>&1 | tee {log:q}
         """
 
 
 rule render_report:
     input:
-        measured=measured_quality,
-        tables=expand("results/table{number}.csv", number=fillable_tables()),
-        samples=[f"results/samples/{run}/{task}" for run, task in reported_tasks()],
-        clips=all_clips(),
-        entities=label_shards(f"entities/{settings.metrics.judge_entities}", "train"),
-        depth=label_shards(f"depth/{settings.metrics.judge_depth}", "train"),
-        sheet=sheet_inputs(),
-        truth=truth_shards(),
+        measured=flow.measured_files(),
+        tables=expand("results/table{number}.csv", number=flow.fillable_tables()),
+        runs=flow.shown_runs(),
+        samples=flow.shown_samples(),
+        clips=flow.report_clips(),
+        summaries=flow.report_summaries(),
     output:
         quality="results/quality.json",
         page="results/report/index.html",
@@ -37,11 +34,11 @@ rule render_report:
         "logs/render_report.log",
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=section(*type(settings).model_fields),
+        job=job(workflow_jobs.render_report),
     shell:
         """
-        python -m scripts.render_report --settings {params.settings:q} --results results --benchmarks benchmarks \
-            --measured {input.measured:q} --quality {output.quality:q} --page {output.page:q} --media {output.media:q} 2>&1 | tee {log:q}
+        python -m scripts.render_report --job {params.job:q} --results results --benchmarks benchmarks \
+            --measured {input.measured:q} --summaries {input.summaries:q} --quality {output.quality:q} \
+            --page {output.page:q} --media {output.media:q} 2>&1 | tee {log:q}
         """

@@ -4,22 +4,37 @@
 rule sample:
     input:
         run="results/runs/{run}",
-        captions=expand(
-            "results/captions/evaluation/{shard}.parquet", shard=shards("evaluation")
-        ),
+        captions=flow.caption_tables("evaluation"),
     output:
-        samples=directory("results/samples/{run}/{task}"),
+        clips="results/samples/{run}/{task}/{shard}.clips.h5",
+        predictions="results/samples/{run}/{task}/{shard}.dense.h5",
     log:
-        "logs/sample/{run}-{task}.log",
+        "logs/sample/{run}-{task}-{shard}.log",
     benchmark:
-        "benchmarks/sample/{run}-{task}.tsv"
+        "benchmarks/sample/{run}-{task}-{shard}.tsv"
+    wildcard_constraints:
+        task="|".join(TASKS),
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=sample_settings,
+        job=job(workflow_jobs.sample, "run", "task", "shard"),
+        predictions=lambda wildcards, output: [
+            f"--predictions={path}" for path in output[1:]
+        ],
     shell:
         """
-        python -m scripts.sample --run {input.run:q} --task {wildcards.task} --settings {params.settings:q} \
-            --captions {input.captions:q} --samples {output.samples:q} 2>&1 | tee {log:q}
+        python -m scripts.sample --job {params.job:q} --execution "$EXECUTION" --run {input.run:q} \
+            --captions {input.captions:q} --clips {output.clips:q} {params.predictions:q} 2>&1 | tee {log:q}
         """
+
+
+# A model without a dense stream.
+use rule sample as sample_video with:
+    output:
+        clips="results/samples/{run}/{task}/{shard}.clips.h5",
+    log:
+        "logs/sample_video/{run}-{task}-{shard}.log",
+    benchmark:
+        "benchmarks/sample_video/{run}-{task}-{shard}.tsv"
+    wildcard_constraints:
+        task="video",

@@ -1,31 +1,33 @@
 # Clips of the configured source, and for scenes their exact truth, which only measuring rules and the report may read.
 
-if settings.source.kind == "scenes":
+if flow.config.source.kind == "scenes":
 
     rule render_scenes:
         output:
             clips="results/clips/{split}/{shard}.h5",
             truth="results/truth/{split}/{shard}.h5",
+            summary="results/clips/{split}/{shard}.json",
         log:
             "logs/render_scenes/{split}-{shard}.log",
         benchmark:
             "benchmarks/render_scenes/{split}-{shard}.tsv"
+        wildcard_constraints:
+            split="train|evaluation",
         conda:
             "../envs/udpdiff.yaml"
-        threads: 1
         params:
-            settings=clip_settings,
+            job=job(workflow_jobs.render_scenes, "split", "shard"),
         shell:
             """
-            python -m scripts.render_scenes --split {wildcards.split} --shard {wildcards.shard} \
-                --settings {params.settings:q} --clips {output.clips:q} --truth {output.truth:q} 2>&1 | tee {log:q}
+            python -m scripts.render_scenes --job {params.job:q} --clips {output.clips:q} --truth {output.truth:q} \
+                --summary {output.summary:q} 2>&1 | tee {log:q}
             """
 
-elif settings.source.kind == "panda70m":
+elif flow.config.source.kind == "panda70m":
 
     rule choose_clips:
         input:
-            table=settings.source.path,
+            table=asked(lambda wildcards: flow.source_path()),
         output:
             chosen="results/panda70m/chosen.parquet",
             rejected="results/panda70m/rejected_records.csv",
@@ -35,13 +37,12 @@ elif settings.source.kind == "panda70m":
             "benchmarks/choose_clips/all.tsv"
         conda:
             "../envs/udpdiff.yaml"
-        threads: 1
         params:
-            settings=panda_settings("seed", "clips"),
+            job=job(workflow_jobs.choose_clips),
         shell:
             """
-            python -m scripts.choose_clips --settings {params.settings:q} --table {input.table:q} \
-                --chosen {output.chosen:q} --rejected {output.rejected:q} 2>&1 | tee {log:q}
+            python -m scripts.choose_clips --job {params.job:q} --table {input.table:q} --chosen {output.chosen:q} \
+                --rejected {output.rejected:q} 2>&1 | tee {log:q}
             """
 
     rule download_clips:
@@ -49,22 +50,23 @@ elif settings.source.kind == "panda70m":
             chosen="results/panda70m/chosen.parquet",
         output:
             clips="results/clips/{split}/{shard}.h5",
+            summary="results/clips/{split}/{shard}.json",
         log:
             "logs/download_clips/{split}-{shard}.log",
         benchmark:
             "benchmarks/download_clips/{split}-{shard}.tsv"
+        wildcard_constraints:
+            split="train|evaluation",
         conda:
             "../envs/udpdiff.yaml"
-        threads: 1
         resources:
             downloads=1,
         params:
-            settings=panda_settings("seed", "source", "clips", "filters"),
+            job=job(workflow_jobs.download_clips, "split", "shard"),
         shell:
             """
-            python -m scripts.download_clips --split {wildcards.split} --shard {wildcards.shard} \
-                --settings {params.settings:q} --fetching {fetching:q} --chosen {input.chosen:q} \
-                --clips {output.clips:q} 2>&1 | tee {log:q}
+            python -m scripts.download_clips --job {params.job:q} --execution "$EXECUTION" --chosen {input.chosen:q} \
+                --clips {output.clips:q} --summary {output.summary:q} 2>&1 | tee {log:q}
             """
 
 else:
@@ -72,17 +74,19 @@ else:
     rule cut_videos:
         output:
             clips="results/clips/{split}/{shard}.h5",
+            summary="results/clips/{split}/{shard}.json",
         log:
             "logs/cut_videos/{split}-{shard}.log",
         benchmark:
             "benchmarks/cut_videos/{split}-{shard}.tsv"
+        wildcard_constraints:
+            split="train|evaluation",
         conda:
             "../envs/udpdiff.yaml"
-        threads: 1
         params:
-            settings=clip_settings,
+            job=job(workflow_jobs.cut_videos, "split", "shard"),
         shell:
             """
-            python -m scripts.cut_videos --split {wildcards.split} --shard {wildcards.shard} \
-                --settings {params.settings:q} --clips {output.clips:q} 2>&1 | tee {log:q}
+            python -m scripts.cut_videos --job {params.job:q} --clips {output.clips:q} --summary {output.summary:q} \
+                2>&1 | tee {log:q}
             """

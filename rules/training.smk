@@ -4,7 +4,7 @@
 
 rule train:
     input:
-        latents=run_latents,
+        latents=lambda wildcards: flow.run_latents(wildcards.run),
     output:
         run=directory("results/runs/{run}"),
     log:
@@ -14,16 +14,14 @@ rule train:
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
-    threads: 1
     params:
-        settings=run_settings,
-        streams=run_streams,
+        job=job(workflow_jobs.train, "run"),
         state="results/training/{run}",
     shell:
         # The log's tee outlives the warning signal before a time limit, so that the trainer can save and say so.
         """
-        python -m scripts.train --settings {params.settings:q} --streams {params.streams:q} \
-            --state {params.state:q} --latents {input.latents:q} --output {output.run:q} 2>&1 | (
+        python -m scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
+            --latents {input.latents:q} --output {output.run:q} 2>&1 | (
             trap '' TERM USR1
             tee {log:q}
         )

@@ -11,10 +11,12 @@ from udpdiff.tables.fill import fill_table
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--number", required=True, type=int)
-    parser.add_argument("--metrics", required=True, type=Path, help="folder of RUN/TASK/*.json")
+    parser.add_argument(
+        "--measured", required=True, nargs="+", type=Path, help="quality.json, runtime.json of its runs"
+    )
     parser.add_argument("--table", required=True, type=Path)
     arguments = parser.parse_args()
-    fill_table(arguments.number, arguments.metrics).to_csv(arguments.table, index=False, float_format="%.6g")
+    fill_table(arguments.number, arguments.measured).to_csv(arguments.table, index=False, float_format="%.6g")
 
 
 if __name__ == "__main__":

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from udpdiff.jobs import RenderReport
 from udpdiff.report.render import render
+from udpdiff.storage.files import write_json
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=json.loads, help="json: the whole configuration")
+    parser.add_argument("--job", required=True, type=RenderReport.parse)
     parser.add_argument("--results", required=True, type=Path)
     parser.add_argument("--benchmarks", required=True, type=Path)
     parser.add_argument("--measured", required=True, nargs="+", type=Path, help="json files of the measuring rules")
+    parser.add_argument("--summaries", required=True, nargs="+", type=Path, help="json files beside shards")
     parser.add_argument("--quality", required=True, type=Path)
     parser.add_argument("--page", required=True, type=Path)
     parser.add_argument("--media", required=True, type=Path)
     arguments = parser.parse_args()
+
     figures = render(
-        arguments.settings,
+        arguments.job,
         arguments.results,
         arguments.benchmarks,
         arguments.measured,
+        arguments.summaries,
         arguments.page,
         arguments.media,
     )
-    arguments.quality.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(arguments.quality, figures)
 
 
 if __name__ == "__main__":

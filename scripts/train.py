@@ -6,11 +6,11 @@ Exit code 75 means that a warning signal came and a checkpoint was saved: start 
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 
-from udpdiff.model.latents import default_device
+from udpdiff import jobs
+from udpdiff.model.loading import default_device
 from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.loop import train
@@ -19,26 +19,31 @@ from udpdiff.training.settings import TrainingSettings
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=json.loads, help="json: a TrainingSettings")
-    parser.add_argument("--streams", required=True, type=json.loads, help="json: role -> stream name")
-    parser.add_argument("--latents", required=True, nargs="+", type=Path, help="shards STREAM/SPLIT/SHARD.h5")
+    parser.add_argument("--job", required=True, type=jobs.Train.parse)
+    parser.add_argument("--execution", required=True, type=jobs.Execution.parse)
     parser.add_argument("--state", required=True, help="folder of checkpoints, log and lock; outlives failures")
+    parser.add_argument("--latents", required=True, nargs="+", type=Path, help="shards STREAM/SPLIT/SHARD.h5")
     parser.add_argument("--output", required=True)
     arguments = parser.parse_args()
+    job, device = arguments.job, arguments.execution.device or default_device()
 
-    shards: dict[str, list[Path]] = defaultdict(list)
-    for path in arguments.latents:
-        shards[path.parts[-3]].append(path)
-    settings = TrainingSettings.from_dict(arguments.settings)
-    if settings.mixed_precision == "bf16" and default_device() == "cpu":
+    settings = TrainingSettings.from_job(job, arguments.execution.training[job.run])
+    if settings.mixed_precision == "bf16" and device == "cpu":
         warn_of_slow_bfloat16("training.mixed_precision", '"no"')
-    roles = arguments.streams
-    source = LatentSource(
-        video=shards[roles["video"]],
-        dense={task: shards[stream] for task, stream in roles["dense"].items()},
-        text={style: shards[stream] for style, stream in roles["text"].items()},
+    source = latent_source(job.streams, arguments.latents)
+    train(settings, source, arguments.state, arguments.output, cpu=device == "cpu")
+
+
+def latent_source(streams: jobs.Streams, latents: list[Path]) -> LatentSource:
+    """Return the clips of a run, each shard in the role of its folder; one folder may have several roles."""
+    shards: dict[str, list[Path]] = defaultdict(list)
+    for path in latents:
+        shards[path.parts[-3]].append(path)
+    return LatentSource(
+        video=shards[streams.video],
+        dense={task: shards[name] for task, name in streams.dense.items()},
+        text={style: shards[name] for style, name in streams.text.items()},
     )
-    train(settings, source, arguments.state, arguments.output)
 
 
 if __name__ == "__main__":

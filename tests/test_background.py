@@ -1,4 +1,4 @@
-"""Calls made ahead: in order, bounded, really beside their taker, and ended cleanly whichever way the taker leaves."""
+"""Calls in advance: in order, bounded, really beside whoever iterates, and ended cleanly whichever way that ends."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def test_results_come_in_order_and_an_error_belongs_to_its_own_call():
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_never_further_ahead_than_told(count):
+def test_never_more_in_advance_than_count(count):
     begun = []
     with in_background(squares(range(100), begun), count) as results:
-        for taken, (_, result) in zip(range(1, 10), results, strict=False):
+        for received, (_, result) in zip(range(1, 10), results, strict=False):
             result.exception()
-            assert len(begun) <= taken + count
-    assert len(begun) <= 9 + count, "nothing begins after the taker has left"
+            assert len(begun) <= received + count
+    assert len(begun) <= 9 + count, "nothing begins after the caller has left"
 
 
-def test_the_next_call_runs_while_the_taker_is_busy():
+def test_the_next_call_runs_while_the_caller_is_busy():
     running, release = threading.Event(), threading.Event()
 
     def second():
@@ -51,12 +51,12 @@ def test_the_next_call_runs_while_the_taker_is_busy():
 
     with in_background([("first", threading.current_thread), ("second", second)]) as results:
         next(results)
-        assert running.wait(PATIENCE), "the second call waits for the taker of the first"
+        assert running.wait(PATIENCE), "the second call waits for the caller of the first"
         release.set()
         assert next(results)[1].result() is not threading.current_thread()
 
 
-def test_what_lies_between_two_stages_runs_in_the_takers_thread():
+def test_what_lies_between_two_stages_runs_in_the_callers_thread():
     threads = set()
 
     def between(results):
@@ -69,7 +69,7 @@ def test_what_lies_between_two_stages_runs_in_the_takers_thread():
     assert threads == {threading.current_thread()}
 
 
-def test_an_exception_of_the_taker_waits_for_what_was_begun():
+def test_an_exception_of_the_caller_waits_for_what_was_begun():
     done, before = [], threading.active_count()
     calls = ((number, partial(done.append, number)) for number in range(100))
     with pytest.raises(KeyboardInterrupt), in_background(calls, 2) as results:

@@ -12,17 +12,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports from lower floors alone, never from a room beside it.
 FLOORS = (
-    ("clip", "video_io", "background", "progress", "provenance", "timing", "forward_clock", "throughput"),
-    ("representations", "measures", "storage", "job_timing"),
+    ("clip", "files", "background", "progress", "provenance", "timing"),
+    ("video_io", "representations", "measures", "storage", "checkpoints"),
     ("tasks",),
-    ("config", "jobs"),
+    ("config", "config_labels", "config_parsing", "jobs"),
     ("labelling", "sources", "model", "metrics"),
     ("tables",),
     ("training",),
-    ("preflight", "workflow"),
-    ("planning", "checkpoints", "mini"),
+    ("preflight", "workflow", "workflow_jobs"),
+    ("planning", "mini"),
     ("report",),
 )
+# Modules of one floor that are files beside each other, not rooms, may use each other; `test_no_circles` watches them.
+SINGLE_MODULES = {path.stem for path in (ROOT / "udpdiff").glob("*.py")}
 FLOOR_OF = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 
 
@@ -48,7 +50,7 @@ def test_imports_go_down(name, path):
     own = name.split(".")[0]
     for imported in imports_of(path):
         other = imported.split(".")[0]
-        if other == own or imported == "checkpoints" or imported == "checkpoints.resolve":
+        if other == own or {own, other} <= SINGLE_MODULES:
             continue
         assert FLOOR_OF[other] < FLOOR_OF[own], f"{name} imports {imported}, which is not on a lower floor"
 
@@ -59,8 +61,26 @@ def test_scripts_are_the_only_ones_above():
         assert "from scripts" not in path.read_text()
 
 
+def test_nobody_imports_the_trainers_of_mini_checkpoints():
+    for path in [*(ROOT / "udpdiff").rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+        if path.parent.name != "mini" and path.name != "train_mini.py":
+            assert not [name for name in imports_of(path) if name.split(".")[0] == "mini"], path
+
+
 @pytest.mark.parametrize(
-    "module", ["preflight", "tables.specs", "planning.costs", "checkpoints", "tasks", "storage.shards"]
+    "module",
+    [
+        "preflight",
+        "workflow_jobs",
+        "jobs",
+        "tables.specs",
+        "planning.costs",
+        "checkpoints",
+        "mini.stages",
+        "tasks",
+        "metrics.registry",
+        "storage.shards",
+    ],
 )
 def test_what_the_snakefile_imports_is_light(module):
     code = f"import sys, udpdiff.{module}; print([m for m in ('torch', 'diffusers', 'transformers', 'pandas') if m in sys.modules])"
@@ -75,3 +95,39 @@ def test_every_script_belongs_to_a_rule():
         if path.stem not in shared:
             assert f"rule {path.stem}:" in rules, f"no rule is called {path.stem}"
             assert f"scripts.{path.stem} " in rules, f"no rule runs scripts.{path.stem}"
+
+
+def test_no_circles():
+    graph = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): {
+            f"udpdiff.{name}" for name in imports_of(path)
+        }
+        for path in (ROOT / "udpdiff").rglob("*.py")
+    }
+    graph.pop("udpdiff")  # names its parts, and imports each on first use
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, f"a circle of imports: {' -> '.join([*above[above.index(name) :], name])}"
+        if name in done:
+            return
+        for other in graph.get(name, ()):
+            # `from package import name` names a module or something in the package.
+            visit(other if other in graph else other.rpartition(".")[0], (*above, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+REASONS_FOR_LENGTH: dict[str, str] = {}
+
+
+def test_files_are_short_or_say_why():
+    long = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("udpdiff", "scripts", "rules")
+        for path in [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.smk")]
+        if len(path.read_text().splitlines()) > 300
+    }
+    assert long == set(REASONS_FOR_LENGTH)

@@ -69,6 +69,21 @@ def test_stream_is_what_browsers_play():
         assert stream.codec_context.colorspace == 1, "BT.709"
 
 
+@pytest.mark.parametrize("size", [(9, 32, 48), (1, 2, 2), (3, 30, 46)])
+def test_lossless_videos_come_back_exactly(size):
+    video = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    data = encode_mp4(video, 8, lossless=True)
+    np.testing.assert_array_equal(decode_mp4(data), video)
+    assert data == encode_mp4(video, 8, lossless=True) and data.index(b"moov") < data.index(b"mdat")
+    assert probe(data).fps == 8
+
+
+def test_every_colour_survives_a_lossless_video():
+    levels = np.arange(0, 256, 5, dtype=np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1)
+    np.testing.assert_array_equal(decode_mp4(encode_mp4(colours, 8, lossless=True)), colours)
+
+
 def test_array_need_not_be_contiguous():
     video = gradient_video(9, 64, 64)
     assert encode_mp4(video[:, ::2, ::-2], 8) == encode_mp4(video[:, ::2, ::-2].copy(), 8)

@@ -12,6 +12,7 @@ _LAZY = {
     "CropFormer": "udpdiff.labelling.cropformer",
     "DepthAnything": "udpdiff.labelling.depth_anything",
     "DepthCrafter": "udpdiff.labelling.depthcrafter",
+    "EntityLabeller": "udpdiff.labelling.entities",
     "EntitySegmenter": "udpdiff.labelling.segmenter",
     "MaskTracker": "udpdiff.labelling.propagation",
     "UDPDiffPipeline": "udpdiff.model.pipeline",

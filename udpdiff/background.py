@@ -1,4 +1,4 @@
-"""Calls made ahead of their taker in one thread, in order: the next clip is read while a model is busy with this one.
+"""Calls made in advance by one thread, in order: the next clip is read while a model is busy with this one.
 
 What takes the time must release Python's interpreter lock, as decoding, compressing and reading do. Knows nothing about
 what the calls do.
@@ -20,18 +20,27 @@ Result = TypeVar("Result")
 def in_background(
     calls: Iterable[tuple[Key, Callable[[], Result]]], count: int = 2
 ) -> Iterator[Iterator[tuple[Key, Future[Result]]]]:
-    """Give an iterator over (key, future) in the order of `calls`, of which up to `count` wait or run in advance.
+    """Give an iterator over (key, future) in the order of `calls`.
 
-    calls: (key, function without arguments); drawn from in the taker's thread, so that one `ahead` may feed on another
-    and what lies between them works where it always did. An error is raised by the `result()` of its own future alone.
     Leaving the context, whichever way, begins no further call and waits for those that were handed over.
+
+    Args:
+        calls: (key, function without arguments); drawn from in the thread that iterates, so that one such iterator may
+            feed on another and what lies between them works where it always did.
+        count: How many calls wait or run in advance, at most.
+
+    Yields:
+        The iterator. An error is raised by the `result()` of its own future alone.
+
+    Raises:
+        ValueError: count is less than 1.
     """
     if count < 1:
         raise ValueError(f"count: got {count}, expected at least 1 call in advance.")
     waiting: deque[tuple[Key, Future[Result]]] = deque()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ahead") as thread:
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="background") as thread:
 
-        def taken() -> Iterator[tuple[Key, Future[Result]]]:
+        def results() -> Iterator[tuple[Key, Future[Result]]]:
             for key, call in calls:
                 waiting.append((key, thread.submit(call)))
                 if len(waiting) > count:
@@ -39,4 +48,4 @@ def in_background(
             while waiting:
                 yield waiting.popleft()
 
-        yield taken()
+        yield results()

@@ -9,12 +9,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
-NO_ENTITY = 0
-DEPTH_NEAREST = 1.0
-DEPTH_FARTHEST = 0.0
+# Entity ids of a rendered scene; solids count up from the last.
+GROUND_ID, BACKDROP_ID, FIRST_SOLID_ID = 1, 2, 3
 
 SPLITS = ("train", "evaluation")
 
@@ -55,13 +53,3 @@ class RejectedClip(Exception):
     def __init__(self, reason: Rejection, details: str = "") -> None:
         self.reason = reason
         super().__init__(reason.because(details) if details else reason.value)
-
-
-@dataclass(frozen=True)
-class ClipRecord:
-    """One clip as the sources hand it on, without its pixels; `detailed` is "" where only a brief caption is known."""
-
-    clip_id: str
-    source_id: str
-    brief: str
-    detailed: str = ""

@@ -1,4 +1,4 @@
-"""Everything that can be refused before a job starts, and the plan that follows from a good configuration.
+"""Everything that can be refused before a job starts, and the workflow that follows from a good configuration.
 
 Reads configuration, file names and small json files; imports no model library, for the Snakefile runs it at every parse.
 """
@@ -6,129 +6,54 @@ Reads configuration, file names and small json files; imports no model library, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
-from math import ceil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
 
 from udpdiff import checkpoints
 from udpdiff.clip import SPLITS
-from udpdiff.config import Clips, Config, ConfigError, parse
-from udpdiff.sources import captions_csv, fetching, panda70m_table, splits, videos
-from udpdiff.sources.videos import printable
-from udpdiff.storage.digests import digest
+from udpdiff.config import Config
+from udpdiff.config_labels import ConfigError
+from udpdiff.config_parsing import parse
+from udpdiff.sources import fetching, panda70m_table, videos
+from udpdiff.workflow import Workflow
 
-__all__ = ["ConfigError", "Plan", "check"]
-
-# Scenes of the training and the evaluation split come from disjoint ranges of seeds; the mini checkpoints were trained
-# on seeds below the first.
-FIRST_TRAIN_SEED = 5_000_000
-FIRST_EVALUATION_SEED = 10_000_000
-_SEED_STRIDE = 7_919
+__all__ = ["ConfigError", "check"]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A checked configuration with what follows from it: which clips there are and which streams a run needs."""
+def check(raw: dict, config_files: Sequence[Path] = ()) -> Workflow:
+    """Return the workflow of a configuration that can be run.
 
-    config: Config
+    A source that only the user can name is no fault yet: what plans and explains needs none, and the first job that
+    does says what is missing (`Workflow.missing`).
 
-    @cached_property
-    def shards(self) -> dict[str, list[list[str]]]:
-        """split -> shards -> clip names: file names of a folder of videos, `scene-SEED` for scenes.
+    Args:
+        raw: The merged configuration; relative paths in it become absolute.
+        config_files: The files that were merged over the default, in order: a relative path in one of them is relative
+            to that file.
 
-        Panda-70M's clips are chosen by a job; here they are numbers.
-        """
-        config = self.config
-        if config.source.kind == "panda70m":
-            counted = {split: range(getattr(config.clips, split)) for split in SPLITS}
-            return {split: splits.assign_shards(counted[split], config.clips.shard_clips) for split in SPLITS}
-        if config.source.kind == "videos":
-            return video_names(self.files, config.seed, config.clips)
-        return {split: scene_names(split, config.seed, config.clips) for split in SPLITS}
-
-    @cached_property
-    def files(self) -> dict[str, Path]:
-        """File name -> video file, for a folder of videos."""
-        return {path.name: path for path in videos.list_videos(self.config.source.path)}
-
-    def shard_count(self, split: str) -> int:
-        if self.config.source.kind != "videos":
-            return ceil(getattr(self.config.clips, split) / self.config.clips.shard_clips)
-        return len(self.shards[split])
-
-    def files_digest(self, split: str, shard: int) -> str:
-        """Changes when a source file of the shard is replaced; empty where the clips do not come from a folder."""
-        if self.config.source.kind != "videos":
-            return ""
-        return digest([[printable(name), self.files[name].stat().st_size] for name in self.shards[split][shard]])
-
-    def run_streams(self, run: str) -> dict[str, dict[str, str]]:
-        """The latent streams that a run trains on, by what they are to it: {"video": NAME, "dense": {task: NAME}, ...}."""
-        spec = self.config.runs[run]
-        dense = {"seg": f"{spec.colormap}-{spec.entities}", "depth": f"depth-{spec.depth}"}
-        styles = spec.tasks if spec.task_condition == "text" else ["plain"]
-        return {
-            "video": "video",
-            "dense": {task: dense[task] for task in spec.tasks},
-            "text": {style: f"text-{style}" for style in styles},
-        }
-
-    def describe(self) -> str:
-        """One paragraph for people: what will be built from what."""
-        config, clips = self.config, self.config.clips
-        counts = {split: sum(map(len, self.shards[split])) for split in SPLITS}
-        return (
-            f"udpdiff: {counts['train']} training and {counts['evaluation']} evaluation clips from {config.source.kind}"
-            f" ({clips.num_frames} frames of {clips.height} x {clips.width} at {clips.fps:g} fps);"
-            f" {len(config.runs)} runs ({', '.join(config.runs)}) of {config.training.steps} steps from"
-            f" {config.model.base}; {config.sampling.prompts} prompts each."
-        )
-
-
-def scene_names(split: str, seed: int, clips: Clips) -> list[list[str]]:
-    """Clip ids `scene-SEED` of one split, by shard; the splits never share a scene."""
-    first = {"train": FIRST_TRAIN_SEED, "evaluation": FIRST_EVALUATION_SEED}[split] + seed * _SEED_STRIDE
-    names = [f"scene-{first + index}" for index in range(getattr(clips, split))]
-    return splits.assign_shards(names, clips.shard_clips)
-
-
-def video_names(files: Iterable[str], seed: int, clips: Clips) -> dict[str, list[list[str]]]:
-    """File names by split and shard; the splits never share a source video."""
-    source_of = {name: splits.source_of(name) for name in files}
-    wanted = min(clips.evaluation, max(1, round(clips.evaluation_share * len(set(source_of.values())))))
-    split_of = splits.split_sources(list(source_of.values()), wanted, seed)
-    chosen = {split: [name for name, source in source_of.items() if split_of[source] == split] for split in SPLITS}
-    return {split: splits.assign_shards(chosen[split][: getattr(clips, split)], clips.shard_clips) for split in SPLITS}
-
-
-def check(raw: dict, config_files: list[Path] = (), planning: bool = False) -> Plan:
-    """The plan of a configuration that can be run.
-
-    `raw` is the merged configuration; `config_files` are the files that were merged over the default, in order: a
-    relative path in one of them is relative to that file. `planning`: nothing will be read, so that a source whose path
-    is not named yet counts as Panda-70M, of which numbers of clips are all that is known before a job chooses them.
-
-    Raises: ConfigError with one line per fault: the key, what was got, what is allowed.
+    Raises:
+        ConfigError: One line per fault: the key, what was got, what is allowed.
     """
     _anchor_paths(raw, config_files)
-    unnamed = planning and _source_is_unnamed(raw)
-    if unnamed:
-        raw = raw | {"source": raw["source"] | {"kind": "panda70m", "path": "not named yet"}}
-    plan = Plan(parse(raw))
-    faults = [*_checkpoint_faults(plan.config), *_size_faults(plan.config)]
-    faults += [] if unnamed else _source_faults(plan)
+    config = parse(raw)
+    workflow = Workflow(config, _missing_source(config))
+    faults = [*_checkpoint_faults(config), *_size_faults(config)]
+    faults += [] if workflow.missing else _source_faults(workflow)
     if faults:
         raise ConfigError("\n".join(faults))
-    return plan
+    return workflow
 
 
-def _source_is_unnamed(raw):
-    source = raw.get("source")
-    return isinstance(source, dict) and source.get("kind") in ("videos", "panda70m") and not source.get("path")
+def _missing_source(config: Config) -> str | None:
+    if config.source.kind == "scenes" or config.source.path:
+        return None
+    what = {
+        "videos": "a folder of video files",
+        "panda70m": "the official table of Panda-70M, csv or zip (see README, section Panda-70M)",
+    }[config.source.kind]
+    return f"source.path: got null, and source.kind is {config.source.kind}; name {what}"
 
 
 _PATHS = ("source.path", "source.captions", "panda70m.cookies")
@@ -145,12 +70,12 @@ _CHECKPOINTS = (
 )
 
 
-def _anchor_paths(raw, config_files):
+def _anchor_paths(raw: dict, config_files: Sequence[Path]) -> None:
     """Make paths of further configuration files absolute; a checkpoint is a path where such a folder is there."""
     for file in config_files:
-        told, folder = yaml.safe_load(Path(file).read_text()) or {}, Path(file).parent
+        given, folder = yaml.safe_load(Path(file).read_text()) or {}, Path(file).parent
         for key in (*_PATHS, *_CHECKPOINTS):
-            for section, name, value, _ in _strings_at(told, raw, key):
+            for section, name, value, _ in _strings_at(given, raw, key):
                 scheme, place, mark = _split_reference(value)
                 path = folder / Path(place).expanduser()
                 if key in _PATHS or scheme or path.is_dir():
@@ -165,13 +90,13 @@ def _split_reference(value):
     return "i3d:", place, mark + checksum
 
 
-def _strings_at(told, raw, key, above=""):
-    """(section of raw, last part of the key, value, whole key) of the strings at a dotted key that `told` gave to `raw`."""
+def _strings_at(given, raw, key: str, above: str = "") -> Iterator[tuple[dict, str, str, str]]:
+    """(section of raw, last part of the key, value, whole key) of the strings at a dotted key that `given` put there."""
     first, _, rest = key.partition(".")
-    if not isinstance(told, dict) or not isinstance(raw, dict):
+    if not isinstance(given, dict) or not isinstance(raw, dict):
         return
-    for name in list(told) if first == "*" else [first]:
-        own, merged = told.get(name), raw.get(name)
+    for name in list(given) if first == "*" else [first]:
+        own, merged = given.get(name), raw.get(name)
         if rest:
             yield from _strings_at(own, merged, rest, f"{above}{name}.")
         elif isinstance(own, str) and own == merged:
@@ -179,9 +104,9 @@ def _strings_at(told, raw, key, above=""):
 
 
 def _checkpoint_references(config: Config):
-    told = config.model_dump()
+    sections = config.model_dump()
     for pattern in _CHECKPOINTS:
-        for _, _, reference, key in _strings_at(told, told, pattern):
+        for _, _, reference, key in _strings_at(sections, sections, pattern):
             yield key, reference
 
 
@@ -230,18 +155,18 @@ def _size_faults(config):
             )
 
 
-def _source_faults(plan):
-    source = plan.config.source
+def _source_faults(workflow: Workflow) -> Iterator[str]:
+    source = workflow.config.source
     if source.kind == "scenes":
         return
     if source.kind == "panda70m":
-        yield from _table_faults(plan.config)
+        yield from _table_faults(workflow.config)
         return
     folder = Path(source.path)
     if not folder.is_dir():
         yield f"source.path: got {source.path!r}, and there is no such folder; name a folder of video files"
         return
-    files = plan.files
+    files = workflow.files
     if len(files) < 2:
         yield (
             f"source.path: {source.path!r} holds {len(files) or 'no'} video files; at least 2 are needed, one to train on "
@@ -249,17 +174,17 @@ def _source_faults(plan):
         )
         return
     if source.captions is None:
-        if plan.config.labels.captions.captioner is None:
+        if workflow.config.labels.captions.captioner is None:
             yield "source.captions: got null; name a csv with the columns clip,caption, or set labels.captions.captioner"
     elif not Path(source.captions).is_file():
         yield f"source.captions: got {source.captions!r}, and there is no such file; name a csv with columns clip,caption"
     else:
         try:
-            captions_csv.read_captions(source.captions, files)
+            workflow.captions  # noqa: B018 - read for its errors
         except ValueError as error:
             yield f"source.captions: {error}"
             return
-    if not all(plan.shards[split] for split in SPLITS):
+    if not all(workflow.shards[split] for split in SPLITS):
         yield (
             f"source.path: {len(files)} videos leave a split without clips; "
             "add source videos or change clips.evaluation_share"

@@ -19,11 +19,14 @@ _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "safet
 def provenance() -> dict[str, Any]:
     """Return commit, dirty flag, package hash, versions and hardware, json-able.
 
-    commit and dirty are None when the package is not in a git checkout (an installed wheel).
+    commit and dirty are None when the package is not in a git checkout: an installed wheel, even one whose environment
+    lies inside another project's checkout.
     """
+    tracked = _git("ls-files", "--error-unmatch", "provenance.py") is not None
+    status = _git("status", "--porcelain") if tracked else None
     return {
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": _dirty(),
+        "commit": _git("rev-parse", "HEAD") if tracked else None,
+        "dirty": None if status is None else bool(status),
         "package_sha256": package_digest(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": {"python": platform.python_version()} | _versions(),
@@ -74,11 +77,6 @@ def _processor() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
-def _dirty() -> bool | None:
-    status = _git("status", "--porcelain")
-    return None if status is None else bool(status)
 
 
 def _git(*arguments: str) -> str | None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import io
 import itertools
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from udpdiff.files import replaced_file
 
 if TYPE_CHECKING:
     import av
@@ -27,7 +27,7 @@ _CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,f
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video file says about itself; `num_frames` and `duration_seconds` are None where the header is silent."""
+    """What a video file says about itself; `num_frames` and `duration_seconds` are None where the header says nothing."""
 
     width: int
     height: int
@@ -37,11 +37,17 @@ class VideoInfo:
     codec: str
 
 
-def encode_mp4(video: np.ndarray, fps: float, crf: int = 12) -> bytes:
-    """Encode a video as H.264 mp4 bytes that browsers play; equal input gives equal bytes.
+def encode_mp4(video: np.ndarray, fps: float, crf: int = 12, lossless: bool = False) -> bytes:
+    """Encode a video as H.264 mp4 bytes; equal input gives equal bytes.
 
-    video: uint8 (T,H,W,3) RGB, T >= 1, H and W even; fps > 0; crf 0 (near lossless) to 51.
-    Raises ValueError for another shape or dtype, or odd sizes.
+    Args:
+        video: uint8 (T,H,W,3) RGB, T >= 1, H and W even.
+        fps: Above 0, at most 1000.
+        crf: 0 (near lossless) to 51; without effect on a lossless video.
+        lossless: `decode_mp4` gives exactly the same RGB values back. Browsers play only videos that are not lossless.
+
+    Raises:
+        ValueError: Another shape or dtype, odd sides, or numbers out of range.
     """
     import av
 
@@ -53,14 +59,17 @@ def encode_mp4(video: np.ndarray, fps: float, crf: int = 12) -> bytes:
     # room needs none (measured: about 800 bytes and 5 more per frame).
     options = {"moov_size": str(2048 + 32 * len(video)), "fflags": "+bitexact"}
     with av.open(buffer, "w", format="mp4", options=options) as container:
-        stream = container.add_stream("libx264", rate=_rate(fps))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream = container.add_stream("libx264rgb" if lossless else "libx264", rate=_rate(fps))
+        stream.width, stream.height, stream.pix_fmt = width, height, "rgb24" if lossless else "yuv420p"
         # One thread: x264 splits frames among threads, and the split changes the bytes.
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": str(crf), "preset": "medium", "threads": "1", "x264-params": "bframes=0"}
-        _tag_bt709(stream.codec_context)
+        quality = {"qp": "0"} if lossless else {"crf": str(crf)}
+        stream.options = quality | {"preset": "medium", "threads": "1", "x264-params": "bframes=0"}
+        if not lossless:
+            _tag_bt709(stream.codec_context)
         for index, array in enumerate(np.ascontiguousarray(video)):
-            frame = _to_yuv(av.VideoFrame.from_ndarray(array, format="rgb24"))
+            frame = av.VideoFrame.from_ndarray(array, format="rgb24")
+            frame = frame if lossless else _to_yuv(frame)
             frame.pts, frame.time_base = index, 1 / _rate(fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -70,7 +79,11 @@ def encode_mp4(video: np.ndarray, fps: float, crf: int = 12) -> bytes:
 def decode_mp4(data: bytes | str | os.PathLike[str]) -> np.ndarray:
     """Decode all frames of a video, given as bytes or as a path.
 
-    Returns uint8 (T,H,W,3) RGB with exactly the frames that are stored. Raises ValueError when it cannot be read.
+    Returns:
+        uint8 (T,H,W,3) RGB with exactly the frames that are stored.
+
+    Raises:
+        ValueError: It cannot be read.
     """
     return np.stack([to_rgb(frame) for frame in _frames(data)])
 
@@ -78,8 +91,15 @@ def decode_mp4(data: bytes | str | os.PathLike[str]) -> np.ndarray:
 def read_video(path: str | os.PathLike[str], max_frames: int | None = None) -> np.ndarray:
     """Read the frames of a video file of any size and length, at its own rate, turned upright as players show it.
 
-    max_frames: no more than the first so many, for the array holds them all. Returns uint8 (T,H,W,3) RGB. Raises
-    ValueError when the file cannot be read.
+    Args:
+        path: Of the file.
+        max_frames: No more than the first so many, for the array holds them all.
+
+    Returns:
+        uint8 (T,H,W,3) RGB.
+
+    Raises:
+        ValueError: The file cannot be read.
     """
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames: got {max_frames}; expected at least 1, or None for all")
@@ -89,20 +109,9 @@ def read_video(path: str | os.PathLike[str], max_frames: int | None = None) -> n
 
 def write_mp4(path: str | os.PathLike[str], video: np.ndarray, fps: float, crf: int = 12) -> None:
     """Encode a video (see `encode_mp4`) into a file that appears whole or not at all."""
-    target = Path(path)
     data = encode_mp4(video, fps, crf)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".writing-", suffix=".mp4")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replaced_file(path) as staging:
+        staging.write_bytes(data)
 
 
 def probe(data: bytes | str | os.PathLike[str]) -> VideoInfo:

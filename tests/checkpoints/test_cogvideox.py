@@ -9,11 +9,9 @@ import pytest
 import torch
 
 from udpdiff import checkpoints
-from udpdiff.checkpoints import vae_quality
-from udpdiff.checkpoints.scene_cache import HELD_OUT_SEED, CachedScenes, disparity
-from udpdiff.sources.scenes import SceneSettings, render_clip
-
-SETTINGS = SceneSettings(height=64, width=64, num_frames=9, fps=8.0)
+from udpdiff.mini import vae_quality
+from udpdiff.mini.scenes import HELD_OUT_SEED, VARIED_SCENES, Scenes
+from udpdiff.sources.scenes import render_clip
 
 
 def _part(name: str) -> Path:
@@ -24,15 +22,8 @@ def _part(name: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scenes() -> CachedScenes:
-    clips = [render_clip(SETTINGS, HELD_OUT_SEED + 500 + index) for index in range(4)]
-    return CachedScenes(
-        video=np.stack([clip.video for clip in clips]),
-        entity_ids=np.stack([clip.entity_ids for clip in clips]).astype(np.uint8),
-        depth=np.stack([np.round(disparity(clip.z) * 255) for clip in clips]).astype(np.uint8),
-        brief=[clip.brief for clip in clips],
-        detailed=[clip.detailed for clip in clips],
-    )
+def scenes() -> Scenes:
+    return Scenes.stack([render_clip(VARIED_SCENES, HELD_OUT_SEED + 500 + index) for index in range(4)])
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +43,7 @@ def test_vae_keeps_video_entities_and_depth(vae, scenes):
 def test_latents_have_the_documented_shape_and_scale(vae, scenes):
     _, latents = vae_quality.reconstruct(vae, scenes.video[:2])
     assert vae.dtype == torch.float32
-    assert latents.shape == (2, 16, 3, 16, 16)
+    assert latents.shape == (2, 3, 16, 16, 16)
     assert 0.6 < latents.std() < 1.4
 
 
@@ -84,7 +75,7 @@ def test_stock_pipeline_samples_a_video(pipeline):
 def test_transformer_explains_noisy_latents_and_uses_the_prompt(pipeline, vae, scenes):
     """At a middle noise level the prediction beats the best constant, and the right prompts beat swapped ones."""
     _, latents = vae_quality.reconstruct(vae, scenes.video)
-    latents = latents.permute(0, 2, 1, 3, 4)
+    latents = torch.from_numpy(latents)
     generator = torch.Generator().manual_seed(0)
     errors = {"right": [], "swapped": []}
     for timestep in (600, 700, 800):

@@ -1,37 +1,31 @@
-"""The caption script as a job: where captions come from, what is retried, rejected, cut, resumed."""
+"""The caption script: where captions come from, what is retried, rejected, cut, resumed."""
 
 from __future__ import annotations
 
-import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_captioners import write_checkpoint
 
-from scripts import cut_videos, encode_text, write_captions
-from udpdiff.checkpoints import resolve
+from scripts import write_captions
+from udpdiff import jobs
+from udpdiff.config_labels import Captions
 from udpdiff.labelling.captioner import Captioner
-from udpdiff.model.text import PromptEncoder
-from udpdiff.storage.captions import Caption, CaptionWriter, read_captions, read_rejections
+from udpdiff.storage.captions import read_captions, read_rejections
 from udpdiff.storage.failures import TooManyFailures
-from udpdiff.storage.shards import ShardReader, ShardWriter
-from udpdiff.tasks import TASKS, task_prompt
-from udpdiff.video_io import encode_mp4, write_mp4
+from udpdiff.storage.shards import ShardWriter
+from udpdiff.video_io import encode_mp4
 
 SETTINGS = {
-    "base": "mini:cogvideox",
     "batch_clips": 2,
     "captioner": None,
-    "device": "cpu",
     "dtype": "float32",
     "instruction": None,
-    "max_failed_share": 0.4,
     "max_new_tokens": 8,
     "max_tokens": None,
-    "seed": 7,
 }
+EXECUTION = jobs.Execution(device="cpu", max_failed_share=0.4)
 LONG = "A red ball rolls left. " * 12
 
 
@@ -46,6 +40,7 @@ def write_clips(tmp_path):
             for number, (brief, detailed) in enumerate(captions):
                 video = np.repeat(rng.integers(0, 256, (5, 8, 8, 3), np.uint8), 8, axis=1).repeat(8, axis=2)
                 words = {"brief": brief, "detailed": detailed, "source_id": f"{number}"}
+                words |= {"source_sha256": "", "record_sha256": ""}
                 shard.add(f"clip{number}", {"video_mp4": encode_mp4(video, 8.0)} | words)
         return path
 
@@ -59,8 +54,11 @@ def checkpoint(tmp_path_factory):
 
 def run(monkeypatch, clips, **changes):
     table = clips.with_name("captions.parquet")
-    told = ["--settings", json.dumps(SETTINGS | changes), "--clips", str(clips), "--captions", str(table)]
-    monkeypatch.setattr(sys, "argv", ["write_captions", *told])
+    job = jobs.WriteCaptions(
+        captions=Captions(**SETTINGS | changes), base="mini:cogvideox", named_tasks=("seg", "depth"), seed=7
+    )
+    described = ["--job", job.dump(), "--execution", EXECUTION.dump()]
+    monkeypatch.setattr(sys, "argv", ["write_captions", *described, "--clips", str(clips), "--captions", str(table)])
     write_captions.main()
     return read_captions([table]), read_rejections([table])
 
@@ -172,70 +170,3 @@ def test_a_killed_job_goes_on_where_it_stopped(monkeypatch, write_clips, checkpo
     captions, _ = run(monkeypatch, clips, captioner=str(checkpoint))
     assert list(captions) == [f"clip{number}" for number in range(5)]
     assert [videos for videos, _ in calls] == [2, 2, 2, 1]
-
-
-def test_rejected_captions_leave_the_clip_out_of_training_with_the_reason(monkeypatch, tmp_path):
-    table, text = tmp_path / "captions.parquet", tmp_path / "text.h5"
-    with CaptionWriter(table, {}) as captions:
-        captions.add("good", Caption("A red ball.", "films", 5), Caption("A red ball rolls.", "films", 6))
-        captions.reject("bad", "looping caption: 'a dog' 4 times in a row")
-    with encode(monkeypatch, table, text) as shard:
-        assert shard.clip_ids == ["", "good"]
-        assert [(each["clip_id"], each["reason"]) for each in shard.rejected] == [
-            ("bad", "looping caption: 'a dog' 4 times in a row")
-        ]
-
-
-def encode(monkeypatch, table: Path, text: Path) -> ShardReader:
-    told = ["--style", "seg", "--settings", '{"base": "mini:cogvideox", "device": "cpu"}']
-    monkeypatch.setattr(sys, "argv", ["encode_text", *told, "--captions", str(table), "--text", str(text)])
-    encode_text.main()
-    return ShardReader(text)
-
-
-def test_a_killed_text_encoder_goes_on_to_the_same_content(monkeypatch, tmp_path):
-    table = tmp_path / "captions.parquet"
-    with CaptionWriter(table, {}) as captions:
-        for number in range(19):
-            captions.add(f"clip{number}", Caption(f"A ball, {number}.", "films", 5), Caption("A ball.", "films", 4))
-    whole = encode(monkeypatch, table, tmp_path / "whole.h5")
-    assert whole.clip_ids == ["", *(f"clip{number}" for number in range(19))]
-    alone = PromptEncoder.from_pretrained(resolve("mini:cogvideox"), "cpu").encode(
-        [task_prompt("A ball, 9.", TASKS["seg"])]
-    )
-    np.testing.assert_allclose(whole.read("clip9", "brief"), alone[0], atol=4e-3)
-
-    calls, encode_prompts = [], PromptEncoder.encode
-
-    def encode_or_die(encoder, prompts):
-        calls.append(len(prompts))
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return encode_prompts(encoder, prompts)
-
-    monkeypatch.setattr(PromptEncoder, "encode", encode_or_die)
-    with pytest.raises(KeyboardInterrupt):
-        encode(monkeypatch, table, tmp_path / "killed.h5")
-    assert not (tmp_path / "killed.h5").exists()
-    assert encode(monkeypatch, table, tmp_path / "killed.h5").sha256 == whole.sha256
-    assert calls == [2, 16, 16, 16, 6], "what was finished is not encoded again"
-
-
-def test_videos_without_a_csv_wait_for_a_captioner(monkeypatch, tmp_path):
-    (tmp_path / "films").mkdir()
-    for number in range(2):
-        colours = np.random.default_rng(number).integers(0, 256, (9, 8, 8, 3), np.uint8)
-        write_mp4(tmp_path / f"films/{number}.mp4", colours.repeat(8, axis=1).repeat(8, axis=2), 8)
-    clips = {"height": 64, "width": 64, "num_frames": 5, "fps": 8, "train": 4, "evaluation": 1, "shard_clips": 4}
-    loose = {"min_sharpness": 0, "max_clipped_share": 1, "max_near_black_share": 1, "max_letterbox_share": 1}
-    settings = {
-        "seed": 0,
-        "source": {"path": str(tmp_path / "films"), "captions": None},
-        "clips": clips | {"evaluation_share": 0.5},
-        "filters": loose | {"min_motion": 0, "max_cut_score": 1},
-    }
-    told = ["--split", "train", "--shard", "0", "--settings", json.dumps(settings), "--clips", str(tmp_path / "0.h5")]
-    monkeypatch.setattr(sys, "argv", ["cut_videos", *told])
-    cut_videos.main()
-    with ShardReader(tmp_path / "0.h5") as shard:
-        assert [shard.read(clip_id, "brief") for clip_id in shard.clip_ids] == [""]

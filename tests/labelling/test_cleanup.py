@@ -53,6 +53,21 @@ def test_speck_inside_a_large_gap_becomes_unlabelled():
     np.testing.assert_array_equal(cleaned, frame_with((4, slice(0, 32), slice(0, 10))))
 
 
+def test_a_component_of_just_the_share_stays():
+    """Ten pixels are needed: specks and holes of ten stay, of nine go."""
+    blocks = [(5, slice(2, 4), slice(2, 7)), (6, slice(10, 13), slice(2, 5)), (0, slice(20, 22), slice(2, 7))]
+    holes = [(0, slice(20, 23), slice(12, 15))]
+    cleaned, _ = clean_entities(frame_with(*blocks, *holes, fill=3), settings=TEN_PIXELS)
+    np.testing.assert_array_equal(cleaned, frame_with(blocks[0], blocks[2], fill=3))
+
+
+def test_a_speck_beside_a_hole_makes_it_larger():
+    """Six unlabelled pixels and a speck of six: twelve in one piece, too many to fill."""
+    hole, speck = (0, slice(5, 8), slice(5, 7)), (4, slice(5, 8), slice(7, 9))
+    cleaned, _ = clean_entities(frame_with(hole, speck, fill=2), settings=TEN_PIXELS)
+    np.testing.assert_array_equal(cleaned, frame_with((0, slice(5, 8), slice(5, 9)), fill=2))
+
+
 def test_small_gap_between_two_entities_takes_the_nearer_one():
     left, right = (1, slice(0, 32), slice(0, 15)), (2, slice(0, 32), slice(18, 32))
     entity_ids = frame_with(left, right, fill=1)

@@ -138,6 +138,15 @@ def test_the_likelier_query_takes_the_pixel():
     assert scores[0] == pytest.approx(0.95 * 0.7310586, rel=1e-5)
 
 
+def test_a_rejected_query_takes_its_pixels():
+    """The likelier one is too uncertain to count, and yet the other does not get what it covers."""
+    fused = torch.zeros(2, 4, 8)
+    fused[0, :, :4], fused[1] = 0.51, 1.0
+    ids, queries, scores = paint(fused, torch.tensor([0.7, 0.69]), 0.5)
+    assert queries == [1] and ids[0].tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert scores == [pytest.approx(0.69 * 0.7310586, rel=1e-5)]
+
+
 @pytest.mark.parametrize(
     "size, expected", [((480, 720), (800, 1200)), ((480, 1280), (500, 1333)), ((64, 64), (800, 800))]
 )

@@ -72,6 +72,23 @@ def test_higher_predictions_are_nearer(checkpoint, video):
     np.testing.assert_allclose(depth, (disparity - low) / (high - low), atol=1e-6)
 
 
+def test_predictions_are_enlarged_corner_to_corner(checkpoint, monkeypatch):
+    """A ramp stays one, from its first value to its last: as Depth Anything's own code enlarges."""
+    estimator = DepthAnything.from_pretrained(checkpoint, device="cpu")
+    ramp = torch.linspace(1, 3, 14).expand(1, 14, 14)
+    monkeypatch.setattr(estimator.model, "forward", lambda pixel_values: type("Output", (), {"predicted_depth": ramp}))
+    disparity = estimator.predict_disparity(np.zeros((1, 36, 48, 3), np.uint8))
+    np.testing.assert_allclose(disparity[0], np.broadcast_to(np.linspace(1, 3, 48), (36, 48)), rtol=1e-5)
+
+
+def test_metric_depth_is_refused(checkpoint, tmp_path):
+    """It would be stored upside down: such a network gives distances, larger where things are farther."""
+    config = json.loads((checkpoint / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"depth_estimation_type": "metric", "max_depth": 80}))
+    with pytest.raises(ValueError, match=r"depth_estimation_type='metric'.*relative"):
+        DepthAnything.from_pretrained(tmp_path)
+
+
 def test_batch_size_changes_nothing(checkpoint, video):
     estimator = DepthAnything.from_pretrained(checkpoint, device="cpu")
     np.testing.assert_allclose(

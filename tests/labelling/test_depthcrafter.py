@@ -24,13 +24,13 @@ def conditions(upstream, case):
 
 
 def latents(upstream, case):
-    told = case.settings
+    settings = case.settings
     return upstream.denoise(
         (case.expected["clip_embeddings"], case.expected["video_latents"]),
         case.input["init_noise"].float(),
-        told["num_inference_steps"],
-        told["guidance_scale"],
-        told["effective_overlap"],
+        settings["num_inference_steps"],
+        settings["guidance_scale"],
+        settings["effective_overlap"],
     )
 
 
@@ -63,9 +63,9 @@ def test_image_encoder_sees_what_upstream_shows_it(upstream, golden_case):
 
 @pytest.mark.parametrize("name", ["single_window", "overlap", "overlap_guidance"])
 def test_windows_are_upstreams(golden_case, name):
-    told = golden_case("depthcrafter", name).settings
-    assert windows(told["num_frames"], told["effective_window"], told["effective_overlap"]) == [
-        tuple(window) for window in told["windows"]
+    settings = golden_case("depthcrafter", name).settings
+    assert windows(settings["num_frames"], settings["effective_window"], settings["effective_overlap"]) == [
+        tuple(window) for window in settings["windows"]
     ]
 
 
@@ -103,3 +103,15 @@ def test_depth_has_the_videos_size_and_spans_the_clip(upstream):
     assert (depth.min(), depth.max()) == (0, 1)
     np.testing.assert_array_equal(depth, upstream.estimate(video, num_inference_steps=2, window=4, overlap=1))
     assert np.abs(depth - upstream.estimate(video, num_inference_steps=2, window=4, overlap=1, seed=1)).max() > 0.01
+
+
+def test_one_range_for_the_whole_clip(monkeypatch):
+    """Frames of different ranges keep them: 0 and 1 come once in the clip, not once in each frame."""
+    crafter = DepthCrafter.from_pretrained("mini:depthcrafter", device="cpu")
+    levels = torch.tensor([0.2, 0.4, 0.6])[:, None, None, None] + torch.linspace(0, 0.1, 64)
+    monkeypatch.setattr(crafter, "condition", lambda *_: None)
+    monkeypatch.setattr(crafter, "denoise", lambda *_: None)
+    monkeypatch.setattr(crafter, "decode", lambda *_: levels.expand(3, 3, 64, 64))
+    depth = crafter.estimate(np.zeros((3, 64, 64, 3), np.uint8))
+    np.testing.assert_allclose(depth.min(axis=(1, 2)), [0, 0.4, 0.8], atol=1e-5)
+    np.testing.assert_allclose(depth.max(axis=(1, 2)), [0.2, 0.6, 1], atol=1e-5)

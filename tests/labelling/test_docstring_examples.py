@@ -20,9 +20,9 @@ def run_example(module: str, folder, monkeypatch) -> dict:
     lines = [line.source for line in example.examples if not line.source.startswith("from udpdiff import")]
     assert lines and len(lines) <= 3
     monkeypatch.chdir(folder)
-    told = []
-    failed, _ = doctest.DocTestRunner(verbose=False).run(example, out=told.append, clear_globs=False)
-    assert not failed, "".join(told)
+    printed = []
+    failed, _ = doctest.DocTestRunner(verbose=False).run(example, out=printed.append, clear_globs=False)
+    assert not failed, "".join(printed)
     return example.globs
 
 
@@ -51,6 +51,12 @@ def test_chain(folder, monkeypatch):
     made = run_example("cleanup", folder, monkeypatch)
     assert made["entity_ids"].shape == (9, 64, 64) and made["entity_ids"].dtype == np.uint16
     assert made["coverage"].shape == (9,) and made["coverage"].min() > 0.5
+
+
+def test_chain_in_one_class(folder, monkeypatch):
+    made, steps = (run_example(module, folder, monkeypatch) for module in ("entities", "cleanup"))
+    np.testing.assert_array_equal(made["entity_ids"], steps["entity_ids"])
+    np.testing.assert_array_equal(made["coverage"], steps["coverage"])
 
 
 @pytest.mark.parametrize("module", ["depth_anything", "depthcrafter"])

@@ -12,7 +12,6 @@ from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from udpdiff.checkpoints.sam2_model import build_model
 from udpdiff.labelling.memory_plan import objects_at_once, plan_memory
 from udpdiff.labelling.propagation import (
     MaskTracker,
@@ -22,6 +21,7 @@ from udpdiff.labelling.propagation import (
     memory_horizon,
 )
 from udpdiff.labelling.sam2_checkpoint import build_predictor
+from udpdiff.mini.sam2_model import build_model
 
 GIB = 2**30
 

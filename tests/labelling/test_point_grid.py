@@ -7,10 +7,11 @@ import pytest
 import torch
 from PIL import Image
 
-from udpdiff.checkpoints.sam2_points import best_iou, draw_points, point_loss, prompt_points
-from udpdiff.checkpoints.sam2_samples import SCENES, normalise
 from udpdiff.labelling.point_grid import PointGridSegmenter, fit_feature_sizes, grid_points, paint
 from udpdiff.labelling.propagation import MaskTracker
+from udpdiff.mini.sam2_points import draw_points, point_loss, prompt_points
+from udpdiff.mini.sam2_samples import normalise
+from udpdiff.mini.scenes import VARIED_SCENES
 from udpdiff.sources.scenes import render_clip
 
 
@@ -21,7 +22,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def scene():
-    return render_clip(SCENES, seed=10_000_003)
+    return render_clip(VARIED_SCENES, seed=10_000_003)
 
 
 @pytest.fixture(scope="module")
@@ -138,15 +139,7 @@ def test_point_loss_takes_the_best_mask_and_teaches_all_scores():
     truth[:, 4:12, 4:12] = 1
     right, wrong = 40 * truth - 20, 20 - 40 * truth
     logits = torch.stack([wrong, right, wrong], dim=1)
-    told = torch.tensor([[0.0, 1.0, 0.0]])
-    assert point_loss(logits, told, truth) < 0.01
+    predicted = torch.tensor([[0.0, 1.0, 0.0]])
+    assert point_loss(logits, predicted, truth) < 0.01
     assert point_loss(logits, torch.tensor([[0.9, 1.0, 0.0]]), truth) > 0.1
     assert point_loss(logits[:, [0, 0, 2]], torch.zeros(1, 3), truth) > 0.5
-
-
-def test_best_iou():
-    ids, mask = np.zeros((4, 4), int), np.zeros((4, 4), bool)
-    mask[:2] = True
-    assert best_iou(ids, mask) == 0
-    ids[:3], ids[0, 0] = 3, 2
-    assert best_iou(ids, mask) == pytest.approx(7 / 12)

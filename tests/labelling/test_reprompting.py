@@ -64,7 +64,7 @@ def test_labels_once_given_stay(video, truth):
 
     once = label_entities(video, labellers.segment, labellers.track)
     again = [labellers.track, track_all_over]
-    entity_ids = label_entities(video, labellers.segment, lambda *told: again.pop(0)(*told), 0.8)
+    entity_ids = label_entities(video, labellers.segment, lambda *inputs: again.pop(0)(*inputs), 0.8)
     np.testing.assert_array_equal(entity_ids[once > 0], once[once > 0])
     assert (entity_ids[3:] > 0).all()
 

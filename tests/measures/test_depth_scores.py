@@ -68,6 +68,17 @@ def test_only_valid_pixels_count_and_frames_without_any_are_left_out():
     assert (score.delta1, score.num_frames) == (1.0, 2)
 
 
+def test_the_prediction_is_raised_to_the_least_value_before_the_fit_of_a_video():
+    """Upstream clips first: a prediction far below 0 pulls the fit as if it were 0."""
+    reference = np.array([[[0.1, 0.5, 0.9]]])
+    low = evaluate_depth_maps(np.array([[[-5.0, 0.5, 1.0]]]), reference)
+    clipped = evaluate_depth_maps(np.array([[[1e-3, 0.5, 1.0]]]), reference)
+    assert (low.rmse, low.delta1) == (clipped.rmse, clipped.delta1) and low.rmse < 0.05
+    np.testing.assert_array_equal(low.aligned, clipped.aligned)
+    frame = evaluate_depth_maps(np.array([[[-5.0, 0.5, 1.0]]]), reference, alignment="frame")
+    assert frame.rmse > 0.1
+
+
 def test_one_drifting_scale_hurts_the_video_fit_but_not_the_frame_fit():
     reference = np.random.default_rng(0).uniform(0.2, 0.9, (4, 8, 8))
     drifting = reference * np.array([0.4, 0.6, 0.8, 1.0])[:, None, None]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from udpdiff.measures.boundary import boundary_f, j_and_f
-from udpdiff.measures.segmentation import frame_panoptic_quality, tube_mean_iou, tube_panoptic_quality
+from udpdiff.measures.segmentation import tube_mean_iou, tube_panoptic_quality
 
 CASES = [
     "relabelled_perfect",
@@ -35,11 +35,10 @@ def test_tube_iou_and_panoptic_quality_equal_the_reference(golden, name):
     assert iou.per_entity == pytest.approx(
         {int(k): v for k, v in case["tube_mean_iou"]["per_gt_entity"].items()}, abs=1e-6
     )
-    for quality, key in ((tube_panoptic_quality, "tube_pq"), (frame_panoptic_quality, "frame_pq")):
-        result, reference = quality(predicted, truth, void), case[key]["thing"]
-        assert (result.quality, result.segmentation, result.recognition) == pytest.approx(
-            (reference["PQ"], reference["SQ"], reference["RQ"]), abs=1e-6
-        )
+    result, reference = tube_panoptic_quality(predicted, truth, void), case["tube_pq"]["thing"]
+    assert (result.quality, result.segmentation, result.recognition) == pytest.approx(
+        (reference["PQ"], reference["SQ"], reference["RQ"]), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -65,11 +64,30 @@ def test_renamed_entities_are_the_same():
     assert j_and_f(renamed, truth).j_and_f == 1
 
 
-def test_a_swap_of_ids_is_seen_by_tubes_only():
+def test_a_swap_of_ids_is_seen_by_tubes():
     truth, swapped = _halves((1, 2), (1, 2)), _halves((1, 2), (2, 1))
     assert tube_mean_iou(swapped, truth).mean == pytest.approx(1 / 3)
     assert tube_panoptic_quality(swapped, truth).quality == 0
-    assert frame_panoptic_quality(swapped, truth).quality == 1
+
+
+def test_panoptic_quality_by_hand():
+    truth, predicted = _halves((1, 2), (1, 2)), _halves((5, 6), (5, 6))
+    predicted[:, :, 2] = 7  # half of entity 2 each for 6 and 7: an IoU of exactly one half is no match
+    result = tube_panoptic_quality(predicted, truth)
+    assert (result.matched, result.spurious, result.missed) == (1, 2, 1)
+    assert result.quality == pytest.approx(1 / (1 + 2 / 2 + 1 / 2))
+    predicted[0, 0, 2] = 6
+    result = tube_panoptic_quality(predicted, truth)
+    assert (result.matched, result.spurious, result.missed) == (2, 1, 0)
+    assert result.segmentation == pytest.approx((1 + 9 / 16) / 2)
+
+
+def test_a_prediction_that_lies_mostly_on_void_is_not_spurious():
+    truth, predicted = _halves((1, 255), (1, 255)), _halves((1, 9), (1, 9))
+    predicted[:, 0, 1] = 9  # 2 of its 18 pixels are off void
+    assert tube_panoptic_quality(predicted, truth, 255).spurious == 0
+    truth[:, 1:, 2:] = 0  # now 14 are
+    assert tube_panoptic_quality(predicted, truth, 255).spurious == 1
 
 
 def test_small_entities_are_left_out_of_the_mean():

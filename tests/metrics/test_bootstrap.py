@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from udpdiff.measures.fvd import frechet_distance
-from udpdiff.metrics.bootstrap import bootstrap_difference, bootstrap_mean, subsample_interval
-from udpdiff.metrics.runtime import summarise, summarise_parts
+from udpdiff.metrics.bootstrap import bootstrap_difference, bootstrap_mean, bootstrap_median, subsample_interval
 
 
 def test_interval_of_the_mean_covers_it_about_95_times_in_100():
@@ -86,14 +85,17 @@ def test_values_must_be_numbers():
         bootstrap_difference([1.0], [1.0, 2.0])
 
 
-def test_timings():
-    summary = summarise([3.0, 1.0, 2.0, 50.0, 2.5])
-    assert summary["value"] == 2.5
-    assert 1.0 <= summary["low"] <= 2.5 <= summary["high"] <= 50.0
-    parts = summarise_parts([{"total": 5.0, "text_encoder": 1.0, "transformer": 2.0, "vae": 1.5}] * 3)
-    assert parts["transformer"]["value"] == 2.0
-    assert parts["other"]["value"] == pytest.approx(0.5)
-    with pytest.raises(ValueError, match="missing vae"):
-        summarise_parts([{"total": 5.0, "text_encoder": 1.0, "transformer": 2.0}])
-    with pytest.raises(ValueError, match="positive"):
-        summarise([0.0])
+def test_median_of_timings():
+    estimate = bootstrap_median([3.0, 1.0, 2.0, 50.0, 2.5])
+    assert estimate.value == 2.5 and estimate.n == 5
+    assert 1.0 <= estimate.low <= 2.5 <= estimate.high <= 50.0
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_distance_interval_does_not_depend_on_how_large_the_subsets_are(share):
+    """Of a plain mean the spread of fresh samples is known: sigma / sqrt(n), whatever the share."""
+    features = np.random.default_rng(9).normal(size=(200, 1))
+    estimate = subsample_interval(
+        lambda reference, generated: generated.mean(), features, features, resamples=4000, share=share
+    )
+    assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * features.std() / np.sqrt(200), rel=0.1)

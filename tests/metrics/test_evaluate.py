@@ -1,157 +1,148 @@
+"""From figures of clips to those of a set: by hand where the hand can, and what must not be mistaken for another."""
+
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
-import torch
 
-from udpdiff.metrics import evaluate, evaluate_dense, features
-from udpdiff.metrics.interpolation import load_interpolator
-
-SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-
-
-@pytest.fixture(scope="module")
-def extractors():
-    from transformers import CLIPConfig, CLIPModel, VideoMAEConfig, VideoMAEForVideoClassification, ViTConfig, ViTModel
-
-    torch.manual_seed(0)
-    subject = ViTModel(ViTConfig(**SIZES, image_size=16, patch_size=8), add_pooling_layer=False)
-    vision, text = SIZES | {"image_size": 16, "patch_size": 8}, SIZES | {"vocab_size": 20}
-    image = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8))
-    video = VideoMAEForVideoClassification(
-        VideoMAEConfig(**SIZES, image_size=16, patch_size=8, num_frames=3, tubelet_size=3, num_labels=4)
-    )
-    return evaluate.Extractors(
-        features.SubjectEncoder(subject, "tiny subject"),
-        features.ImageEncoder(image, "tiny image"),
-        features.VideoEncoder(video, "tiny video"),
-        load_interpolator("blend"),
-    )
+from udpdiff import jobs
+from udpdiff.measures import fvd
+from udpdiff.metrics.bootstrap import bootstrap_difference
+from udpdiff.metrics.comparison import Comparison
+from udpdiff.metrics.evaluate import (
+    evaluate_dense,
+    evaluate_labels,
+    evaluate_round_trips,
+    evaluate_runtime,
+    evaluate_videos,
+    quality_document,
+)
+from udpdiff.metrics.feature_shards import VideoSet
+from udpdiff.tasks import get_task
 
 
-def _drifting_videos(count, seed, speed):
+def videos(count, seed=0, shift=0.0, num_frames=None, network="video network"):
     rng = np.random.default_rng(seed)
-    start = rng.integers(30, 200, (count, 1, 16, 16, 3))
-    drift = rng.normal(0, speed, (count, 5, 16, 16, 3)).cumsum(1)
-    return list(np.clip(start + drift, 0, 255).astype(np.uint8))
+    figures = ("subject_consistency", "background_consistency", "motion_smoothness_blend")
+    return VideoSet(
+        clip_ids=[str(index) for index in range(count)],
+        features=rng.normal(shift, 1, (count, 4)),
+        scores=[dict(zip(figures, row, strict=True)) for row in rng.uniform(0, 1, (count, 3)).tolist()],
+        num_frames=np.array(num_frames or [5] * count),
+        names={"video": network, "subject": "subject network", "image": "image network", "interpolator": "average"},
+        smoothness="motion_smoothness_blend",
+    )
 
 
-def test_video_figures(extractors):
-    calm, wild = _drifting_videos(10, 0, 1), _drifting_videos(10, 0, 40)
-    reference = _drifting_videos(10, 1, 1)
-    good = evaluate.evaluate_videos(calm, reference, extractors, bootstrap_samples=50)
-    bad = evaluate.evaluate_videos(wild, reference, extractors, bootstrap_samples=50)
-    assert set(good) == {
-        "subject_consistency",
-        "background_consistency",
-        "motion_smoothness_blend",
-        "fvd",
-        "kvd",
-        "fvd_infinity",
-        "fvd_floor",
-    }
-    for name in ("subject_consistency", "background_consistency", "motion_smoothness_blend"):
-        assert good[name]["value"] > bad[name]["high"]
-        assert len(good[name]["per_video"]) == good[name]["n"] == 10
-        assert good[name]["low"] <= good[name]["value"] <= good[name]["high"]
-    assert good["fvd"]["value"] < bad["fvd"]["value"]
-    assert good["fvd"]["extractor"] == "tiny video logits"
-    document = evaluate.quality_document("base", "video", 7, 10, good)
+def test_longer_videos_weigh_more_in_consistencies_but_not_in_smoothness():
+    generated = videos(2, num_frames=[3, 9])
+    metrics = evaluate_videos(generated, videos(2, 1), bootstrap_samples=20)
+    first, second = (row["subject_consistency"] for row in generated.scores)
+    assert metrics["subject_consistency"]["value"] == pytest.approx((2 * first + 8 * second) / 10)
+    first, second = (row["background_consistency"] for row in generated.scores)
+    assert metrics["background_consistency"]["value"] == pytest.approx((2 * first + 8 * second) / 10)
+    first, second = (row["motion_smoothness_blend"] for row in generated.scores)
+    assert metrics["motion_smoothness_blend"]["value"] == pytest.approx((first + second) / 2)
+    assert [metrics[name]["extractor"] for name in list(metrics)[:4]] == [
+        "subject network",
+        "image network",
+        "average",
+        "video network",
+    ]
+
+
+def test_distances_and_their_floor_which_is_that_of_real_videos():
+    generated, reference = videos(9, 2, shift=1), videos(12, 3)
+    metrics = evaluate_videos(generated, reference, bootstrap_samples=20, seed=5)
+    assert metrics["fvd"]["value"] == pytest.approx(fvd.frechet_distance(reference.features, generated.features))
+    assert metrics["kvd"]["value"] == pytest.approx(fvd.kernel_distance(reference.features, generated.features))
+    floor = fvd.split_floor(reference.features, np.random.default_rng(5))
+    assert metrics["fvd_floor"]["value"] == pytest.approx(floor) and metrics["fvd_floor"]["n"] == 6
+    assert metrics["fvd"]["n"] == metrics["kvd"]["n"] == metrics["fvd_infinity"]["n"] == 9
+    other = evaluate_videos(videos(9, 8, shift=4), reference, bootstrap_samples=20, seed=5)
+    assert other["fvd_floor"] == metrics["fvd_floor"], "what was generated does not move the floor"
+    document = quality_document("base", "video", 7, 9, metrics)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 
-def test_equal_sets_are_at_no_distance(extractors):
-    videos = _drifting_videos(8, 2, 3)
-    metrics = evaluate.evaluate_videos(videos, videos, extractors, bootstrap_samples=20)
-    assert metrics["fvd"]["value"] == pytest.approx(0, abs=1e-9)
-    assert metrics["kvd"]["value"] < 0
-
-
-def test_few_videos_give_values_without_intervals(extractors):
-    metrics = evaluate.evaluate_videos(
-        _drifting_videos(3, 3, 3), _drifting_videos(3, 4, 3), extractors, bootstrap_samples=20
-    )
+def test_few_videos_give_values_without_intervals():
+    metrics = evaluate_videos(videos(3), videos(3, 1), bootstrap_samples=20)
     assert metrics["fvd"]["low"] is None
     assert "fvd_infinity" not in metrics and "fvd_floor" not in metrics
 
 
+def test_features_of_two_networks_are_never_compared():
+    with pytest.raises(ValueError, match="expected one network"):
+        evaluate_videos(videos(4), videos(4, network="another"))
+
+
+def test_controls_and_gains_are_paired_by_video():
+    task = get_task("depth")
+    rng = np.random.default_rng(0)
+    rows = [
+        {"depth_delta1": value, "depth_delta1_shuffled": value - 0.3 + noise, "depth_delta1_constant": 0.1}
+        for value, noise in rng.uniform([0.5, 0], [0.52, 0.02], (8, 2))
+    ]
+    del rows[3]["depth_delta1_shuffled"]  # the only clip of its shard
+    metrics = evaluate_dense(task, rows, labeller="judge", bootstrap_samples=50, seed=3)
+    assert metrics["depth_delta1"]["n"] == 8 and metrics["depth_delta1_shuffled"]["n"] == 7
+    paired = [(row["depth_delta1"], row["depth_delta1_shuffled"]) for i, row in enumerate(rows) if i != 3]
+    gain = bootstrap_difference(*zip(*paired, strict=True), resamples=50, seed=3)
+    found = metrics["depth_delta1_over_shuffled"]
+    assert (found["value"], found["low"], found["high"], found["n"]) == (gain.value, gain.low, gain.high, 7)
+    assert found["per_video"] == pytest.approx([first - second for first, second in paired])
+    assert metrics["depth_delta1_over_constant"]["value"] == pytest.approx(metrics["depth_delta1"]["value"] - 0.1)
+
+
+def test_comparators_are_named_with_their_reference():
+    rows = [{"depth_delta1": 0.5, "depth_delta1_shuffled": 0.2, "other_depth_delta1": 0.9}, {"depth_delta1": 0.7}]
+    metrics = evaluate_dense(get_task("depth"), rows, labeller="judge", comparators=("other",), bootstrap_samples=20)
+    assert metrics["other_depth_delta1"]["extractor"] == "other against judge"
+    assert (metrics["other_depth_delta1"]["value"], metrics["other_depth_delta1"]["n"]) == (0.9, 1)
+    assert metrics["depth_delta1"]["extractor"] == metrics["depth_delta1_shuffled"]["extractor"] == "judge"
+
+
+def test_where_nothing_could_be_compared_figures_have_no_value():
+    metrics = evaluate_dense(get_task("depth"), [], labeller="judge")
+    assert set(metrics) == {"depth_delta1", "depth_delta1_shuffled", "depth_delta1_constant"}
+    assert metrics["depth_delta1"]["value"] is None and metrics["depth_delta1"]["n"] == 0
+    assert set(evaluate_dense(get_task("seg"), [], labeller="judge")) == {"entity_tube_iou", "entity_tube_iou_shuffled"}
+
+
+def test_labellers_are_compared_with_the_judge_over_the_clips_that_both_label():
+    judge = Comparison({"a": {"entity_miou": 0.9}, "b": {"entity_miou": 0.8}, "c": {"entity_miou": 0.7}}, {})
+    other = Comparison({"a": {"entity_miou": 0.5}, "c": {"entity_miou": 0.6, "solid_miou": 1.0}}, {"b": "low coverage"})
+    job = jobs.LabelQuality(seed=0, bootstrap_samples=20, judges={"entities": "judge"}, tasks={})
+    document = evaluate_labels(job, {"entities": {"other": other, "judge": judge}})
+    assert document["metrics"]["entity_miou"]["value"] == pytest.approx(0.8)
+    assert document["metrics"]["refused_share"]["value"] == 0
+    found = document["variants"]["entities"]["other"]
+    assert found["metrics"]["refused_share"]["value"] == pytest.approx(1 / 3)
+    assert found["difference"]["entity_miou"]["value"] == pytest.approx((-0.4 - 0.1) / 2)
+    assert set(found["difference"]) == {"entity_miou"}
+    assert found["clips"] == other.clips and found["refused"] == {"b": "low coverage"}
+    assert document["variants"]["entities"]["judge"]["difference"] == {}
+
+
+def test_a_largest_error_is_the_worst_over_all_clips():
+    job = jobs.CodecQuality(base="a base", batch_clips=1, seed=0, bootstrap_samples=20, tasks={})
+    values = {"spectral_max_abs_error": [0.001, 0.004, 0.002], "vae_depth_delta1": [0.5, 0.7, 0.9]}
+    metrics = evaluate_round_trips(job, values)["metrics"]
+    assert metrics["spectral_max_abs_error"]["value"] == 0.004
+    assert (
+        metrics["spectral_max_abs_error"]["extractor"] == "no VAE" and metrics["spectral_max_abs_error"]["low"] is None
+    )
+    assert metrics["vae_depth_delta1"]["value"] == pytest.approx(0.7)
+    assert metrics["vae_depth_delta1"]["extractor"] == "a base"
+
+
 def test_runtime_figures():
     timings = [{"total": 2.0 + index, "text_encoder": 0.1, "transformer": 1.5, "vae": 0.3} for index in range(3)]
-    metrics = evaluate.evaluate_runtime(timings, hardware="one core")
+    metrics = evaluate_runtime(timings, hardware="one core")
     assert metrics["runtime_seconds"]["value"] == 3.0
     assert metrics["runtime_transformer_seconds"]["extractor"] == "one core"
-
-
-def _depths(count):
-    """A ramp per clip whose direction turns from clip to clip."""
-    rows, columns = np.mgrid[0:12, 0:12] / 11
-    turns = np.linspace(0, 2 * np.pi, count, endpoint=False)
-    ramps = [0.5 + 0.35 * (np.cos(turn) * (rows - 0.5) + np.sin(turn) * (columns - 0.5)) * 2 for turn in turns]
-    return [np.stack([np.clip(ramp, 0, 1)] * 3).astype(np.float32) for ramp in ramps]
-
-
-def test_depth_figures_stand_above_their_controls():
-    reference = _depths(6)
-    noise = np.random.default_rng(0)
-    predicted = [np.clip(0.5 * depth + 0.2 + noise.normal(0, 0.01, depth.shape), 0, 1) for depth in reference]
-    metrics = evaluate_dense.evaluate_depth(
-        predicted, reference, labeller="labeller", comparator=reference, comparator_name="other", bootstrap_samples=50
-    )
-    assert metrics["depth_delta1"]["low"] > 0.95
-    assert metrics["depth_delta1"]["low"] > metrics["depth_delta1_shuffled"]["high"] + 0.2
-    assert metrics["depth_delta1"]["low"] > metrics["depth_delta1_constant"]["high"] + 0.2
-    gain = metrics["depth_delta1_over_constant"]
-    assert gain["value"] == pytest.approx(metrics["depth_delta1"]["value"] - metrics["depth_delta1_constant"]["value"])
-    assert 0.2 < gain["low"] < gain["value"] < gain["high"] and gain["n"] == 6
-    assert metrics["depth_delta1_unaligned"]["value"] < metrics["depth_delta1"]["value"]
-    assert metrics["comparator_depth_delta1_unaligned"]["value"] == 1
-    assert metrics["comparator_depth_rmse"]["extractor"] == "other against labeller"
-
-
-def test_constant_control_takes_the_map_given():
-    reference = _depths(4)[:1] * 3
-    metrics = evaluate_dense.evaluate_depth(
-        reference, reference, labeller="labeller", constant=reference[0][0], bootstrap_samples=20
-    )
-    assert metrics["depth_delta1_constant"]["value"] == 1
-    assert metrics["depth_delta1_shuffled"]["value"] == 1
-
-
-def test_flat_references_are_left_out():
-    flat, ramp = np.zeros((3, 12, 12), np.float32), _depths(1)[0]
-    metrics = evaluate_dense.evaluate_depth([ramp, ramp], [flat, ramp], labeller="labeller", bootstrap_samples=20)
-    assert (metrics["depth_delta1"]["value"], metrics["depth_delta1"]["n"]) == (1, 1)
-    assert "depth_delta1_shuffled" not in metrics
-    nothing = evaluate_dense.evaluate_depth([ramp], [flat], labeller="labeller")
-    assert nothing["depth_delta1"]["value"] is None
-
-
-def _entities(offset):
-    ids = np.ones((3, 12, 12), np.uint16)
-    ids[:, 2:7, offset : offset + 5] = 2
-    ids[:, 9:11, offset : offset + 4] = 3
-    return ids
-
-
-def test_entity_figures_stand_above_their_control():
-    reference = [_entities(offset) for offset in (0, 2, 5, 7)]
-    predicted = [np.roll(ids, 1, 1) * 10 for ids in reference]
-    metrics = evaluate_dense.evaluate_entities(predicted, reference, labeller="labeller", bootstrap_samples=50)
-    assert metrics["entity_tube_iou"]["low"] > metrics["entity_tube_iou_shuffled"]["value"] + 0.1
-    assert metrics["entity_tube_iou_over_shuffled"]["low"] > 0.1
-    perfect = evaluate_dense.evaluate_entities(reference, reference, labeller="labeller", bootstrap_samples=50)
-    assert perfect["entity_tube_iou"]["value"] == perfect["entity_tube_pq"]["value"] == 1
-
-
-def test_clips_without_entities_are_left_out():
-    empty = np.zeros((3, 12, 12), np.uint16)
-    metrics = evaluate_dense.evaluate_entities(
-        [_entities(0), empty], [_entities(0), empty], labeller="labeller", bootstrap_samples=20
-    )
-    assert metrics["entity_tube_iou"]["n"] == 1
-    nothing = evaluate_dense.evaluate_entities([empty], [empty], labeller="labeller")
-    assert (nothing["entity_tube_iou"]["value"], nothing["entity_tube_iou"]["n"]) == (None, 0)
-    with pytest.raises(ValueError, match="2 predictions"):
-        evaluate_dense.evaluate_entities([empty, empty], [empty], labeller="labeller")
+    assert metrics["runtime_other_seconds"]["value"] == pytest.approx(3.0 - 1.9)
+    assert not any(math.isnan(metric["low"]) for metric in metrics.values())

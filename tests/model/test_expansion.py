@@ -96,7 +96,49 @@ def test_orthogonal_directions_are_read_and_written_by_the_dense_half_alone(fami
     through = dense_out @ dense_in  # each value arrives where it came from, and nowhere else
     torch.testing.assert_close(through, through.diagonal().mean() * torch.eye(values), atol=1e-4, rtol=0)
     assert through.diagonal().mean() > 0
+    # A faint way in and a strong way out, of the size of the video's weights.
+    for weight, added, scale in (
+        (base.patch_embed.proj.weight.flatten(1).T, dense_in.T, 0.3),
+        (base.proj_out.weight, dense_out, 1.5),
+    ):
+        size = weight.square().sum(1).mean().sqrt()
+        torch.testing.assert_close(added.norm(dim=1), torch.full((values,), float(scale * size)))
     assert torch.equal(widened.proj_out.weight[:values], base.proj_out.weight)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("num_streams", [3, 4])
+def test_streams_beyond_the_second_get_draws_of_their_own(family, num_streams, make_tiny_transformer):
+    base = make_tiny_transformer(family, num_attention_heads=160)
+    values = len(base.proj_out.weight)
+    for init in ("resample", "orthogonal"):
+        two, more = (
+            expand_transformer(base, 2, init, init, torch.Generator().manual_seed(0), num_streams=number)
+            for number in (2, num_streams)
+        )
+        assert (more.config.in_channels, more.config.out_channels) == (16 * num_streams, 16 * num_streams)
+        ways_in, ways_out = more.patch_embed.proj.weight.flatten(1).T, more.proj_out.weight
+        assert torch.equal(ways_in[:values], two.patch_embed.proj.weight.flatten(1).T[:values])
+        assert torch.equal(ways_out[:values], base.proj_out.weight)
+        for ways in (ways_in, ways_out):
+            streams = ways.reshape(num_streams, values, -1)
+            assert all(not torch.equal(streams[i], streams[j]) for i in range(num_streams) for j in range(i))
+    directions = torch.cat((ways_in[values:], ways_in[:values]))
+    overlap = ways_out[values:] @ directions.T  # of what each dense value is read from, with what writes all values
+    torch.testing.assert_close(overlap, torch.eye(*overlap.shape) * overlap.diagonal().mean(), atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_zero_in_reproduces_the_base_in_every_stream(family, make_tiny_transformer):
+    base = make_tiny_transformer(family)
+    inputs = transformer_inputs(base, channels=48)
+    expected = base(**inputs | {"hidden_states": inputs["hidden_states"][:, :, :16]}).sample
+    widened = expand_transformer(base, 2, num_streams=3, independent_timesteps=True)
+    timestep = torch.stack([inputs["timestep"], inputs["timestep"] // 2, inputs["timestep"] // 3], dim=1)
+    for part in widened(**inputs | {"timestep": timestep}).sample.chunk(3, dim=2):
+        assert torch.equal(part, expected)
+    halves = expand_transformer(base, 2, "half", num_streams=3).patch_embed.proj.weight
+    torch.testing.assert_close(halves, torch.cat([base.patch_embed.proj.weight / 3] * 3, dim=1))
 
 
 def test_base_is_left_alone_and_shares_no_storage(family, make_tiny_transformer):

@@ -12,8 +12,9 @@ from diffusers import CogVideoXDPMScheduler, CogVideoXPipeline
 from udpdiff import UDPDiffPipeline
 from udpdiff.model.expansion import expand_transformer
 from udpdiff.model.noise import paired_latents
-from udpdiff.tasks import TASKS, Task, task_prompt
+from udpdiff.tasks import get_task, task_prompt
 
+TASKS = {"seg": "pixelplanes", "depth": "spectral"}
 CALL = {"num_inference_steps": 2, "guidance_scale": 3.0, "output_type": "np", "max_sequence_length": 48}
 OURS = {**CALL, "task": "seg", "decode_prediction": False}
 
@@ -37,7 +38,7 @@ def pipeline(tiny_components, widened):
     """A pipeline whose tasks differ."""
     torch.manual_seed(5)
     torch.nn.init.normal_(widened.time_embedding.task_embedding.weight)
-    return quiet(UDPDiffPipeline(**tiny_components, transformer=widened))
+    return quiet(UDPDiffPipeline(**tiny_components, transformer=widened, tasks=TASKS))
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 3.0])
@@ -46,7 +47,7 @@ def test_untrained_model_gives_the_stock_pipelines_video(
 ):
     base = make_tiny_transformer(family)
     stock = quiet(CogVideoXPipeline(**tiny_components, transformer=base))
-    ours = quiet(UDPDiffPipeline(**tiny_components, transformer=expand_transformer(base, num_tasks=2)))
+    ours = quiet(UDPDiffPipeline(**tiny_components, transformer=expand_transformer(base, num_tasks=2), tasks=TASKS))
     prompts = ["a red ball", "a blue box moves"]
     expected = stock(prompts, generator=seeded(1, 2), **CALL | {"guidance_scale": guidance_scale}).frames
     output = ours(prompts, generator=seeded(1, 2), **OURS | {"guidance_scale": guidance_scale})
@@ -83,14 +84,21 @@ def test_text_variant_names_the_task_in_the_prompt_instead(num_tasks, tiny_compo
     transformer = expand_transformer(tiny_transformer, num_tasks)
     if num_tasks:
         torch.nn.init.normal_(transformer.time_embedding.task_embedding.weight)
-    text = quiet(UDPDiffPipeline(**tiny_components, transformer=transformer, task_condition="text"))
+    text = quiet(UDPDiffPipeline(**tiny_components, transformer=transformer, task_condition="text", tasks=TASKS))
     stock = quiet(CogVideoXPipeline(**tiny_components, transformer=tiny_transformer))
-    for prompt, named in (
-        ("a ball", task_prompt("a ball", "depth")),
-        (["a ball"], [task_prompt("a ball", "depth")]),
-    ):
-        output = text(prompt, generator=seeded(1), **OURS | {"task": "depth"})
-        np.testing.assert_array_equal(output.frames, stock(named, generator=seeded(1), **CALL).frames)
+    prompts = ["a ball", "a blue box moves"]
+    named = [task_prompt(prompt, "depth") for prompt in prompts]
+    batch = text(prompts, generator=seeded(1, 2), **OURS | {"task": "depth"})
+    np.testing.assert_array_equal(batch.frames, stock(named, generator=seeded(1, 2), **CALL).frames)
+    for prompt, seed, frames in zip(prompts, (1, 2), batch.frames, strict=True):
+        single = text(prompt, generator=seeded(seed), **OURS | {"task": "depth"})
+        np.testing.assert_allclose(single.frames[0], frames, atol=1e-4)
+
+
+@pytest.fixture
+def single(tiny_transformer):
+    """A widened transformer for one task."""
+    return expand_transformer(tiny_transformer, num_tasks=1)
 
 
 def saved_pipeline(tiny_components, widened, folder) -> UDPDiffPipeline:
@@ -101,14 +109,14 @@ def saved_pipeline(tiny_components, widened, folder) -> UDPDiffPipeline:
     return pipeline
 
 
-def test_folder_round_trip_needs_no_other_settings(tiny_components, widened, tmp_path):
-    saved = saved_pipeline(tiny_components, widened, tmp_path)
+def test_folder_round_trip_needs_no_other_settings(tiny_components, single, tmp_path):
+    saved = saved_pipeline(tiny_components, single, tmp_path)
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["_class_name"] == "UDPDiffPipeline"
     assert index["transformer"] == ["udpdiff.model.transformer", "UDPDiffTransformer3DModel"]
 
     loaded = quiet(UDPDiffPipeline.from_pretrained(tmp_path))
-    assert type(loaded.transformer) is type(widened)
+    assert type(loaded.transformer) is type(single)
     assert loaded.config.tasks == {"depth": "spectral"}
     assert loaded.config.task_condition == "embedding"
     call = OURS | {"task": None}  # one trained task: no need to name it
@@ -119,14 +127,14 @@ def test_folder_round_trip_needs_no_other_settings(tiny_components, widened, tmp
         loaded("a red ball", **OURS)
 
 
-def test_a_hub_id_loads_like_a_folder(tiny_components, widened, tmp_path):
+def test_a_hub_id_loads_like_a_folder(tiny_components, single, tmp_path):
     repository = tmp_path / "models--someone--tiny-udpdiff"  # the hub's cache layout, as after a download
-    saved_pipeline(tiny_components, widened, repository / "snapshots" / "0123abc")
+    saved_pipeline(tiny_components, single, repository / "snapshots" / "0123abc")
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0123abc")
     loaded = UDPDiffPipeline.from_pretrained("someone/tiny-udpdiff", cache_dir=tmp_path, local_files_only=True)
     assert loaded.config.tasks == {"depth": "spectral"}
-    state = widened.state_dict()
+    state = single.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in loaded.transformer.state_dict().items())
 
 
@@ -139,12 +147,13 @@ def test_output_types_are_those_of_diffusers(pipeline):
     pil = pipeline("a red ball", generator=seeded(1), **OURS | {"output_type": "pil"})
     assert len(pil.frames[0]) == len(pil.dense_frames[0]) == 9 and pil.frames[0][0].size == (64, 64)
     as_tuple = pipeline("a red ball", generator=seeded(1), **OURS | {"output_type": "pt", "return_dict": False})
-    assert torch.equal(as_tuple[0], pt.frames)
+    frames, dense = as_tuple
+    assert torch.equal(frames, pt.frames) and torch.equal(dense["dense"].frames, pt.dense_frames)
 
 
 def test_latent_output_decodes_to_the_frames_without_padding(tiny_components, make_tiny_transformer):
     transformer = expand_transformer(make_tiny_transformer("1.5_rope"), num_tasks=2)
-    pipeline = quiet(UDPDiffPipeline(**tiny_components, transformer=transformer))
+    pipeline = quiet(UDPDiffPipeline(**tiny_components, transformer=transformer, tasks=TASKS))
     latents = pipeline("a red ball", generator=seeded(1), **OURS | {"output_type": "latent"})
     frames = pipeline("a red ball", generator=seeded(1), **OURS | {"output_type": "pt"})
     assert latents.frames.shape[1] == 3  # 4 denoised, 1 of them padding
@@ -154,10 +163,9 @@ def test_latent_output_decodes_to_the_frames_without_padding(tiny_components, ma
 
 
 def test_prediction_is_the_tasks_decoding_of_the_colormap(pipeline, monkeypatch):
-    red = Task("depth", 1, "red", "red", f"{__name__}:red_channel")
-    monkeypatch.setitem(TASKS, "depth", red)
+    monkeypatch.setattr(type(get_task("depth")), "decode", lambda _, colormap: red_channel(colormap))
     output = pipeline(["a ball", "a box"], task="depth", generator=seeded(1, 2), **CALL)
-    assert output.prediction.dtype == np.float32
+    assert output.prediction.dtype == np.float32 and output.dense["dense"].task == "depth"
     np.testing.assert_allclose(output.prediction, output.dense_frames[..., 0], atol=0.5 / 255 + 1e-6)
 
 
@@ -233,16 +241,30 @@ def test_the_stochastic_dpm_scheduler_runs_and_repeats_itself(pipeline):
 
 
 def test_construction_errors(tiny_components, tiny_transformer, widened):
-    with pytest.raises(ValueError, match=r"16 input and 16 output channels, expected 32.*expand_transformer"):
+    with pytest.raises(ValueError, match=r"16 input and 16 output channels.*expected 32.*expand_transformer"):
         UDPDiffPipeline(**tiny_components, transformer=tiny_transformer)
     with pytest.raises(ValueError, match="task_condition: got 'prompt'"):
         UDPDiffPipeline(**tiny_components, transformer=widened, task_condition="prompt")
-    with pytest.raises(ValueError, match="got 'normals'"):
-        UDPDiffPipeline(**tiny_components, transformer=widened, tasks={"normals": "rgb"})
+    with pytest.raises(ValueError, match="got 'flow'"):
+        UDPDiffPipeline(**tiny_components, transformer=widened, tasks={"flow": "rgb"})
 
 
-def test_task_beyond_the_embedding_is_refused(tiny_components, tiny_transformer):
-    transformer = expand_transformer(tiny_transformer, num_tasks=1)
-    pipeline = UDPDiffPipeline(**tiny_components, transformer=transformer)
-    with pytest.raises(ValueError, match="num_tasks=1"):
-        pipeline("a ball", **OURS | {"task": "depth"})
+def test_rows_of_the_embedding_are_the_tasks_in_their_order(tiny_components, widened):
+    torch.nn.init.normal_(widened.time_embedding.task_embedding.weight)
+    orders = (TASKS, dict(reversed(TASKS.items())))
+    ours = [quiet(UDPDiffPipeline(**tiny_components, transformer=widened, tasks=tasks)) for tasks in orders]
+    seg, depth = (
+        [pipeline("a ball", generator=seeded(1), **OURS | {"task": task}).frames for pipeline in ours]
+        for task in ("seg", "depth")
+    )
+    np.testing.assert_array_equal(seg[0], depth[1])
+    np.testing.assert_array_equal(seg[1], depth[0])
+    assert not np.array_equal(seg[0], seg[1])
+
+
+def test_a_row_for_each_task_is_required(tiny_components, tiny_transformer):
+    for num_tasks in (1, 3):
+        transformer = expand_transformer(tiny_transformer, num_tasks=num_tasks)
+        with pytest.raises(ValueError, match=f"num_tasks={num_tasks} for 2 tasks"):
+            UDPDiffPipeline(**tiny_components, transformer=transformer, tasks=TASKS)
+        UDPDiffPipeline(**tiny_components, transformer=transformer, tasks=TASKS, task_condition="text")

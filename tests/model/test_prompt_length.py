@@ -13,7 +13,7 @@ BASE = resolve("mini:cogvideox")
 
 @pytest.fixture(scope="module")
 def length():
-    return PromptLength.from_pretrained(BASE)
+    return PromptLength.from_pretrained(BASE, named_tasks=list(TASKS))
 
 
 def test_words_and_the_end_mark_are_counted_without_a_cut(length):
@@ -34,6 +34,7 @@ def test_a_caption_within_the_limit_is_never_cut_by_the_encoder(length):
 
 
 def test_a_limit_beyond_what_the_base_reads_is_refused():
-    assert PromptLength.from_pretrained(BASE, 20).limit == 17
+    assert PromptLength.from_pretrained(BASE, 20).limit == 20
+    assert PromptLength.from_pretrained(BASE, 20, ["seg", "depth"]).limit == 17
     with pytest.raises(ValueError, match=r"max_tokens=49\. Expected at most 48"):
         PromptLength.from_pretrained(BASE, 49)

@@ -1,4 +1,4 @@
-"""The widened transformer: the parent's configuration survives, and task ids act as eq. (1) says."""
+"""The widened transformer: the parent's configuration survives, and task rows act as eq. (1) says."""
 
 from __future__ import annotations
 
@@ -30,10 +30,14 @@ def forward(transformer, task_ids=None, batch_size: int = 2) -> torch.Tensor:
     return transformer(latents, text, torch.full((batch_size,), 500), **kwargs).sample
 
 
-def test_signature_is_the_parents_plus_num_tasks():
+def test_signature_is_the_parents_plus_our_own():
     parent = inspect.signature(CogVideoXTransformer3DModel.__init__).parameters
     ours = inspect.signature(UDPDiffTransformer3DModel.__init__).parameters
-    assert set(ours) - set(parent) == {"num_tasks"}
+    assert {name: ours[name].default for name in set(ours) - set(parent)} == {
+        "num_tasks": 2,
+        "num_streams": 2,
+        "independent_timesteps": False,
+    }
     assert set(parent) <= set(ours)
     doubled = {"in_channels", "out_channels"}
     assert {name: ours[name].default for name in set(parent) - doubled} == {
@@ -43,15 +47,18 @@ def test_signature_is_the_parents_plus_num_tasks():
 
 
 def test_save_and_load_keep_configuration_and_weights(family, make_tiny_transformer, tmp_path):
-    transformer = expand_transformer(make_tiny_transformer(family), num_tasks=3)
-    torch.nn.init.normal_(transformer.time_embedding.task_embedding.weight)
+    base = make_tiny_transformer(family)
+    transformer = expand_transformer(base, num_tasks=3, num_streams=4, independent_timesteps=True)
+    for embedding in (transformer.time_embedding.task_embedding, *transformer.time_embedding.stream_projections):
+        torch.nn.init.normal_(embedding.weight)
     transformer.save_pretrained(tmp_path)
     loaded, info = UDPDiffTransformer3DModel.from_pretrained(tmp_path, output_loading_info=True)
     private = {"_name_or_path", "_use_default_values"}
     assert {k: v for k, v in loaded.config.items() if k not in private} == {
         k: v for k, v in transformer.config.items() if k not in private
     }
-    assert loaded.config.num_tasks == 3
+    assert (loaded.config.num_tasks, loaded.config.num_streams, loaded.config.in_channels) == (3, 4, 64)
+    assert loaded.config.independent_timesteps and len(loaded.time_embedding.stream_projections) == 3
     assert not info["missing_keys"] and not info["unexpected_keys"]
     assert all(torch.equal(tensor, loaded.state_dict()[key]) for key, tensor in transformer.state_dict().items())
 

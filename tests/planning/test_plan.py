@@ -3,85 +3,158 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 
-from udpdiff.config import DepthCrafterEstimator
-from udpdiff.planning import counted_encoding
-from udpdiff.planning.cited_speeds import cited_speed
-from udpdiff.planning.counted_encoding import encoding_speed, latent_bytes, prompt_bytes, prompt_speed
-from udpdiff.planning.counted_work import counted_speed, read_shape
-from udpdiff.planning.plan import Speed, StagePlan, labeller_speed, plan_table, raw_label_bytes
-from udpdiff.throughput import Throughput, combined, read_throughputs, write_throughput
+from udpdiff import config_parsing, workflow_jobs
+from udpdiff.checkpoints import resolve
+from udpdiff.planning import counted_work
+from udpdiff.planning.counted_work import encoding_speed, latent_bytes, prompt_bytes, prompt_speed, transformer_speed
+from udpdiff.planning.plan import Plan, StagePlan, labelled_splits, plan_table, raw_label_bytes
+from udpdiff.planning.speeds import Speed, cited_speed, labeller_speed
+from udpdiff.storage.shards import ShardWriter
+from udpdiff.timing import Throughput, write_throughput
+from udpdiff.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
 SIZE = {"num_frames": 49, "height": 480, "width": 720}
-CRAFTER = {
+SMALL = {"num_frames": 9, "height": 64, "width": 64}
+LABELLER = {
     "model": "depthcrafter",
     "checkpoint": "tencent/DepthCrafter",
     "num_inference_steps": 5,
     "guidance_scale": 1.0,
     "max_side": 1024,
 }
+CRAFTER = {"labeller": LABELLER}
 RECORD = Throughput("depth", CRAFTER, SIZE, 100, 300.0, 340.0, 360.0, "A GPU", 8.0, 2.0)
+
+
+def crafter(**changed) -> dict:
+    return {"labeller": LABELLER | changed}
+
+
+def workflow(*files: str, missing: str | None = None, **sections) -> Workflow:
+    """The default configuration with files and sections merged over it."""
+    raw = yaml.safe_load((ROOT / "config.yaml").read_text())
+    for over in (*(yaml.safe_load((ROOT / file).read_text()) for file in files), sections):
+        merge(raw, over)
+    return Workflow(config_parsing.parse(raw), missing)
+
+
+def merge(raw: dict, over: dict) -> None:
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(raw.get(key), dict):
+            merge(raw[key], value)
+        else:
+            raw[key] = value
+
+
+def seconds_per_frame(job: dict, size: dict) -> float:
+    return 3600 / cited_speed("depth", job, size).clips_per_hour / size["num_frames"]
 
 
 @pytest.mark.parametrize(("height", "width", "milliseconds"), [(576, 1024, 465.84), (256, 512, 1000 / 8.6)])
 def test_depthcrafter_at_the_sizes_that_its_readme_names(height, width, milliseconds):
-    cited = cited_speed("depth", CRAFTER, {"height": height, "width": width})
-    assert cited.seconds_per_frame == pytest.approx(milliseconds / 1000)
-    assert "A100" in cited.source
+    size = SIZE | {"height": height, "width": width}
+    assert seconds_per_frame(CRAFTER, size) == pytest.approx(milliseconds / 1000)
+    assert "A100" in cited_speed("depth", CRAFTER, size).basis
 
 
 def test_depthcrafter_between_them_at_the_size_that_the_network_sees():
-    slow, fast = (cited_speed("depth", CRAFTER, size).seconds_per_frame for size in (SIZE, SIZE | {"height": 300}))
+    slow, fast = (seconds_per_frame(CRAFTER, size) for size in (SIZE, SIZE | {"height": 300}))
     assert 1 / 8.6 < fast < slow < 0.46584
-    shrunk = cited_speed("depth", CRAFTER | {"max_side": 512}, SIZE | {"height": 288, "width": 512})
+    shrunk = cited_speed("depth", crafter(max_side=512), SIZE | {"height": 288, "width": 512})
     assert shrunk == cited_speed("depth", CRAFTER, SIZE | {"height": 288, "width": 512})
 
 
 @pytest.mark.parametrize(
-    "settings", [CRAFTER | {"num_inference_steps": 25}, CRAFTER | {"guidance_scale": 1.2}, CRAFTER | {"checkpoint": "mini:depthcrafter"}, {"model": "depth_anything", "checkpoint": "mini:depth_anything"}]
+    "job", [crafter(num_inference_steps=25), crafter(guidance_scale=1.2), crafter(checkpoint="mini:depthcrafter"), {"labeller": {"model": "depth_anything", "checkpoint": "mini:depth_anything"}}]
 )  # fmt: skip
-def test_no_number_where_no_source_speaks_of_it(settings):
-    assert cited_speed("depth", settings, SIZE) is None
-    assert labeller_speed("depth", settings, SIZE, []) is None
+def test_no_number_where_no_source_speaks_of_it(job):
+    assert cited_speed("depth", job, SIZE) is None
+    assert labeller_speed("depth", job, SIZE, []) is None
 
 
-def test_the_papers_scale_takes_hours_from_sources():
-    labels = yaml.safe_load((ROOT / "slurm/paper.yaml").read_text())["labels"]
-    tracker = cited_speed("entities", {"tracker": labels["tracker"]}, SIZE)
-    assert tracker.bound and 1 / tracker.seconds_per_frame == pytest.approx(24.2)
-    crafter = labeller_speed("depth", DepthCrafterEstimator(**labels["depth"]["depthcrafter"]).model_dump(), SIZE, [])
-    # 300,000 clips of 49 frames at 512 x 704: between the 475 hours of 512 x 256 and the 1,902 of 1024 x 576.
-    assert 475 < 300_000 / crafter.clips_per_hour < 1902
-    assert crafter.origin == "cited"
+def test_the_papers_scale_takes_hours_from_sources(tmp_path):
+    paper = workflow("slurm/paper.yaml", missing="not named yet")
+    stages = {stage.stage: stage for stage in Plan(paper, tmp_path, tmp_path).stages()}
+    tracked = stages["entities/entityseg"]
+    assert tracked.speed.bound and tracked.hours == pytest.approx(tracked.clips * 49 / 24.2 / 3600)
+    crafted = stages["depth/depthcrafter"]
+    # 301,024 clips of 49 frames at 512 x 704: between the 476 hours of 512 x 256 and the 1,909 of 1024 x 576.
+    assert crafted.speed.origin == "cited" and 476 < crafted.hours < 1909
+    # Judges label generated videos as they do others.
+    assert stages["samples/depth/depthcrafter"].speed == crafted.speed
+    assert stages["captions"].speed is None
+    # Forward, twice that backward, once more for checkpointed gradients; 50 steps with and without the prompt.
+    assert stages["train"].speed.basis.startswith("4 forward passes' work a step and clip, ")
+    assert stages["sample"].speed.basis.startswith("100 forward passes a clip, ")
 
 
 def test_measured_comes_before_cited_for_the_same_settings_and_size_alone():
     measured = labeller_speed("depth", CRAFTER, SIZE, [RECORD])
     assert (measured.origin, measured.clips_per_hour) == ("measured", 1000.0)
     assert "100 clips on A GPU, 83% of the time in the model" in measured.basis
-    for other in ({"size": SIZE | {"width": 64}}, {"settings": CRAFTER | {"max_side": 512}}, {"stage": "entities"}):
+    for other in ({"size": SIZE | {"width": 64}}, {"job": crafter(max_side=512)}, {"stage": "entities"}):
         assert labeller_speed("depth", CRAFTER, SIZE, [replace(RECORD, **other)]).origin == "cited"
 
 
-def test_records_of_one_device_add_up():
-    other = replace(RECORD, clips=150, device="a CPU", total_seconds=9000.0, peak_gpu_gb=None)
-    summed = combined([RECORD, other, replace(RECORD, peak_gpu_gb=9.0)])
-    assert (summed.device, summed.clips, summed.total_seconds, summed.peak_gpu_gb) == ("A GPU", 200, 720.0, 9.0)
-    assert combined([other]).peak_gpu_gb is None and combined([]) is None
+def test_stages_and_their_jobs_are_those_of_the_workflow(tmp_path):
+    smoke = workflow("tests/smoke.yaml")
+    stages = {stage.stage: (stage.jobs, stage.clips) for stage in Plan(smoke, tmp_path, tmp_path).stages()}
+    assert stages["render_scenes"] == stages["captions"] == (3, 18), "two shards of training clips, one for evaluation"
+    assert stages["entities/entityseg"] == (3, 18) and stages["entities/grid8_unfiltered"] == (1, 6)
+    assert (
+        stages["latents/video"] == stages["latents/seg-location-entityseg"] == stages["latents/text-depth"] == (2, 12)
+    )
+    assert stages["train"] == (12, 12 * 6 * 4) and stages["sample"] == (16, 64)
+    assert stages["features"] == (17, 70) and stages["comparisons"] == (8, 32)
+    assert stages["samples/entities/entityseg"] == (1, 4), "of the runs that are judged"
+    assert stages["samples/depth/depth_anything"] == (1, 4), "a table sets it beside the predictions"
 
 
-def test_records_are_read_from_jobs_and_from_the_benchmark(tmp_path):
-    write_throughput(tmp_path / "benchmarks/estimate_depth/depthcrafter-train-0.json", RECORD)
-    (tmp_path / "throughput.json").write_text(json.dumps({"versions": {}, "labellers": [asdict(RECORD)]}))
-    assert read_throughputs(tmp_path / "benchmarks", tmp_path / "throughput.json") == [RECORD, RECORD]
-    assert read_throughputs(tmp_path / "none", tmp_path / "none.json") == []
+def test_a_plan_needs_no_source(tmp_path):
+    videos = workflow(missing="not named yet", source={"kind": "videos"}, sampling={"shard_prompts": 10})
+    stages = {stage.stage: (stage.jobs, stage.clips) for stage in Plan(videos, tmp_path, tmp_path).stages()}
+    assert stages["cut_videos"] == (2, 184) and stages["sample"] == (15 * 3, 15 * 24)
+
+
+@pytest.mark.parametrize(
+    "kind, name, source, splits",
+    [
+        ("entities", "entityseg", "scenes", ["train", "evaluation"]),
+        ("entities", "grid8", "scenes", ["train", "evaluation"]),
+        ("entities", "grid8", "videos", ["train"]),
+        ("entities", "grid8_unfiltered", "videos", ["evaluation"]),
+        ("depth", "depthcrafter", "videos", ["train", "evaluation"]),
+    ],
+)
+def test_labellers_run_where_their_labels_are_wanted(kind, name, source, splits):
+    config = workflow(missing="not named yet", source={"kind": source}).config
+    assert labelled_splits(config, kind, name) == splits
+
+
+def test_what_finished_shards_and_jobs_took_is_measured(tmp_path):
+    mini = workflow()
+    results, benchmarks = tmp_path / "results", tmp_path / "benchmarks"
+    job = json.loads(workflow_jobs.estimate_depth(mini, "depthcrafter").dump())
+    write_throughput(benchmarks / "estimate_depth/depthcrafter-train-0.json", replace(RECORD, job=job, size=SMALL))
+    other = json.loads(workflow_jobs.estimate_depth(mini, "depth_anything").dump())
+    for split, made_by, clips in (("train", job, 1), ("evaluation", other, 50)):
+        with ShardWriter(results / f"depth/depthcrafter/{split}/0.h5", "depth", {"job": made_by}) as shard:
+            for index in range(clips):
+                shard.add(f"clip {index}", {"depth": np.zeros((9, 64, 64), np.uint16)})
+    stages = {stage.stage: stage for stage in Plan(mini, results, benchmarks).stages()}
+    found = stages["depth/depthcrafter"]
+    assert found.speed.origin == "measured" and found.speed.clips_per_hour == 1000
+    assert found.bytes_measured, "of the shard that was made as it is configured now"
+    assert found.bytes_per_clip == (results / "depth/depthcrafter/train/0.h5").stat().st_size
+    assert stages["depth/depth_anything"].speed is None and not stages["depth/depth_anything"].bytes_measured
 
 
 def test_table_says_of_each_figure_where_it_is_from():
@@ -98,36 +171,27 @@ def test_table_says_of_each_figure_where_it_is_from():
     assert lines[-2:] == ["[1] measured: here.", "[2] cited: there."]
 
 
-def test_counted_work_is_what_a_flop_counter_sees():
-    """On the mini transformer itself, without data; what the count leaves out is small even at that size."""
-    import torch
-    from diffusers import CogVideoXTransformer3DModel
-    from torch.utils.flop_counter import FlopCounterMode
-
-    from udpdiff import checkpoints
-
-    folder = f"{checkpoints.resolve('mini:cogvideox')}/transformer"
-    with torch.device("meta"):
-        model = CogVideoXTransformer3DModel.from_config(CogVideoXTransformer3DModel.load_config(folder))
-        latents, prompt = torch.empty(1, 3, 16, 16, 16), torch.empty(1, 48, 128)
-        with FlopCounterMode(display=False) as counter:
-            model(latents, prompt, torch.empty(1))
-    shape = read_shape("mini:cogvideox")
-    size = {"num_frames": 9, "height": 64, "width": 64}
-    assert shape.tokens(size) == 48 + 3 * 64
-    assert shape.forward_flops(size) == pytest.approx(counter.get_total_flops(), rel=0.05)
+@pytest.mark.parametrize(
+    "base, size, width, blocks, tokens",
+    [
+        ("THUDM/CogVideoX-2b", SIZE, 1920, 30, 226 + 13 * 30 * 45),
+        ("THUDM/CogVideoX-5b", SIZE, 3072, 42, 226 + 13 * 30 * 45),
+        ("mini:cogvideox", SMALL, 256, 4, 48 + 3 * 8 * 8),
+    ],
+)
+def test_counted_work_is_the_arithmetic_of_the_blocks(base, size, width, blocks, tokens):
+    """A block has 12 width^2 weights and compares all tokens with all; what is beside the blocks is little."""
+    expected = blocks * tokens * (2 * 12 * width**2 + 4 * tokens * width)
+    assert counted_work.transformer_flops(base, *size.values()) == pytest.approx(expected, rel=0.05)
 
 
 def test_the_papers_training_and_sampling_are_counted():
-    shape = read_shape("THUDM/CogVideoX-5b")
-    assert (shape.width, shape.blocks, shape.tokens(SIZE)) == (3072, 42, 226 + 13 * 30 * 45)
-    training = counted_speed("THUDM/CogVideoX-5b", SIZE, 4, "4 passes")
-    sampling = counted_speed("THUDM/CogVideoX-5b", SIZE, 100, "100 passes")
-    assert training.origin == "counted" and "H100" in training.basis
+    training = transformer_speed("THUDM/CogVideoX-5b", SIZE, 4, "4 passes")
+    sampling = transformer_speed("THUDM/CogVideoX-5b", SIZE, 100, "100 passes")
+    assert training.origin == "counted" and "H100" in training.basis and "over 17,776 tokens" in training.basis
     assert training.clips_per_hour == pytest.approx(25 * sampling.clips_per_hour)
-    assert counted_speed("someone/another-base", SIZE, 4, "4 passes") is None
-    small = {"num_frames": 9, "height": 64, "width": 64}
-    assert counted_speed("mini:cogvideox", small, 4, "4 passes") is None, "too little work for the share assumed"
+    assert transformer_speed("someone/another-base", SIZE, 4, "4 passes") is None
+    assert transformer_speed("mini:cogvideox", SMALL, 4, "4 passes") is None, "too little work for the share assumed"
 
 
 def test_the_papers_encoding_is_counted():
@@ -139,20 +203,19 @@ def test_the_papers_encoding_is_counted():
     hours = 2 * 226 * 24 * 2 * gated_layer / (0.4 * 989e12) / 3600
     assert 1 / prompts.clips_per_hour == pytest.approx(hours, rel=0.02)  # attention itself is the rest
     assert encoding_speed("someone/another-base", SIZE, 1) is None and prompt_speed("someone/another-base", 2) is None
-    assert encoding_speed("mini:cogvideox", {"num_frames": 9, "height": 64, "width": 64}, 1) is None, "too little work"
+    assert encoding_speed("mini:cogvideox", SMALL, 1) is None, "too little work"
 
 
 def test_encoding_is_counted_as_the_real_vae_does_it():
+    import torch
+    from diffusers import AutoencoderKLCogVideoX
     from torch.utils.flop_counter import FlopCounterMode
 
-    from udpdiff import checkpoints
-    from udpdiff.model.latents import encode_videos, load_vae
-
-    vae = load_vae(checkpoints.resolve("mini:cogvideox"), "cpu")
-    with FlopCounterMode(display=False) as counter:
-        latents = encode_videos(vae, np.zeros((1, 9, 64, 64, 3), np.uint8))
-    assert counted_encoding._vae_flops("mini:cogvideox", 9, 64, 64) == counter.get_total_flops()
-    assert latent_bytes("mini:cogvideox", {"num_frames": 9, "height": 64, "width": 64}, 1) == latents.size * 2
+    vae = AutoencoderKLCogVideoX.from_pretrained(resolve("mini:cogvideox"), subfolder="vae").float()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        latents = vae.encode(torch.zeros(1, 3, 9, 64, 64)).latent_dist.mode()
+    assert counted_work.vae_flops("mini:cogvideox", 9, 64, 64) == counter.get_total_flops()
+    assert latent_bytes("mini:cogvideox", SMALL, 1) == latents.numel() * 2
 
 
 def test_the_papers_cache_is_counted():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,28 +12,58 @@ import numpy as np
 import pytest
 import yaml
 
-from scripts import label_quality
+from udpdiff import config_parsing, workflow_jobs
+from udpdiff.jobs import RenderReport
+from udpdiff.metrics.bootstrap import bootstrap_mean
+from udpdiff.report.inputs import Inputs, labelled_task
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.storage.captions import Caption, CaptionWriter
-from udpdiff.storage.shards import ShardWriter
+from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.storage.summaries import write_summary
+from udpdiff.tasks import get_task
 from udpdiff.video_io import encode_mp4
+from udpdiff.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
 HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=http://example.com/x.png>"
 SIZE = {"height": 32, "width": 32, "num_frames": 5, "fps": 8}
+CLIPS = SIZE | {"train": 3, "evaluation": 3, "shard_clips": 3, "evaluation_share": 0.5}
+RUNS = {"base": {"tasks": {}}, "multi": {"tasks": {"seg": 0.5, "depth": 0.5}}}
 VARIANTS = {"entities": ("entityseg", "merged"), "depth": ("depth_anything", "pumping")}
 
 
-def small_settings(kind: str = "scenes") -> dict:
-    """The default configuration with two runs and two labelling variants of each kind."""
-    settings = yaml.safe_load((ROOT / "config.yaml").read_text())
-    settings["source"]["kind"] = kind
-    settings["runs"] = {"base": {"tasks": {}}, "multi": {"tasks": {"seg": 0.5, "depth": 0.5}}}
+def small_job(kind: str = "scenes", videos: Path | None = None, runs: dict = RUNS, **sections: dict) -> RenderReport:
+    """The report of the default configuration with two runs, two labellers of each kind and table 1.
+
+    videos: a folder, for kind `videos`; six empty files are put there.
+    """
+    raw = yaml.safe_load((ROOT / "config.yaml").read_text())
+    raw["source"] |= {"kind": kind, "path": videos and str(videos)}
+    for index in range(6 if videos else 0):
+        videos.mkdir(exist_ok=True)
+        (videos / f"video {index}.mp4").touch()
+    raw["runs"] = {
+        name: {"entities": VARIANTS["entities"][0], "depth": VARIANTS["depth"][0]} | run for name, run in runs.items()
+    }
     for labels, (first, second) in VARIANTS.items():
-        told = settings["labels"][labels][first]
-        settings["labels"][labels] = {first: told, second: told}
-        settings["metrics"][f"judge_{labels}"] = first
-    return settings
+        labeller = raw["labels"][labels][first]
+        raw["labels"][labels] = {first: labeller, second: labeller}
+        raw["metrics"]["judges"][labels] = first
+    raw["metrics"]["judged_runs"] = dict.fromkeys(VARIANTS)
+    raw["clips"] |= CLIPS
+    for section, values in sections.items():
+        raw[section] |= values
+    job = workflow_jobs.render_report(Workflow(config_parsing.parse(raw)))
+    return job.model_copy(update={"tables": (1,)})
+
+
+def small_inputs(job: RenderReport, results: Path, measured: list[Path] = ()) -> Inputs:
+    """What the report reads for a job."""
+    return Inputs(job, results, measured, summary_paths(job, results))
+
+
+def summary_paths(job: RenderReport, results: Path) -> list[Path]:
+    return [results.parent / path for path in Workflow(job.config).report_summaries()]
 
 
 def clip_ids(split: str) -> list[str]:
@@ -50,16 +79,36 @@ def write_results(results: Path) -> None:
         write_clips(results, split, scenes)
         write_labels(results, split, scenes)
     write_samples(results, scenes[0])
-    log = [
-        {"step": step, "loss": 1 / step, "loss_video": 0.5, "loss_timestep": [0.4, 0.3, 0.2, 0.1]} for step in (1, 2, 3)
-    ]
-    (results / "training/base").mkdir(parents=True)
-    (results / "training/base/train.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
+    write_training(results)
     (results / "table1.csv").write_text(
         "model,run,task,subject_consistency_ours,subject_consistency_ours_low,subject_consistency_ours_high,"
         "subject_consistency_paper,n_videos,subject_consistency_extractor\n"
         "CogVideoX 5B,base,video,88.5,87.1,89.9,94.57,1,mini:subject_encoder\n"
     )
+
+
+def write_training(results):
+    log = [
+        {
+            "step": step,
+            "loss": 1 / step,
+            "loss_video": 0.5,
+            "loss_task": {"seg": 1},
+            "loss_timestep": [0.4, 0.3, 0.2, 0.1],
+        }
+        for step in (1, 2, 3)
+    ]
+    folder = results / "training/base"
+    folder.mkdir(parents=True)
+    (folder / "train.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log) + '{"step": 4, "lo')
+    made = {"commit": "c0ffee", "dirty": True, "package_sha256": "ab" * 32, "started": "2026-01-01T00:00:00"}
+    made |= {"versions": {"torch": "9.9", "peft": None}, "hardware": {"processor": HOSTILE, "gpus": []}}
+    (folder / "provenance.json").write_text(json.dumps(made))
+
+
+def write_clip(shard: ShardWriter, clip_id: str, video: np.ndarray, caption: str, source: str) -> None:
+    words = {"brief": caption, "detailed": caption, "source_id": source, "source_sha256": "", "record_sha256": ""}
+    shard.add(clip_id, {"video_mp4": encode_mp4(video, 8)} | words, {"motion": 1.0})
 
 
 def write_clips(results, split, scenes):
@@ -69,12 +118,12 @@ def write_clips(results, split, scenes):
         ShardWriter(results / f"truth/{split}/0.h5", "truth", attrs) as truth,
     ):
         for clip_id, scene in zip(clip_ids(split), scenes, strict=True):
-            words = {"brief": HOSTILE, "detailed": HOSTILE, "source_id": "clip"}
-            clips.add(clip_id, {"video_mp4": encode_mp4(scene.video, 8)} | words, {"motion": 1.0})
+            write_clip(clips, clip_id, scene.video, HOSTILE, f"source {clip_id[-1] == '2'}")
             exact = {name: getattr(scene, name) for name in ("entity_ids", "z", "flow", "normals", "camera")}
             truth.add(clip_id, exact | {"scene": json.dumps(scene.scene)})
         clips.reject("<i>bad</i>.mp4", "broken: <b>no</b>")
         truth.reject("<i>bad</i>.mp4", "broken: <b>no</b>")
+    summarise(results / f"clips/{split}/0.h5")
     with CaptionWriter(results / f"captions/{split}/0.parquet", {}) as table:
         for name in clip_ids(split):
             table.add(name, Caption(HOSTILE, "x", 9), Caption(HOSTILE, "x", 9))
@@ -90,10 +139,16 @@ def write_labels(results, split, scenes):
                     shard.reject(clip_id, "low coverage: <b>0.1</b>")
                     continue
                 shard.add(clip_id, {"entity_ids": ids}, {"coverage": 1.0, "entities": float(len(np.unique(ids)))})
+        summarise(shard.path)
     for variant in VARIANTS["depth"]:
         with ShardWriter(results / f"depth/{variant}/{split}/0.h5", "depth", {}) as shard:
             for clip_id, scene in zip(clip_ids(split), scenes, strict=True):
                 shard.add(clip_id, {"depth": exact_depth(scene.z, 0.03 * (variant == "pumping"))})
+        summarise(shard.path)
+
+
+def summarise(shard: Path) -> None:
+    write_summary(shard, shard.with_suffix(".json"))
 
 
 def exact_depth(z, pump):
@@ -104,28 +159,68 @@ def exact_depth(z, pump):
 
 
 def write_samples(results, scene):
-    attrs = {"fps": 8, "task": "video", "run": "base"}
-    with ShardWriter(results / "samples/base/video/samples.h5", "videos", attrs) as shard:
-        shard.add("clip", {"video": scene.video, "prompt": HOSTILE})
-    for task, prediction in (("seg", scene.entity_ids), ("depth", exact_depth(scene.z, 0))):
-        attrs = {"fps": 8, "task": task, "run": "multi"}
-        with ShardWriter(results / f"samples/multi/{task}/samples.h5", "predictions", attrs) as shard:
-            dense = {"video": scene.video, "dense": scene.video, "prediction": prediction, "prompt": HOSTILE}
-            shard.add("clip", dense)
+    predictions = {"seg": scene.entity_ids, "depth": exact_depth(scene.z, 0)}
+    for run, task in (("base", "video"), ("multi", "seg"), ("multi", "depth")):
+        write_sample_shard(results, run, task, 0, {"clip": scene.video}, predictions.get(task))
 
 
-def measure_labels(results: Path, monkeypatch) -> Path:
-    """labels.json, by the script that the workflow runs."""
+def write_sample_shard(results, run, task, number, videos, prediction=None):
+    """One shard of generated videos (by clip id), all with one prediction beside them."""
+    folder = results / f"samples/{run}/{task}"
+    with ShardWriter(folder / f"{number}.clips.h5", "clips", SIZE | {"source": run}) as shard:
+        for clip_id, video in videos.items():
+            write_clip(shard, clip_id, video, HOSTILE, run)
+    if prediction is None:
+        return
+    colormap = get_task(task).picture(get_task(task).from_storage(prediction))
+    with ShardWriter(folder / f"{number}.dense.h5", "predictions", {"fps": 8, "task": task, "run": run}) as shard:
+        for clip_id in videos:
+            dense = {"dense_mp4": encode_mp4(colormap, 8), "prediction": prediction, "prompt": HOSTILE}
+            shard.add(clip_id, dense)
+
+
+def measure_labels(results: Path, job: RenderReport) -> Path:
+    """labels.json as the measuring rule writes it, of the evaluation shard."""
+    document = {"metrics": {}, "variants": {}}
+    for kind, variants in VARIANTS.items():
+        found = {variant: compared(results, kind, variant, job) for variant in variants}
+        document["metrics"] |= found[variants[0]]["metrics"]
+        document["variants"][kind] = found
+        rows = [found[variant]["clips"] for variant in variants]
+        both = [clip for clip in rows[0] if clip in rows[1]]
+        gaps = {name: [rows[1][clip][name] - rows[0][clip][name] for clip in both] for name in rows[0][both[0]]}
+        found[variants[1]]["difference"] = {name: entry(values) for name, values in gaps.items()}
     path = results / "metrics/labels.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    settings = {key: small_settings()[key] for key in ("seed", "metrics")}
-    arguments = ["label_quality", "--settings", json.dumps(settings), "--quality", str(path)]
-    arguments += ["--truth", str(results / "truth/evaluation/0.h5")]
-    for kind, variants in VARIANTS.items():
-        arguments += [f"--{kind}", *(str(results / kind / variant / "evaluation/0.h5") for variant in variants)]
-    monkeypatch.setattr(sys, "argv", arguments)
-    label_quality.main()
+    path.write_text(json.dumps(document))
     return path
+
+
+def compared(results, kind, variant, job):
+    """The figures of one labeller against the truth."""
+    task, clips = labelled_task(kind), {}
+    options = job.config.task_options(task.name)
+    with (
+        ShardReader(results / "truth/evaluation/0.h5") as truth,
+        ShardReader(results / f"{kind}/{variant}/evaluation/0.h5") as labels,
+    ):
+        for clip_id in labels.clip_ids:
+            exact = {name: truth.read(clip_id, name) for name in ("entity_ids", "z", "flow")}
+            prediction = task.from_labels(labels.read(clip_id, task.dataset), options)
+            clips[clip_id] = task.compare_with_truth(prediction, exact, task.Options())
+        refused = {rejected["clip_id"]: rejected["reason"] for rejected in labels.rejected}
+    names = dict.fromkeys(name for row in clips.values() for name in row)
+    metrics = {name: entry([row[name] for row in clips.values()]) for name in names}
+    metrics["refused_share" if kind == "entities" else "depth_refused_share"] = entry(
+        [0.0] * len(clips) + [1.0] * len(refused)
+    )
+    return {"metrics": metrics, "difference": {}, "clips": clips, "refused": refused}
+
+
+def entry(values: list[float]) -> dict:
+    """A figure as it stands in the files of the measuring rules."""
+    mean = bootstrap_mean(values, resamples=100, seed=0)
+    return {"value": mean.value, "low": mean.low, "high": mean.high, "n": mean.n, "per_video": values, "extractor": "x"}
 
 
 class Links(HTMLParser):

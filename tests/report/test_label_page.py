@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
-from small_results import VARIANTS, Links, clip_ids, measure_labels, open_in_browser, small_settings, write_results
+from small_results import (
+    VARIANTS,
+    Links,
+    clip_ids,
+    measure_labels,
+    open_in_browser,
+    small_inputs,
+    small_job,
+    summary_paths,
+    write_results,
+)
 
-from udpdiff.report import failures, media
+from udpdiff.report import media, worst_labels
 from udpdiff.report.contact_sheet import contact_sheet
+from udpdiff.report.inputs import Inputs
+from udpdiff.report.label_page import label_page
 from udpdiff.report.render import render
+from udpdiff.storage.summaries import read_summary
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +34,7 @@ def measured(tmp_path_factory):
     """Results with labels.json, and its content."""
     results = tmp_path_factory.mktemp("work") / "results"
     write_results(results)
-    with pytest.MonkeyPatch.context() as patch:
-        path = measure_labels(results, patch)
+    path = measure_labels(results, small_job())
     return results, path, json.loads(path.read_text())
 
 
@@ -30,41 +43,11 @@ def page(request, measured):
     """labels.html with truth and without."""
     results, labels, _ = measured
     folder = results.parent / request.param
-    paths = [labels] if request.param == "scenes" else []
-    benchmarks = results.parent / "benchmarks"
-    render(small_settings(request.param), results, benchmarks, paths, folder / "index.html", folder / "media")
+    paths, videos = ([labels], None) if request.param == "scenes" else ([], results.parent / "videos")
+    job = small_job(request.param, videos)
+    summaries = summary_paths(job, results)
+    render(job, results, results.parent / "benchmarks", paths, summaries, folder / "index.html", folder / "media")
     return request.param, folder / "labels.html"
-
-
-def test_judges_keep_their_names_and_variants_stand_beside_them(measured):
-    _, _, found = measured
-    for kind, (judge, other) in VARIANTS.items():
-        variants = found["variants"][kind]
-        assert list(variants) == [judge, other]
-        assert variants[judge]["metrics"].items() <= found["metrics"].items()
-        assert not variants[judge]["difference"]
-        for name, row in variants[other]["difference"].items():
-            both = [clip for clip in variants[other]["clips"] if clip in variants[judge]["clips"]]
-            gaps = [variants[other]["clips"][clip][name] - variants[judge]["clips"][clip][name] for clip in both]
-            assert row["value"] == pytest.approx(np.mean(gaps)) and row["n"] == len(both)
-
-
-def test_refused_clips_are_counted_and_not_measured(measured):
-    merged = measured[2]["variants"]["entities"]["merged"]
-    assert merged["metrics"]["refused_share"]["value"] == pytest.approx(1 / 3)
-    assert merged["metrics"]["entity_miou"]["n"] == 2
-    assert merged["refused"] == {clip_ids("evaluation")[2]: "low coverage: <b>0.1</b>"}
-
-
-def test_figures_see_what_was_done_to_the_labels(measured):
-    figures = {
-        variant: {name: metric["value"] for name, metric in found["metrics"].items()}
-        for variants in measured[2]["variants"].values()
-        for variant, found in variants.items()
-    }
-    assert figures["entityseg"]["entity_recall"] == 1 and figures["entityseg"]["id_switches"] == 0
-    assert figures["merged"]["entity_recall"] < 1 and figures["merged"]["coverage"] == 1
-    assert figures["depth_anything"]["depth_flicker"] < 0.002 and figures["pumping"]["depth_flicker"] > 0.02
 
 
 def test_hostile_text_stays_text_and_nothing_is_fetched(page):
@@ -92,9 +75,8 @@ def test_every_variant_has_its_row_and_every_clip_its_picture(page):
 
 
 def test_contact_sheet_shows_every_view_and_stops_at_its_size(measured, tmp_path):
-    settings = small_settings("videos")
-    settings["report"]["contact_sheet"] = 4
-    rows = contact_sheet(settings, measured[0], {}, tmp_path / "media")
+    job = small_job("videos", tmp_path / "videos", report={"contact_sheet": 4})
+    rows = contact_sheet(small_inputs(job, measured[0]), {}, tmp_path / "media")
     assert [row["split"] for row in rows] == ["evaluation"] * 3 + ["train"]
     assert rows[0]["views"] == ["clip", *(f"{kind} {name}" for kind, names in VARIANTS.items() for name in names)]
     picture = np.asarray(Image.open(tmp_path / rows[2]["picture"]))
@@ -104,25 +86,75 @@ def test_contact_sheet_shows_every_view_and_stops_at_its_size(measured, tmp_path
     assert brightness[2] < 10 < min(brightness[:2] + brightness[3:]), "refused labels are black"
     note = {note["view"]: note["refused"] for note in rows[2]["notes"]}
     assert note["entities merged"] == "low coverage: <b>0.1</b>" and note["entities entityseg"] is None
+    assert re.fullmatch(r"\d entities, coverage 1.00", rows[2]["notes"][0]["text"])
+
+
+def test_without_truth_the_labellers_own_figures_are_shown(measured, tmp_path):
+    job = small_job("videos", tmp_path / "videos")
+    sections = {
+        section["kind"]: section for section in label_page(small_inputs(job, measured[0]), tmp_path)["sections"]
+    }
+    judge, merged = sections["entities"]["rows"]
+    assert (judge["labelled"], judge["refused"]) == (6, 0), "the judge's of both splits"
+    assert (merged["labelled"], merged["refused"]) == (4, 2)
+    counted = [
+        row["entities"]
+        for split in ("train", "evaluation")
+        for row in read_summary(measured[0] / f"entities/entityseg/{split}/0.json").clips.values()
+    ]
+    assert judge["values"]["entities"]["value"] == pytest.approx(np.mean(counted))
+    assert merged["values"]["coverage"]["value"] == 1 and not sections["depth"]["figures"]
+
+
+def test_columns_are_those_that_were_measured(measured, tmp_path):
+    results, found = measured[0], json.loads(measured[1].read_text())
+    for variants in found["variants"]["entities"].values():
+        del variants["metrics"]["entity_j_and_f"]
+    other = tmp_path / "labels.json"
+    other.write_text(json.dumps(found))
+    section, depth = label_page(small_inputs(small_job(), results, [other]), tmp_path / "media")["sections"]
+    keys = [figure.key for figure in section["figures"]]
+    assert "entity_miou" in keys and "refused_share" in keys and "entity_j_and_f" not in keys
+    assert "depth_true_change" in [figure.key for figure in depth["figures"]]
+    compared = [figure.key for figure in depth["compared"]]
+    assert "depth_flicker" in compared and "depth_true_change" not in compared, "which no labeller changes"
+    assert section["judge"] == "entityseg" and [row["variant"] for row in section["differences"]] == ["merged"]
+
+
+def test_a_clip_is_found_in_whichever_shard_it_is(measured, tmp_path):
+    """Truth and labels of the worst clip lie in the last of several shards."""
+    results = tmp_path / "results"
+    shutil.copytree(measured[0], results)
+    job = small_job(clips={"shard_clips": 1})
+    for folder in ("clips", "truth", "entities/entityseg"):
+        for number, name in ((0, "train"), (1, "train"), (2, "evaluation")):
+            shutil.copy(measured[0] / f"{folder}/{name}/0.h5", results / f"{folder}/evaluation/{number}.h5")
+    inputs = Inputs(job, results, [], [])
+    (picture,) = worst_labels.pictures(
+        inputs, "entities", "entityseg", [(clip_ids("evaluation")[1], "entity_miou")], tmp_path / "media", "worst"
+    )
+    assert (tmp_path / picture["picture"]).is_file() and picture["frames"] == [1, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="measure the labels again"):
+        worst_labels.pictures(inputs, "entities", "entityseg", [("gone", "entity_miou")], tmp_path, "worst")
 
 
 def test_the_worst_clips_are_chosen():
     clips = {f"clip{index}": {"entity_miou": index / 10, "id_switches": 0.0} for index in range(6)}
-    assert failures.worst_clips("entities", clips) == [(f"clip{index}", "entity_miou") for index in range(3)]
+    assert worst_labels.worst_clips("entities", clips) == [(f"clip{index}", "entity_miou") for index in range(3)]
     clips["clip5"]["id_switches"] = 2.0
-    assert failures.worst_clips("entities", clips)[-1] == ("clip5", "id_switches")
+    assert worst_labels.worst_clips("entities", clips)[-1] == ("clip5", "id_switches")
     clips["clip0"]["id_switches"] = 3.0
-    assert failures.worst_clips("entities", clips)[-1] == ("clip5", "id_switches"), "no clip is shown twice"
+    assert worst_labels.worst_clips("entities", clips)[-1] == ("clip5", "id_switches"), "no clip is shown twice"
 
 
 def test_error_pictures_by_hand():
     truth = np.array([[[1, 1, 2, 2]]], np.uint16)
     label = np.array([[[5, 0, 5, 7]]], np.uint16)
     video = np.full((1, 1, 4, 3), 100, np.uint8)
-    right, missed, wrong, unpaired = failures.entity_errors(video, truth, label, {1: 5})[0, 0].tolist()
+    right, missed, wrong, unpaired = worst_labels.entity_errors(video, truth, label, {1: 5})[0, 0].tolist()
     assert right == [60, 60, 60] and missed == [255, 200, 40] and wrong == unpaired == [214, 39, 40]
     z = np.full((1, 1, 3), 4.0)
-    none, full, beyond = failures.depth_errors(z * [1, 1.25, 2], z)[0, 0].tolist()
+    none, full, beyond = worst_labels.depth_errors(z * [1, 1.25, 2], z)[0, 0].tolist()
     assert max(none) < 5 and full == beyond and full[0] > 240
 
 

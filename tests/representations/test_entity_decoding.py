@@ -227,6 +227,7 @@ def test_specks_are_removed_and_may_be_kept():
     colormap = degrade(colormap, 0, noise=4, drift=0, factor=1)
     colormap[0, 8:10, 12:14] = 40
     assert decode_entities(colormap, DecodingSettings(min_speck=1))[0, 8, 12] == 2
+    assert decode_entities(colormap, DecodingSettings(min_speck=4))[0, 8, 12] == 2, "a speck has fewer pixels"
     assert decode_entities(colormap, DecodingSettings(min_speck=5))[0, 8, 12] == 1
 
 

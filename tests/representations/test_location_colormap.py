@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from udpdiff.representations.location_colormap import encode_entities, location_palette
+from udpdiff.representations.location_colormap import encode_entities, entity_cells, location_palette
 
 
 def test_palette_is_lexicographic_without_black():
@@ -52,6 +52,24 @@ def test_ids_do_not_matter():
     ids = squares((5, 5), (70, 20), (20, 80))
     renamed = np.array([0, 900, 3, 41], np.uint16)[ids]
     np.testing.assert_array_equal(encode_entities(ids), encode_entities(renamed))
+
+
+def test_mirrored_entities_fall_into_mirrored_cells():
+    """Pixel centres lie at half-integers: columns 0 to 3 of 4 are in thirds 0, 1, 1, 2, from either side."""
+    for axis, step in ((1, 3), (2, 1)):
+        cells = []
+        for place in range(4):
+            ids = np.zeros((1, 4, 4), np.uint16)
+            ids[(0, place, slice(None)) if axis == 1 else (0, slice(None), place)] = 1
+            cells.append(int(entity_cells(ids, 3)[1]))
+        middle = 1 if axis == 1 else 3  # the other axis: the middle third
+        assert cells == [middle + step * third for third in (0, 1, 1, 2)]
+
+
+def test_sides_of_different_length_have_as_many_cells():
+    ids = np.zeros((1, 30, 90), np.uint16)
+    ids[0, 20:30, 0:30] = 1  # last third from the top, first from the left
+    assert entity_cells(ids, 3)[1] == 2 * 3 + 0
 
 
 def test_grid_size_is_a_parameter():

@@ -32,6 +32,16 @@ def test_many_colors_never_collide():
     assert len(np.unique(colors @ [65536, 256, 1])) == 60_000 and colors.any(axis=1).all()
 
 
+@pytest.mark.parametrize(("drawn", "color"), [(0, [0, 0, 1]), (256, [0, 1, 1]), (2**24 - 2, [255, 255, 255])])
+def test_every_color_but_black_may_be_drawn(drawn, color):
+    class Fixed:
+        def choice(self, count, size, replace):
+            assert drawn < count == 2**24 - 1 and not replace
+            return np.array([drawn] * size)
+
+    assert draw_colors(1, Fixed()).tolist() == [color]
+
+
 def test_colors_cover_the_cube_evenly():
     colors = draw_colors(30_000, np.random.default_rng(3)).astype(float)
     assert np.abs(colors.mean(axis=0) - 127.5).max() < 2

@@ -72,8 +72,8 @@ def shared() -> Path:
 @cache
 def local_clips() -> dict[str, tuple[str, str]]:
     """Name of the table's entries that have a file -> fate and file name."""
-    told = json.loads((shared() / "golden/panda70m_csv/table.expected.json").read_text())
-    clips = sorted(told["local_clips"], key=lambda clip: clip["clip"])
+    table = json.loads((shared() / "golden/panda70m_csv/table.expected.json").read_text())
+    clips = sorted(table["local_clips"], key=lambda clip: clip["clip"])
     return {
         clip_name(clip["videoID"], clip["start_s"]): (FATES[number % len(FATES)], clip["clip"])
         for number, clip in enumerate(clips)

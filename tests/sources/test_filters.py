@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from udpdiff.clip import Rejection
-from udpdiff.sources.filters import FilterSettings, check, score_clip
+from udpdiff.config import Filters
+from udpdiff.sources.filters import check, score_clip
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.video_io import decode_mp4, encode_mp4
 
-SETTINGS = FilterSettings()
+SETTINGS = Filters(**yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["filters"])
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def with_bars(video: np.ndarray, pixels: int, axis: int) -> np.ndarray:
     return np.moveaxis(barred, 1, axis)
 
 
-def reasons(video: np.ndarray, settings: FilterSettings = SETTINGS) -> set[str]:
+def reasons(video: np.ndarray, settings: Filters = SETTINGS) -> set[str]:
     return {reason.split(":")[0] for reason in check(score_clip(video), settings)}
 
 
@@ -102,9 +104,32 @@ def test_scores_follow_what_they_measure(scenes):
 
 def test_thresholds_decide_and_reasons_name_both_numbers(scenes):
     score = score_clip(scenes[0])["motion"]
-    strict = replace(SETTINGS, min_motion=score + 1)
+    strict = SETTINGS.model_copy(update={"min_motion": score + 1})
     (reason,) = check(score_clip(scenes[0]), strict)
     assert reason == f"too still: motion {score:.3g}, at least {score + 1:g} needed"
+
+
+def test_a_score_at_its_threshold_is_kept():
+    scores = {
+        "near_black_share": SETTINGS.max_near_black_share,
+        "clipped_share": SETTINGS.max_clipped_share,
+        "letterbox_share": SETTINGS.max_letterbox_share,
+        "sharpness": SETTINGS.min_sharpness,
+        "motion": SETTINGS.min_motion,
+        "cut_score": SETTINGS.max_cut_score,
+    }
+    assert check(scores, SETTINGS) == []
+    for name, score in scores.items():
+        beyond = score - 1e-6 if name in ("sharpness", "motion") else score + 1e-6
+        assert len(check(scores | {name: beyond}, SETTINGS)) == 1
+
+
+def test_sharpness_is_the_median_variance_of_the_laplacian():
+    """A checkerboard of 100 and 110: each pixel's neighbours lie 10 away, so that the Laplacian is 40 or -40."""
+    board = (100 + 10 * (np.indices((34, 34)).sum(axis=0) % 2)).astype(np.uint8)
+    sharp, flat = np.repeat(board[..., None], 3, axis=-1), np.full((34, 34, 3), 100, np.uint8)
+    assert score_clip(np.stack([sharp, sharp, flat]))["sharpness"] == pytest.approx(1600, rel=1e-4)
+    assert score_clip(np.stack([sharp, flat, flat]))["sharpness"] == pytest.approx(0, abs=1e-6)
 
 
 def test_a_score_that_is_no_number_rejects(scenes):

@@ -23,8 +23,8 @@ def expected(name: str) -> dict:
 # Latent stream -> what it is encoded from.
 LABELS_OF = {
     "video": "clips",
-    "depth-depth_anything": "depth/depth_anything",
-    "pixelplanes-entityseg": "entities/entityseg",
+    "depth-spectral-depth_anything": "depth/depth_anything",
+    "seg-pixelplanes-entityseg": "entities/entityseg",
 }
 
 
@@ -39,7 +39,7 @@ def reference(tmp_path_factory):
         "seed": 34,  # which meets every answer of the stand-in within a few clips
         "source": {"kind": "panda70m", "path": "table.csv"},
         "clips": {"train": 4, "evaluation": 2, "shard_clips": 8},
-        "encoding": {"colourings": 2},
+        "tasks": {"seg": {"colourings": 2}},
         "panda70m": panda | {"attempts": 2},
     }
     work = Work(tmp_path_factory.mktemp("reference"), configuration)
@@ -56,22 +56,22 @@ def assert_caption(words: dict, whole: str) -> None:
 
 def test_lost_clips_are_replaced_and_listed(reference):
     clips = reference.shards("clips")
-    told = {clip["clip"].removesuffix(".mp4"): clip for clip in expected("table")["local_clips"]}
+    record_of = {clip["clip"].removesuffix(".mp4"): clip for clip in expected("table")["local_clips"]}
     assert [len(shard) for shard in clips] == [4, 2]
     kept = [clip_id for shard in clips for clip_id in shard.clip_ids]
-    assert len(set(kept)) == 6 and set(kept) <= set(told), "only clips that have a file, none twice"
+    assert len(set(kept)) == 6 and set(kept) <= set(record_of), "only clips that have a file, none twice"
     train, evaluation = ({clip_id.split(".")[0] for clip_id in shard.clip_ids} for shard in clips)
     assert not train & evaluation
     captions = read_captions([reference.folder / path for path in files("captions")])
     assert set(captions) == set(kept)
     for name, words in captions.items():
-        assert_caption(words, told[name]["caption"])
+        assert_caption(words, record_of[name]["caption"])
     listed = [entry["reason"] for shard in clips for entry in shard.rejected]
     for reason in ("dead link", "private video", "throttled: Sign in", ("unreadable", "broken", "no video")):
         assert any(words.startswith(reason) for words in listed), (reason, Counter(listed))
     gone = {entry["clip_id"] for shard in clips for entry in shard.rejected if entry["reason"].startswith("throttled")}
     asked = Counter(reference.calls())
-    again = {name for name, clip in told.items() if asked[clip_name(clip["videoID"], clip["start_s"])] == 2}
+    again = {name for name, clip in record_of.items() if asked[clip_name(clip["videoID"], clip["start_s"])] == 2}
     assert gone < again, "a throttled clip came when it was asked for again"
 
 
@@ -151,8 +151,8 @@ def test_every_hostile_record_is_taken_or_listed(hostile):
     assert set(hostile.calls()) == set(hostile.accepted)
     captions = read_captions([hostile.folder / path for path in hostile.targets])
     for clip_id, words in captions.items():
-        told = hostile.accepted[clip_id[:11]].clips[int(clip_id[12:])]
-        assert_caption(words, " ".join(told.caption.split()))
+        record_of = hostile.accepted[clip_id[:11]].clips[int(clip_id[12:])]
+        assert_caption(words, " ".join(record_of.caption.split()))
     assert {clip_id[:11] for clip_id in captions} == set(hostile.accepted)
     with open(hostile.folder / "results/panda70m/rejected_records.csv", newline="") as file:
         listed = {int(row["record"]): row["reason"] for row in csv.DictReader(file)}
@@ -166,7 +166,7 @@ def test_every_hostile_record_is_taken_or_listed(hostile):
 def test_nothing_hostile_reached_a_shell_or_a_path_outside(hostile):
     hostile.assert_nothing_ran()
     names = {path.name for path in (hostile.folder / "results").rglob("*") if path.is_file()}
-    assert names == {"0.h5", "0.parquet", "chosen.parquet", "rejected_records.csv", "invocations.jsonl"}
+    assert names == {"0.h5", "0.json", "0.parquet", "chosen.parquet", "rejected_records.csv", "invocations.jsonl"}
 
 
 def test_the_page_shows_hostile_captions_as_text(hostile):

@@ -10,9 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import yaml
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.sources.filters import FilterSettings, check, score_clip
+from udpdiff.config import Filters
+from udpdiff.sources.filters import check, score_clip
 from udpdiff.sources.videos import list_videos, printable, read_clip
 from udpdiff.video_io import encode_mp4, read_video
 
@@ -97,6 +99,13 @@ def test_middle_of_the_file_at_its_own_rate(tmp_path):
     assert video.shape == (9, 16, 16, 3)
     assert video.dtype == np.uint8
     assert numbers(video) == list(range(6, 15))
+
+
+def test_middle_is_exact_where_frames_are_short(tmp_path):
+    """57 frames at 48 a second, of which a clip at 8 a second spans 54: it begins a frame and a half after the start."""
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(encode_mp4(ramp(57), 48))
+    assert numbers(read_clip(path, **SIZE)) == list(range(1, 55, 6))
 
 
 def test_start_can_be_chosen_and_frames_are_dropped(tmp_path):
@@ -296,8 +305,9 @@ def test_real_clips_are_read_and_most_pass_the_filters():
     paths = list_videos(PANDA)
     assert len(paths) == 40
     kept = 0
+    thresholds = Filters(**yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["filters"])
     for path in paths[::5]:
         video = read_clip(path, 9, 8, 64, 64)
         assert video.shape == (9, 64, 64, 3)
-        kept += not check(score_clip(video), FilterSettings())
+        kept += not check(score_clip(video), thresholds)
     assert kept >= 6

@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from udpdiff import preflight, workflow_jobs
 from udpdiff.report.render import render
 from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.storage.summaries import write_summary
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
@@ -39,9 +41,9 @@ class Work:
             "PANDA_STAND_IN_SHARED": str(SHARED),
             "TMPDIR": str(self.parent / "tmp"),
         }
-        told = ["--directory", str(self.folder), "--configfile", str(config), *arguments]
+        options = ["--directory", str(self.folder), "--configfile", str(config), *arguments]
         return subprocess.run(
-            [sys.executable, "-m", "snakemake", *told],
+            [sys.executable, "-m", "snakemake", *options],
             cwd=ROOT, env=os.environ | environment, capture_output=True, text=True,
         )  # fmt: skip
 
@@ -68,11 +70,19 @@ class Work:
         results = self.folder / "results"
         for split, clips in zip(SPLITS, self.shards("clips"), strict=True):
             _label(results, split, clips.clip_ids)
-        settings = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"runs": {}}
-        settings["source"] |= self.configuration["source"]
-        settings["report"]["examples"] = 100
+        raw = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"runs": {}}
+        raw["source"] |= self.configuration["source"]
+        raw["clips"] |= self.configuration.get("clips", {})
+        raw["labels"]["entities"] = {"entityseg": raw["labels"]["entities"]["entityseg"]}
+        raw["labels"]["depth"] = {"depthcrafter": raw["labels"]["depth"]["depthcrafter"]}
+        raw["labels"]["captions"] |= self.configuration.get("labels", {}).get("captions", {})
+        raw["metrics"]["judged_runs"] = {"entities": None, "depth": None}
+        raw["report"] |= {"examples": 100, "tables": [], "goals": []}
+        flow = preflight.check(raw, [self.folder / "mine.yaml"])
+        summaries = [self.folder / path for path in flow.report_summaries()]
         page = self.folder / "report/index.html"
-        render(settings, results, self.folder / "benchmarks", [], page, page.parent / "media")
+        job = workflow_jobs.render_report(flow)
+        render(job, results, self.folder / "benchmarks", [], summaries, page, page.parent / "media")
         return page.read_text() + page.with_name("labels.html").read_text()
 
     def assert_nothing_ran(self) -> None:
@@ -115,3 +125,5 @@ def _label(results: Path, split: str, clip_ids: list[str]) -> None:
         for clip_id in clip_ids:
             entities.add(clip_id, {"entity_ids": ones}, {"coverage": 1.0, "entities": 1.0})
             depth.add(clip_id, {"depth": ones})
+    for shard in (entities.path, depth.path):
+        write_summary(shard, shard.with_suffix(".json"))

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from udpdiff.storage.captions import Caption, CaptionWriter, read_captions, read_rejections
+from udpdiff.storage.errors import StorageError
 
 BRIEF, DETAILED = Caption("A dog.", "source", 3), Caption("A dog runs.", "model", 4, cut_tokens=2)
-ATTRS = {"settings": {"seed": 1}}
+ATTRS = {"job": {"seed": 1}}
 
 
 def write(path, *clip_ids, attrs=ATTRS, stop=False):
@@ -59,7 +60,7 @@ def test_rows_with_other_attributes_are_not_taken_over(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         write(path, "a", stop=True)
     with pytest.warns(UserWarning, match="other attributes"):
-        write(path, "b", attrs={"settings": {"seed": 2}})
+        write(path, "b", attrs={"job": {"seed": 2}})
     assert list(read_captions([path])) == ["b"]
 
 
@@ -76,5 +77,5 @@ def test_no_clips_at_all(tmp_path):
 
 def test_other_tables_are_refused(tmp_path):
     pd.DataFrame({"clip_id": ["a"]}).to_parquet(tmp_path / "0.parquet")
-    with pytest.raises(ValueError, match="write it anew"):
+    with pytest.raises(StorageError, match="earlier version"):
         read_captions([tmp_path / "0.parquet"])

@@ -67,35 +67,41 @@ def source(shards) -> LatentSource:
 
 def test_clips_serve_a_task_when_all_its_streams_hold_them(source):
     assert source.clip_ids() == [f"c{clip}" for clip in range(8)]
-    assert source.clip_ids("seg") == [f"c{clip}" for clip in range(8) if clip != 5]
-    assert source.clip_ids("depth") == [f"c{clip}" for clip in range(4)]
-    assert source.missing("seg") == {"c5": "dense seg: no entities"}
-    assert source.missing("depth")["c7"] == "dense depth: absent"
+    assert source.clip_ids(["seg"]) == [f"c{clip}" for clip in range(8) if clip != 5]
+    assert source.clip_ids(["depth"]) == [f"c{clip}" for clip in range(4)]
+    assert source.missing(["seg"]) == {"c5": "dense seg: no entities"}
+    assert source.missing(["depth"])["c7"] == "dense depth: absent"
 
 
 def test_a_clip_is_read_whole_and_in_float32(source):
-    example = source.read("c6", "seg", "detailed", coloring=0.7)
+    example = source.read("c6", ["seg"], "detailed", colouring=0.7)
     assert torch.equal(example.video_latents, torch.full(SHAPE, 6.0))
-    assert torch.equal(example.dense_latents, torch.full(SHAPE, 2106.0))
+    assert torch.equal(example.dense_latents["seg"], torch.full(SHAPE, 2106.0))
     assert torch.equal(example.prompt_embeds, torch.full((5, 6), 6.5))
-    assert example.video_latents.dtype == example.dense_latents.dtype == example.prompt_embeds.dtype == torch.float32
-    assert source.read("c6", None, "brief").dense_latents is None
-    assert source.read("c6", None, "brief").prompt_embeds[0, 0] == 6.25
-    assert source.read("c6", None, "empty").prompt_embeds[0, 0] == -1
+    assert (
+        example.video_latents.dtype
+        == example.dense_latents["seg"].dtype
+        == example.prompt_embeds.dtype
+        == torch.float32
+    )
+    assert source.read("c6", [], "brief").dense_latents == {}
+    assert source.read("c6", [], "brief").prompt_embeds[0, 0] == 6.25
+    assert source.read("c6", [], "empty").prompt_embeds[0, 0] == -1
 
 
 def test_colourings_are_chosen_evenly_and_single_ones_always(source):
     parts = [
-        int(source.read("c1", "seg", "brief", u).dense_latents[0, 0, 0, 0]) // 1000 for u in (0, 0.3, 0.34, 0.6, 0.99)
+        int(source.read("c1", ["seg"], "brief", u).dense_latents["seg"][0, 0, 0, 0]) // 1000
+        for u in (0, 0.3, 0.34, 0.6, 0.99)
     ]
     assert parts == [0, 0, 1, 1, 2]
-    assert source.read("c1", "depth", "brief", 0.99).dense_latents[0, 0, 0, 0] == 201
+    assert source.read("c1", ["depth"], "brief", 0.99).dense_latents["depth"][0, 0, 0, 0] == 201
 
 
 def test_prompts_that_name_the_task_are_preferred(shards):
     source = LatentSource(shards["video"], {"seg": shards["seg"]}, {"plain": shards["text"], "seg": shards["named"]})
-    assert source.read("c1", "seg", "brief").prompt_embeds[0, 0] == 51.25
-    with pytest.raises(ValueError, match="No text shards for task 'depth'"):
+    assert source.read("c1", ["seg"], "brief").prompt_embeds[0, 0] == 51.25
+    with pytest.raises(ValueError, match=r"No text shards for tasks .'depth'"):
         LatentSource(shards["video"], {"depth": shards["depth"]}, {"seg": shards["named"]})
 
 
@@ -104,7 +110,7 @@ def test_a_bounded_cache_changes_nothing_but_memory(shards):
     for capacity in (0, 3 * row, 10**6):
         source = LatentSource(shards["video"], {}, {"plain": shards["text"]}, cache_bytes=capacity)
         for clip in (0, 7, 3, 0, 5, 7):
-            assert source.read(f"c{clip}", None, "brief").video_latents[0, 0, 0, 0] == clip
+            assert source.read(f"c{clip}", [], "brief").video_latents[0, 0, 0, 0] == clip
             assert source._cache.held_bytes <= capacity
 
 
@@ -112,7 +118,7 @@ def test_many_shards_are_read_with_few_open_files(tmp_path):
     videos = [write_latents(tmp_path / f"v{clip}.h5", range(clip, clip + 1), 0) for clip in range(40)]
     source = LatentSource(videos, {}, {"plain": [write_text(tmp_path / "t.h5", range(40))]}, cache_bytes=0)
     for clip in range(40):
-        assert source.read(f"c{clip}", None, "brief").video_latents[0, 0, 0, 0] == clip
+        assert source.read(f"c{clip}", [], "brief").video_latents[0, 0, 0, 0] == clip
     open_files = [
         path for path in Path("/proc/self/fd").iterdir() if path.is_symlink() and str(tmp_path) in str(path.readlink())
     ]
@@ -121,12 +127,12 @@ def test_many_shards_are_read_with_few_open_files(tmp_path):
 
 
 def test_worker_processes_read_the_same(source):
-    source.read("c0", "seg", "brief")  # open in this process before the workers fork
+    source.read("c0", ["seg"], "brief")  # open in this process before the workers fork
     order = [3, 0, 7, 2]
     loader = DataLoader(_Rows(source), sampler=order, batch_size=None, num_workers=2)
     assert [int(latents[0, 0, 0, 0]) for latents in loader] == order
     copy = pickle.loads(pickle.dumps(source))
-    assert torch.equal(copy.read("c2", "seg", "brief", 0.9).dense_latents, torch.full(SHAPE, 2102.0))
+    assert torch.equal(copy.read("c2", ["seg"], "brief", 0.9).dense_latents["seg"], torch.full(SHAPE, 2102.0))
 
 
 class _Rows(torch.utils.data.Dataset):
@@ -134,7 +140,7 @@ class _Rows(torch.utils.data.Dataset):
         self.source = source
 
     def __getitem__(self, clip: int) -> torch.Tensor:
-        return self.source.read(f"c{clip}", None, "brief").video_latents
+        return self.source.read(f"c{clip}", [], "brief").video_latents
 
 
 def test_the_digest_follows_the_content(shards, tmp_path):
@@ -156,6 +162,6 @@ def test_misuse_is_refused(source, shards):
     with pytest.raises(ValueError, match="has no shards"):
         LatentSource([], {}, {"plain": shards["text"]})
     with pytest.raises(ValueError, match="no clip 'c5': no entities"):
-        source.read("c5", "seg", "brief")
+        source.read("c5", ["seg"], "brief")
     with pytest.raises(ValueError, match="Unknown caption: got 'short'"):
-        source.read("c0", "seg", "short")
+        source.read("c0", ["seg"], "short")

@@ -1,4 +1,4 @@
-"""Shards: what is written is what is read, a kill leaves nothing half, and wrong use is told clearly."""
+"""Shards: what is written is what is read, a kill leaves nothing half, and wrong use is refused clearly."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ import h5py
 import numpy as np
 import pytest
 
+from udpdiff.storage.errors import StorageError
 from udpdiff.storage.schema import SCHEMAS, DatasetSpec
 from udpdiff.storage.shards import ShardReader, ShardWriter, digest
 
 ATTRS = {
-    "clips": {"height": 6, "width": 8, "num_frames": 5, "fps": 8.0},
+    "clips": {"height": 6, "width": 8, "num_frames": 5, "fps": 8.0, "source": "scenes"},
     "latents": {"scaling_factor": 0.7, "vae": "mini:cogvideox"},
     "text": {"text_style": "mixed"},
-    "videos": {"run": "base", "task": "none", "fps": 8.0},
     "predictions": {"run": "seg", "task": "seg", "fps": 8.0},
+    "features": {"names": {"video": "mini:video_encoder"}},
+    "comparisons": {"task": "depth", "judge": "depthcrafter"},
 }
 SIZES = {"T": 5, "S": 4, "H": 6, "W": 8, "K": 3, "F": 2, "C": 4, "h": 3, "w": 2, "L": 7, "D": 5}
 
@@ -126,19 +128,19 @@ def test_verify_names_the_damaged_clip(tmp_path):
     write_entities(tmp_path / "0.h5")
     with h5py.File(tmp_path / "0.h5", "r+") as file:
         file["data/entity_ids"][1, 0, 0, 0] ^= 1
-    with pytest.raises(ValueError, match=r"'clip1'.*sha256"):
+    with pytest.raises(StorageError, match=r"'clip1'.*sha256"):
         ShardReader(tmp_path / "0.h5").verify()
 
 
 @pytest.mark.parametrize("name", ["scores", "rejected", "clip_ids"])
-def test_verify_covers_the_lists(tmp_path, name):
+def test_damaged_lists_are_refused_at_once(tmp_path, name):
     with ShardWriter(tmp_path / "0.h5", "depth") as writer:
         writer.add("a", make_clip("depth", 0), {"x": 1.0})
         writer.reject("b", "dark")
     with h5py.File(tmp_path / "0.h5", "r+") as file:
         file[name][0] = file[name].asstr()[0].replace("a", "z").replace("1", "2").replace("dark", "dim")
-    with pytest.raises(ValueError, match=r"sha256"):
-        ShardReader(tmp_path / "0.h5").verify()
+    with pytest.raises(StorageError, match=r"sha256"):
+        ShardReader(tmp_path / "0.h5")
 
 
 def test_an_exception_leaves_nothing_and_keeps_the_old_shard(tmp_path):
@@ -268,6 +270,22 @@ def test_a_pickled_reader_reads(tmp_path):
     pickle.loads(pickle.dumps(shard)).verify()
 
 
+def test_one_type_for_all_clips_of_a_shard(tmp_path):
+    latents = make_clip("latents", 0)["latents"]
+    with ShardWriter(tmp_path / "0.h5", "latents", ATTRS["latents"]) as writer:
+        writer.add("a", {"latents": latents})
+        with pytest.raises(ValueError, match=r"float32.*expected float16"):
+            writer.add("b", {"latents": latents.astype(np.float32)})
+
+
+def test_the_rest_of_a_half_written_batch_is_unfinished(tmp_path):
+    with ShardWriter(tmp_path / "0.h5", "entities") as writer:
+        writer.add("a", make_clip("entities", 0))
+        assert writer.unfinished(["a", "b", "c", "d", "e"], 2) == [["a", "b"], ["c", "d"], ["e"]]
+        writer.reject("b", "dark")
+        assert writer.unfinished(["a", "b", "c", "d", "e"], 2) == [["c", "d"], ["e"]]
+
+
 BAD_CLIPS = {
     "dtype": ({"entity_ids": np.zeros((5, 6, 8), np.int64)}, "int64.*uint16.*astype"),
     "axes": ({"entity_ids": np.zeros((6, 8), np.uint16)}, r"\(6, 8\).*T H W"),
@@ -308,7 +326,7 @@ def test_text_that_cannot_be_stored_is_refused(tmp_path, text):
     ShardReader(tmp_path / "0.h5").verify()
 
 
-def test_wrong_use_is_told_clearly(tmp_path):
+def test_wrong_use_is_refused_clearly(tmp_path):
     with pytest.raises(ValueError, match=r"'masks'.*expected one of"):
         ShardWriter(tmp_path / "0.h5", "masks")
     with pytest.raises(ValueError, match=r"expected also.*fps"):
@@ -320,14 +338,14 @@ def test_wrong_use_is_told_clearly(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"build it first"):
         ShardReader(tmp_path / "0.h5")
     (tmp_path / "0.h5").write_bytes(b"text")
-    with pytest.raises(ValueError, match=r"no readable HDF5"):
+    with pytest.raises(StorageError, match=r"cannot be read.*build it again: rm"):
         ShardReader(tmp_path / "0.h5")
     h5py.File(tmp_path / "1.h5", "w").close()
-    with pytest.raises(ValueError, match=r"no complete shard"):
+    with pytest.raises(StorageError, match=r"no complete shard"):
         ShardReader(tmp_path / "1.h5")
 
 
-def test_wrong_reads_are_told_clearly(tmp_path):
+def test_wrong_reads_are_refused_clearly(tmp_path):
     with ShardWriter(tmp_path / "0.h5", "depth") as writer:
         writer.add("a", make_clip("depth", 0))
         writer.reject("b", "dark")
@@ -342,12 +360,14 @@ def test_wrong_reads_are_told_clearly(tmp_path):
         shard.read_at(1, "depth")
 
 
-def test_another_schema_version_is_refused(tmp_path):
-    write_entities(tmp_path / "0.h5")
-    with h5py.File(tmp_path / "0.h5", "r+") as file:
-        file["header"][()] = file["header"].asstr()[()].replace('"version":1', '"version":99')
-    with pytest.raises(ValueError, match=r"got 99, expected 1"):
-        ShardReader(tmp_path / "0.h5")
+def test_an_earlier_version_is_refused_with_the_command_that_removes_it(tmp_path):
+    write_entities(tmp_path / "results/clips/0.h5")
+    with h5py.File(tmp_path / "results/clips/0.h5", "r+") as file:
+        file["header"][()] = file["header"].asstr()[()].replace('"version":2', '"version":1')
+    with pytest.raises(
+        StorageError, match=r"written by an earlier version; remove the folder `results` \(rm -r /.*/results\)"
+    ):
+        ShardReader(tmp_path / "results/clips/0.h5")
 
 
 def test_digest_depends_on_content_alone():

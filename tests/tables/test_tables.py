@@ -7,7 +7,7 @@ import pytest
 
 from udpdiff.tables.fill import compare_rows, fill_table
 from udpdiff.tables.paper import PAPER_TABLES
-from udpdiff.tables.specs import TABLES, needed, table_spec
+from udpdiff.tables.specs import TABLES, comparators, needed, table_spec
 
 RUNS = {
     "base",
@@ -40,6 +40,10 @@ def _write(folder, run, task, metrics, name="quality"):
     place.mkdir(parents=True, exist_ok=True)
     document = {"run": run, "task": task, "seed": 0, "n": 8, "metrics": metrics}
     (place / f"{name}.json").write_text(json.dumps(document))
+
+
+def _files(folder):
+    return sorted(folder.rglob("*.json"))
 
 
 def _consistencies(value):
@@ -81,7 +85,7 @@ def test_every_run_is_needed_by_some_table_and_only_existing_ones_are():
 def test_ours_and_the_papers_stand_side_by_side(tmp_path):
     for index, (run, task) in enumerate(needed(7)):
         _write(tmp_path, run, task, _consistencies(0.9 + index / 100))
-    table = fill_table(7, tmp_path).set_index("model")
+    table = fill_table(7, _files(tmp_path)).set_index("model")
     row = table.loc["(0.7, 0.3)"]
     assert row["subject_consistency_ours"] == pytest.approx(91)
     assert (row["subject_consistency_ours_low"], row["subject_consistency_ours_high"]) == pytest.approx((90, 92))
@@ -95,19 +99,19 @@ def test_ours_and_the_papers_stand_side_by_side(tmp_path):
 def test_vbench_smoothness_goes_before_the_average_of_neighbours(tmp_path):
     for run, task in needed(6):
         _write(tmp_path, run, task, _consistencies(0.5) | {"motion_smoothness": _figure(0.99, "AMT-S")})
-    table = fill_table(6, tmp_path)
+    table = fill_table(6, _files(tmp_path))
     assert table["motion_smoothness_ours"].tolist() == pytest.approx([99, 99])
     assert set(table["motion_smoothness_extractor"]) == {"AMT-S"}
 
 
 def test_depth_rows_read_ours_and_the_comparator(tmp_path):
     depth = {"depth_delta1_unaligned": _figure(0.4), "depth_rmse_unaligned": _figure(0.2), "depth_delta1": _figure(0.9)}
-    comparator = {f"comparator_{name}": _figure(figure["value"] / 2) for name, figure in depth.items()}
+    comparator = {f"depth_anything_{name}": _figure(figure["value"] / 2) for name, figure in depth.items()}
     _write(tmp_path, "multi", "depth", depth)
-    alone = fill_table(3, tmp_path).set_index("model")
+    alone = fill_table(3, _files(tmp_path)).set_index("model")
     assert math.isnan(alone.loc["Depth Anything V2", "delta1_ours"])
     _write(tmp_path, "multi", "depth", comparator, name="comparator")
-    table = fill_table(3, tmp_path).set_index("model")
+    table = fill_table(3, _files(tmp_path)).set_index("model")
     assert table["delta1_ours"].tolist() == [0.2, 0.4]
     assert table["delta1_paper"].tolist() == [0.5808, 0.4176]
     assert table["delta1_aligned_ours"].tolist() == [0.45, 0.9]
@@ -119,7 +123,7 @@ def test_run_time_comes_from_its_own_file(tmp_path):
     for run, task in needed(4):
         _write(tmp_path, run, task, _consistencies(0.5))
         _write(tmp_path, run, task, {"runtime_seconds": _figure(2.5, "one core")}, name="runtime")
-    table = fill_table(4, tmp_path)
+    table = fill_table(4, _files(tmp_path))
     assert table["runtime_seconds_ours"].tolist() == [2.5] * 3
     assert table["runtime_seconds_paper"].tolist() == [204.46, 205.75, 205.81]
 
@@ -127,21 +131,66 @@ def test_run_time_comes_from_its_own_file(tmp_path):
 def test_rows_are_compared_video_by_video(tmp_path):
     for run, task in needed(6):
         _write(tmp_path, run, task, _consistencies(0.8 if run == "seg" else 0.7))
-    table = compare_rows(6, tmp_path)
+    table = compare_rows(6, _files(tmp_path))
     line = table[table["metric"] == "subject_consistency"].iloc[0]
     assert (line["model"], line["minus"]) == ("Pixelplanes", "Location-aware colormap")
     assert (line["difference"], line["low"], line["high"]) == pytest.approx((10, 10, 10))
 
 
-def test_missing_and_misplaced_metrics_are_named(tmp_path):
-    _write(tmp_path, "seg", "seg", _consistencies(0.5))
-    with pytest.raises(ValueError, match="no metrics of seg_location/seg"):
-        fill_table(6, tmp_path)
-    _write(tmp_path, "seg_location", "seg", _consistencies(0.5))
-    path = tmp_path / "seg_location" / "seg" / "quality.json"
-    path.write_text(path.read_text().replace('"seg_location"', '"seg"'))
-    with pytest.raises(ValueError, match="Measure that run again"):
-        fill_table(6, tmp_path)
-    _write(tmp_path, "seg_location", "seg", {"subject_consistency": {"value": 1}})
+def test_a_table_reads_the_files_it_is_given_and_no_other(tmp_path):
+    for run, task in needed(6):
+        _write(tmp_path / "given", run, task, _consistencies(0.5))
+        _write(tmp_path / "given" / "other", run, task, _consistencies(0.9))
+    given = [tmp_path / "given" / run / task / "quality.json" for run, task in needed(6)]
+    assert fill_table(6, given)["subject_consistency_ours"].tolist() == pytest.approx([50, 50])
+    with pytest.raises(ValueError, match="no measurements of seg_location/seg in the 1 files given"):
+        fill_table(6, given[1:])
+
+
+def test_a_measurement_without_its_interval_is_refused(tmp_path):
+    for run, task in needed(6):
+        _write(tmp_path, run, task, {"subject_consistency": {"value": 1}})
     with pytest.raises(ValueError, match="lacks low"):
-        fill_table(6, tmp_path)
+        fill_table(6, _files(tmp_path))
+
+
+def test_every_row_has_its_run_task_and_labeller():
+    rows = {
+        number: [(row.label, row.run, row.task) + ((row.labeller,) if row.labeller else ()) for row in spec.rows]
+        for number, spec in TABLES.items()
+    }
+    base, pixelplanes = ("CogVideoX 5B", "base", "video"), ("Pixelplanes", "seg", "seg")
+    assert rows == {
+        1: [base, ("UDPDiff (segmentation)", "seg", "seg"), ("UDPDiff (depth estimation)", "depth", "depth")],
+        2: [base, ("UDPDiff (seg)", "multi", "seg"), ("UDPDiff (depth)", "multi", "depth")],
+        3: [
+            ("Depth Anything V2", "multi", "depth", "depth_anything"),
+            ("UDPDiff (multi-depth)", "multi", "depth"),
+        ],
+        4: [base, ("Ours (single task)", "depth", "depth"), ("Ours (multi task)", "multi", "depth")],
+        5: [("Text prompt", "multi_text", "depth"), ("Task embedding", "multi", "depth")],
+        6: [("Location-aware colormap", "seg_location", "seg"), pixelplanes],
+        7: [
+            ("(0.3, 0.7)", "multi_30_70", "depth"),
+            ("(0.7, 0.3)", "multi_70_30", "depth"),
+            ("(0.5, 0.5)", "multi", "depth"),
+        ],
+        8: [("Depth Anything V2", "depth_anything", "depth"), ("DepthCrafter", "depth", "depth")],
+        9: [("8×8", "seg_grid8", "seg"), ("12×12", "seg_grid12", "seg"), ("EntitySeg", "seg", "seg")],
+    }
+
+
+def test_columns_are_printed_as_the_paper_prints_them():
+    for spec in TABLES.values():
+        for metric in (*spec.metrics, *spec.extra):
+            x100 = metric.name.endswith(("consistency", "smoothness"))
+            assert metric.scale == (100 if x100 else 1)
+            falls = metric.name.startswith(("fvd", "kvd", "rmse", "runtime")) and metric.name != "fvd_floor"
+            control = metric.name in ("fvd_floor", "delta1_shuffled", "delta1_constant")
+            assert metric.direction == ("neither" if control else "lower" if falls else "higher"), metric.name
+    assert [metric.label for metric in TABLES[3].metrics] == ["δ1", "RMSE"]
+
+
+def test_labellers_beside_predictions():
+    assert comparators("multi", "depth", [3]) == ["depth_anything"]
+    assert comparators("multi", "depth", [1, 2, 4, 5, 6, 7, 8, 9]) == comparators("multi", "seg", TABLES) == []

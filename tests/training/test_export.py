@@ -9,8 +9,8 @@ import torch
 from diffusers import CogVideoXPipeline
 from safetensors.torch import load_file
 
+from udpdiff.model.loading import load_run
 from udpdiff.model.pipeline import UDPDiffPipeline
-from udpdiff.training.export import load_run
 from udpdiff.training.loop import train
 
 CALL = {"height": 64, "width": 64, "num_frames": 9, "num_inference_steps": 2, "output_type": "latent"}
@@ -37,10 +37,28 @@ def test_a_multi_task_run_samples(tmp_path, make_settings, make_source, export):
     assert ("vae" in copied) == (export == "pipeline")
 
 
+@pytest.mark.parametrize("tasks", [("seg", "depth"), ("depth", "seg")])
+def test_the_recipe_names_tasks_in_the_order_of_their_rows_and_the_streams(tmp_path, make_settings, make_source, tasks):
+    shares, colormaps = dict.fromkeys(tasks, 0.5), {"seg": "location"}
+    run(make_settings, make_source, tmp_path, tasks=shares, colormaps=colormaps)
+    recipe, index = (json.loads((tmp_path / "run" / name).read_text()) for name in ("run.json", "model_index.json"))
+    assert list(recipe["tasks"]) == list(index["tasks"]) == list(tasks)
+    assert recipe.pop("base")
+    assert recipe == {
+        "run": "multi",
+        "export": "pipeline",
+        "task_condition": "embedding",
+        "tasks": {"seg": "location", "depth": "spectral"},
+        "streams": {"video": [], "dense": list(tasks)},
+    }
+
+
 @pytest.mark.parametrize("export", ["pipeline", "transformer"])
 def test_the_base_run_is_a_plain_cogvideox(tmp_path, make_settings, make_source, export):
     pipeline = run(make_settings, make_source, tmp_path, export=export, tasks={})
     assert type(pipeline) is CogVideoXPipeline
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (recipe["tasks"], recipe["streams"]) == ({}, {"video": []})
     assert pipeline.transformer.config.in_channels == 16
     latents = pipeline("a red ball", generator=torch.Generator().manual_seed(0), **CALL).frames
     assert latents.shape == (1, 3, 16, 16, 16)

@@ -115,10 +115,17 @@ class Captioner:
         instruction: str | None = None,
         max_new_tokens: int = 256,
     ) -> Captioner:
-        """Load a folder or hub id, e.g. "Qwen/Qwen3-VL-8B-Instruct". Code that comes with a checkpoint is never run.
+        """Load a captioner; code that comes with a checkpoint is never run.
 
-        `device` None: CUDA where there is one; `dtype` None: float32; `instruction` None: INSTRUCTION. ValueError for a
-        checkpoint of another kind.
+        Args:
+            ref: Folder or hub id, e.g. "Qwen/Qwen3-VL-8B-Instruct".
+            device: None for CUDA where there is one.
+            dtype: None for float32.
+            instruction: None for INSTRUCTION.
+            max_new_tokens: Of an answer, at most.
+
+        Raises:
+            ValueError: A checkpoint of another kind.
         """
         import torch
         from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
@@ -140,11 +147,17 @@ class Captioner:
     def caption(
         self, videos: Sequence[np.ndarray], fps: float, batch_size: int = 8, seed: int | None = None
     ) -> list[str]:
-        """What the model says of each video, in order.
+        """Return what the model says of each video, in order; "" is a possible answer.
 
-        videos: uint8 (T, H, W, 3) each, of any sizes. fps: frames a second, of all of them. seed: None for the likeliest
-        words (greedy), a number for words drawn at random, the same again for the same batch. "" is a possible answer.
-        ValueError for other inputs.
+        Args:
+            videos: uint8 (T, H, W, 3) each, of any sizes.
+            fps: Frames a second, of all of them.
+            batch_size: Videos that the model sees at once.
+            seed: None for the likeliest words (greedy), a number for words drawn at random, the same again for the same
+                batch.
+
+        Raises:
+            ValueError: Other inputs.
         """
         import torch
 

@@ -20,7 +20,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class CleanupSettings:
-    """min_component_share: components and holes smaller than this share of a frame are removed (0 keeps everything)."""
+    """What goes.
+
+    Attributes:
+        min_component_share: Components and holes smaller than this share of a frame are removed; 0 keeps everything.
+    """
 
     min_component_share: float = 0.001
 
@@ -40,10 +44,20 @@ def clean_entities(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Make entities non-overlapping and free of specks and small holes.
 
-    entities: mask logits float (N, T, H, W) with their N `ids`, or integer entity ids (T, H, W), 0 = none, without.
-    Returns entity_ids uint16 (T, H, W) and the labelled share of each frame, float32 (T,). A 4-connected component
-    that is too small loses its label; then unlabelled components that are too small take the nearest label of their
-    frame, and larger ones stay 0.
+    A 4-connected component that is too small loses its label; then unlabelled components that are too small take the
+    nearest label of their frame, and larger ones stay 0.
+
+    Args:
+        entities: Mask logits, float (N, T, H, W), or integer entity ids (T, H, W), 0 = none.
+        ids: Of the N logits; None for entity ids.
+        settings: What is too small.
+
+    Returns:
+        entity_ids uint16 (T, H, W) and the labelled share of each frame, float32 (T,).
+
+    Raises:
+        ValueError: Other inputs.
+
     Source: UDPDiff, data annotation ("remove small holes and the empty area"; it gives no numbers).
     """
     if np.issubdtype(entities.dtype, np.floating):

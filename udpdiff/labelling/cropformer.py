@@ -31,7 +31,10 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom
 class CropFormer:
     """Segments images into entities that do not overlap.
 
-    score_threshold: a query counts where its class probability x the mean certainty inside its mask reaches it.
+    Args:
+        model: A `CropFormerForEntitySegmentation`.
+        preparation: From images to its pixel values.
+        score_threshold: A query counts where its class probability x the mean certainty inside its mask reaches it.
 
     Source: EntitySeg (arXiv 2211.05776), section 4; qqlu/Entity, Entityv2/CropFormer (order of views, score, painting).
     """
@@ -45,9 +48,15 @@ class CropFormer:
     def from_pretrained(
         cls, ref: str, device: str | torch.device | None = None, score_threshold: float = 0.5
     ) -> CropFormer:
-        """Load a folder, hub id or `mini:` name in float32. device None: CUDA where there is one.
+        """Load a checkpoint in float32.
 
-        ValueError for a checkpoint of another class.
+        Args:
+            ref: Folder, hub id or `mini:` name.
+            device: None for CUDA where there is one.
+            score_threshold: See the class.
+
+        Raises:
+            ValueError: A checkpoint of another class.
         """
         import torch
 
@@ -64,10 +73,16 @@ class CropFormer:
         return cls(model, ImagePreparation.from_pretrained(ref, multiple=STRIDE), score_threshold)
 
     def segment(self, images: np.ndarray) -> np.ndarray:
-        """Entity ids of each image.
+        """Return the entities of each image.
 
-        images: uint8 (B, H, W, 3), or (H, W, 3) for one. Returns uint16 (B, H, W), or (H, W): 0 = none, then 1, 2, ... by
-        falling class probability. ValueError for other inputs.
+        Args:
+            images: uint8 (B, H, W, 3), or (H, W, 3) for one.
+
+        Returns:
+            uint16 (B, H, W), or (H, W): 0 = none, then 1, 2, ... by falling class probability.
+
+        Raises:
+            ValueError: Other inputs.
         """
         if images.ndim == 3:
             return self.segment(images[None])[0]
@@ -93,8 +108,8 @@ class CropFormer:
         from PIL import Image
 
         left, top, right, bottom = box
-        told = self.preparation
-        height, width = told.squash or view_size(bottom - top, right - left, told.short_side, told.long_side)
+        rule = self.preparation
+        height, width = rule.squash or view_size(bottom - top, right - left, rule.short_side, rule.long_side)
         view = Image.fromarray(image[top:bottom, left:right])
         return np.asarray(view.resize((width, height), Image.Resampling.BILINEAR))
 
@@ -138,7 +153,7 @@ def is_cropformer(ref: str) -> bool:
     """Whether a folder, hub id or `mini:` name holds a CropFormer."""
     from transformers import AutoConfig
 
-    return ARCHITECTURE in (AutoConfig.from_pretrained(resolve(str(ref))).architectures or [])
+    return ARCHITECTURE in (AutoConfig.from_pretrained(resolve(str(ref)), trust_remote_code=False).architectures or [])
 
 
 def view_boxes(height: int, width: int) -> list[Box]:

@@ -26,10 +26,7 @@ _DECODER = "model.transformer_module.decoder"
 _NAMES: list[tuple[str, str | None]] = [
     (r"backbone\.patch_embed\.proj\.(.+)", rf"{_ENCODER}.swin.embeddings.patch_embeddings.projection.\1"),
     (r"backbone\.patch_embed\.norm\.(.+)", rf"{_ENCODER}.swin.embeddings.norm.\1"),
-    (r"backbone\.norm0\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage1.\1"),
-    (r"backbone\.norm1\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage2.\1"),
-    (r"backbone\.norm2\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage3.\1"),
-    (r"backbone\.norm3\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage4.\1"),
+    *((rf"backbone\.norm{i}\.(.+)", rf"{_ENCODER}.hidden_states_norms.stage{i + 1}.\1") for i in range(4)),
     (r"backbone\.(layers\.\d+\.blocks\.\d+)\.norm1\.(.+)", rf"{_ENCODER}.swin.encoder.\1.layernorm_before.\2"),
     (r"backbone\.(layers\.\d+\.blocks\.\d+)\.norm2\.(.+)", rf"{_ENCODER}.swin.encoder.\1.layernorm_after.\2"),
     (r"backbone\.(layers\.\d+\.blocks\.\d+\.mlp\.fc[12]\..+)", rf"{_ENCODER}.swin.encoder.\1"),
@@ -117,9 +114,16 @@ _UNREAD = {f"{_ENCODER}.swin.layernorm.weight", f"{_ENCODER}.swin.layernorm.bias
 
 
 def convert(weights: dict[str, torch.Tensor]):
-    """The model of an official state dict, a CropFormer or, without fusion weights, a Mask2Former, in float32.
+    """Build the model of an official state dict: a CropFormer or, without fusion weights, a Mask2Former.
 
-    ValueError, naming keys, for a key that is not known, a weight that is missing and a weight of another shape.
+    Args:
+        weights: The official state dict, by its own names.
+
+    Returns:
+        The model in float32, in evaluation mode.
+
+    Raises:
+        ValueError: A key is unknown, a weight is missing, or one has another shape; the message names the keys.
     """
     renamed = rename(weights)
     config = read_config(weights)
@@ -141,7 +145,11 @@ def convert(weights: dict[str, torch.Tensor]):
 
 
 def rename(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The weights under transformers' names; ValueError names keys that are not known."""
+    """Return the weights under transformers' names.
+
+    Raises:
+        ValueError: Some keys are unknown; the message names them.
+    """
     renamed, unknown = {}, []
     for name, value in weights.items():
         for pattern, target in _NAMES:
@@ -166,7 +174,11 @@ def _split(name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def read_config(weights: dict[str, torch.Tensor]):
-    """The Mask2FormerConfig, with the fusion's sizes, that the weights' shapes imply."""
+    """Return the Mask2FormerConfig, with the fusion's sizes, that the weights' shapes imply.
+
+    Raises:
+        ValueError: A weight that tells a size is missing.
+    """
     from transformers import Mask2FormerConfig, SwinConfig
 
     def shape(name: str):
@@ -209,7 +221,11 @@ def read_config(weights: dict[str, torch.Tensor]):
 
 
 def save(weights: dict[str, torch.Tensor], folder: str | Path) -> None:
-    """Convert and write a `from_pretrained` folder."""
+    """Convert an official state dict and write it as a folder for `from_pretrained`.
+
+    Raises:
+        ValueError: As `convert` does.
+    """
     convert(weights).save_pretrained(folder)
     size = {"shortest_edge": SHORT_SIDE, "longest_edge": LONG_SIDE}
     Path(folder, "preprocessor_config.json").write_text(json.dumps({"size": size, "size_divisor": 32}, indent=1))

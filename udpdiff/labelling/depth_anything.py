@@ -35,19 +35,30 @@ class DepthAnything:
 
     @classmethod
     def from_pretrained(cls, ref: str, device: str | torch.device | None = None, dtype=None) -> DepthAnything:
-        """Load a folder, hub id or `mini:` name, e.g. "depth-anything/Depth-Anything-V2-Large-hf".
+        """Load a checkpoint of relative depth.
 
-        `device` None: CUDA where there is one; `dtype` None: float32. ValueError for a checkpoint of another class.
+        Args:
+            ref: Folder, hub id (e.g. "depth-anything/Depth-Anything-V2-Large-hf") or `mini:` name.
+            device: None for CUDA where there is one.
+            dtype: None for float32.
+
+        Raises:
+            ValueError: A checkpoint of another class, or of distances.
         """
         import torch
         from transformers import AutoConfig, DepthAnythingForDepthEstimation
 
         ref = resolve(str(ref))
-        config = AutoConfig.from_pretrained(ref)
+        config = AutoConfig.from_pretrained(ref, trust_remote_code=False)
         if config.model_type != "depth_anything":
             raise ValueError(
                 f"Got depth checkpoint {ref!r} of type {config.model_type!r}. Expected 'depth_anything', "
                 "e.g. depth-anything/Depth-Anything-V2-Small-hf."
+            )
+        if config.depth_estimation_type != "relative":
+            raise ValueError(
+                f"Got depth checkpoint {ref!r} with depth_estimation_type={config.depth_estimation_type!r}, which gives "
+                "distances. Expected a relative one, which gives nearness, e.g. depth-anything/Depth-Anything-V2-Small-hf."
             )
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model = DepthAnythingForDepthEstimation.from_pretrained(ref, dtype=dtype or torch.float32).to(device)
@@ -56,10 +67,18 @@ class DepthAnything:
     def estimate(
         self, video: np.ndarray, batch_size: int = 8, normalise: Literal["clip", "frame"] = "clip"
     ) -> np.ndarray:
-        """Depth of every frame.
+        """Return the depth of every frame.
 
-        video: uint8 (T, H, W, 3). Returns float32 (T, H, W) in [0, 1], 1 = nearest, 0 = farthest; minimum and maximum
-        are taken over the whole clip, or over each frame. A constant prediction gives zeros. ValueError otherwise.
+        Args:
+            video: uint8 (T, H, W, 3).
+            batch_size: Frames that the network sees at once.
+            normalise: Whether minimum and maximum are taken over the whole clip, or over each frame.
+
+        Returns:
+            float32 (T, H, W) in [0, 1], 1 = nearest, 0 = farthest. A constant prediction gives zeros.
+
+        Raises:
+            ValueError: Other inputs, or a prediction that is not finite.
         """
         if normalise not in NORMALISATIONS:
             raise ValueError(f"Got normalise={normalise!r}. Expected one of {NORMALISATIONS}.")
@@ -72,7 +91,7 @@ class DepthAnything:
         return np.where(flat, 0.0, (disparity - low) / np.where(flat, 1.0, span)).astype(np.float32)
 
     def predict_disparity(self, video: np.ndarray, batch_size: int = 8) -> np.ndarray:
-        """The network's relative inverse depth, higher = nearer, float32 (T, H, W), at the size of the video."""
+        """Return the network's relative inverse depth, higher = nearer, float32 (T, H, W), at the size of the video."""
         import torch
         from torch.nn import functional
 

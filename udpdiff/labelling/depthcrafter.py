@@ -51,11 +51,15 @@ class DepthCrafter:
         dtype: torch.dtype | None = None,
         offload: bool = False,
     ) -> DepthCrafter:
-        """Load a folder, hub id or `mini:` name.
+        """Load a checkpoint.
 
-        base: where VAE, image encoder and scheduler are, if `ref` is the U-Net alone, as tencent/DepthCrafter is; None:
-        `ref` has them all. device None: CUDA where there is one. dtype None: float16 on CUDA, else float32. offload:
-        only the part that computes is on the device.
+        Args:
+            ref: Folder, hub id or `mini:` name.
+            base: Where VAE, image encoder and scheduler are, if `ref` is the U-Net alone, as tencent/DepthCrafter is;
+                None where `ref` has them all.
+            device: None for CUDA where there is one.
+            dtype: None for float16 on CUDA, else float32.
+            offload: Only the part that computes is on the device.
         """
         import torch
         from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler
@@ -86,12 +90,24 @@ class DepthCrafter:
         chunk_frames: int = 8,
         seed: int = 0,
     ) -> np.ndarray:
-        """Depth of every frame.
+        """Return the depth of every frame; memory grows with `window`, not with T.
 
-        video: uint8 (T, H, W, 3). Returns float32 (T, H, W) in [0, 1], 1 = nearest, 0 = farthest; minimum and maximum are
-        taken over the whole clip, a constant prediction gives zeros. max_side: frames are shrunk to it, and sides
-        rounded to multiples of 64, for the network alone. chunk_frames: frames the VAE and the image encoder take at
-        once. Memory grows with `window`, not with T. ValueError for other input.
+        Args:
+            video: uint8 (T, H, W, 3).
+            num_inference_steps: Of the scheduler.
+            guidance_scale: 1 for none.
+            window: Frames that are denoised at once.
+            overlap: Frames that two windows share.
+            max_side: Frames are shrunk to it, and sides rounded to multiples of 64, for the network alone.
+            chunk_frames: Frames that the VAE and the image encoder take at once.
+            seed: Of the noise.
+
+        Returns:
+            float32 (T, H, W) in [0, 1], 1 = nearest, 0 = farthest; minimum and maximum are taken over the whole clip, a
+            constant prediction gives zeros.
+
+        Raises:
+            ValueError: Other input, or a prediction that is not finite.
         """
         import torch
         from torch.nn import functional
@@ -103,9 +119,9 @@ class DepthCrafter:
             frames = functional.interpolate(frames, size, mode="bilinear", antialias=True).clamp(0, 1)
         generator = torch.Generator().manual_seed(seed)
         aug_noise = torch.randn(frames.shape, generator=generator)
-        told = self.vae.config
-        stride = 2 ** (len(told.block_out_channels) - 1)  # 8 in the published model
-        shape = (1, min(window, len(frames)), told.latent_channels, size[0] // stride, size[1] // stride)
+        vae = self.vae.config
+        stride = 2 ** (len(vae.block_out_channels) - 1)  # 8 in the published model
+        shape = (1, min(window, len(frames)), vae.latent_channels, size[0] // stride, size[1] // stride)
         init_noise = torch.randn(shape, generator=generator)
         latents = self.denoise(
             self.condition(frames, aug_noise, chunk_frames), init_noise, num_inference_steps, guidance_scale, overlap
@@ -120,7 +136,7 @@ class DepthCrafter:
         return (depth - low) / span if span > FLAT else np.zeros_like(depth)
 
     def condition(self, frames, aug_noise, chunk_frames: int = 8):
-        """What the U-Net is told of each frame: image embeddings (T, D) and unscaled video latents (T, 4, h, w), float32.
+        """Return the U-Net's conditions, frame by frame: image embeddings (T, D) and unscaled video latents (T, 4, h, w), float32.
 
         frames: float32 (T, 3, H, W) in [0, 1]. aug_noise: unit noise of that shape.
         """
@@ -153,8 +169,8 @@ class DepthCrafter:
                 start = noise * self.scheduler.init_noise_sigma
                 if shared:  # go on from what the last window found
                     start[:shared] = latents[-shared:] + noise[:shared] * self.scheduler.sigmas[0].cpu()
-                told = embeddings[first:end], video_latents[first:end]
-                denoised = self._denoise_window(start, told, guidance_scale)
+                own = embeddings[first:end], video_latents[first:end]
+                denoised = self._denoise_window(start, own, guidance_scale)
                 latents = denoised if latents is None else stitch(latents, denoised, overlap)
                 buffer = torch.cat((buffer[window - overlap :], buffer[: window - overlap]))
         return latents
@@ -173,12 +189,12 @@ class DepthCrafter:
         pixel_values = pixel_values_for_clip(frames).to(self.device, weight.dtype)
         return self.image_encoder(pixel_values).image_embeds.float().cpu()
 
-    def _denoise_window(self, start, told, guidance_scale: float):
+    def _denoise_window(self, start, conditions, guidance_scale: float):
         import torch
 
         latents = start[None].to(self.device)
-        embeddings, video_latents = (part[None].to(self.device) for part in told)
-        if guidance_scale > 1:  # the first of the pair is told nothing
+        embeddings, video_latents = (part[None].to(self.device) for part in conditions)
+        if guidance_scale > 1:  # the first of the pair has no conditions
             embeddings = torch.cat((torch.zeros_like(embeddings), embeddings))
             video_latents = torch.cat((torch.zeros_like(video_latents), video_latents))
         count = len(embeddings)

@@ -1,4 +1,4 @@
-"""DepthCrafter's denoiser: the U-Net of Stable Video Diffusion, told of every frame by an image embedding of its own."""
+"""DepthCrafter's network: the U-Net of Stable Video Diffusion, with an image embedding of its own for every frame."""
 
 from __future__ import annotations
 

@@ -22,9 +22,14 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class ImagePreparation:
     """How images become pixel values.
 
-    `short_side` None keeps the size; `long_side` caps the other side; `squash` is a fixed (height, width) that ignores
-    the aspect ratio and wins over both. Sides become multiples of `multiple`, rounded up, or to the nearest where
-    `round_up` is False.
+    Attributes:
+        short_side: Pixels of the shorter side after resizing; None keeps the size.
+        long_side: Most pixels of the longer side; None for no limit.
+        squash: A fixed (height, width) that ignores the aspect ratio and wins over both sides.
+        multiple: Sides become multiples of it.
+        round_up: Whether sides are rounded up to a multiple; False for the nearest one.
+        mean: Of red, green and blue in [0, 1], subtracted.
+        std: Of red, green and blue in [0, 1], divided by.
     """
 
     short_side: int | None = None
@@ -37,10 +42,19 @@ class ImagePreparation:
 
     @classmethod
     def from_pretrained(cls, ref: str, multiple: int) -> ImagePreparation:
-        """Read the image processor configuration of a folder or hub id; without one, ImageNet statistics at full size.
+        """Read the image processor's configuration of a folder or hub id.
 
-        `multiple` is what the model's patches or strides need, where the configuration does not say.
         Source: transformers, image_processing_mask2former.py and image_processing_dpt.py (the meaning of the keys).
+
+        Args:
+            ref: The folder or hub id.
+            multiple: What the model's patches or strides need, where the configuration does not say.
+
+        Returns:
+            The preparation; where there is no configuration, ImageNet statistics at full size.
+
+        Raises:
+            ValueError: The size of the configuration is not understood.
         """
         from transformers.image_processing_base import ImageProcessingMixin
 
@@ -52,7 +66,11 @@ class ImagePreparation:
 
     @classmethod
     def from_config(cls, config: dict, multiple: int) -> ImagePreparation:
-        """The same from the configuration as a dictionary; ValueError where its size is not understood."""
+        """Read the image processor's configuration from a dictionary.
+
+        Raises:
+            ValueError: Its size is not understood.
+        """
         sides = {} if config.get("do_resize") is False else _sides(config)
         normalise = config.get("do_normalize") is not False
         divisor = config.get("ensure_multiple_of") or config.get("size_divisor") or 1
@@ -65,7 +83,7 @@ class ImagePreparation:
         )
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
-        """The size (height, width) in pixels that an image of this size is given."""
+        """Return the (height, width) in pixels that an image of this size is resized to."""
         if self.squash:
             return tuple(self._to_multiple(side) for side in self.squash)
         scale = 1.0
@@ -76,7 +94,15 @@ class ImagePreparation:
         return self._to_multiple(height * scale), self._to_multiple(width * scale)
 
     def pixel_values(self, images: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
-        """uint8 (B, H, W, 3) RGB -> float32 (B, 3, h, w), resized (bicubic, antialiased), scaled and normalised."""
+        """Resize (bicubic, antialiased), scale to [0, 1] and normalise.
+
+        Args:
+            images: uint8 (B, H, W, 3), RGB.
+            device: Where the values are computed and stay.
+
+        Returns:
+            float32 (B, 3, h, w), of the size that `target_size` tells.
+        """
         import torch
         from torch.nn import functional
 
@@ -95,7 +121,11 @@ class ImagePreparation:
 
 
 def check_images(images: np.ndarray, what: str = "images") -> None:
-    """ValueError unless uint8 (B, H, W, 3) with at least one image."""
+    """Check that images are uint8 (B, H, W, 3) and at least one.
+
+    Raises:
+        ValueError: They are not.
+    """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
         raise ValueError(
             f"Got {what} of dtype {images.dtype} and shape {images.shape}. Expected uint8 (B, H, W, 3), RGB, "

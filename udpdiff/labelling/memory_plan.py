@@ -27,8 +27,11 @@ SAFE_SHARE = 0.8  # of the free memory, for fragmentation and kernels' workspace
 class MemoryPlan:
     """Expected bytes on the device that propagates.
 
-    weight_bytes: parameters and buffers. encoder_bytes: the image encoder at work. state_bytes: what one object keeps
-    from frame to frame. activation_bytes: what one object takes while a frame is tracked.
+    Attributes:
+        weight_bytes: Parameters and buffers.
+        encoder_bytes: The image encoder at work.
+        state_bytes: What one object keeps from frame to frame.
+        activation_bytes: What one object needs while a frame is tracked.
     """
 
     weight_bytes: int
@@ -37,17 +40,17 @@ class MemoryPlan:
     activation_bytes: int
 
     def peak_bytes(self, objects: int) -> int:
-        """The most that so many objects take at once; an upper estimate."""
+        """Return an upper estimate of the bytes that so many objects need at once."""
         return self.weight_bytes + self.encoder_bytes + objects * (self.state_bytes + self.activation_bytes)
 
     def max_objects(self, free_bytes: int) -> int:
-        """How many objects fit beside the weights, at least 1."""
+        """Return how many objects fit beside the weights, at least 1."""
         free = SAFE_SHARE * free_bytes - self.encoder_bytes
         return max(1, int(free // (self.state_bytes + self.activation_bytes)))
 
 
 def plan_memory(predictor, num_frames: int, height: int, width: int) -> MemoryPlan:
-    """The plan of a SAM 2 video predictor for clips of so many frames of that size.
+    """Count the bytes of a SAM 2 video predictor for clips of so many frames of that size.
 
     Frames wait in host memory, 12 S x S bytes each, and are no part of it. Beyond the frames that the model looks back
     at, the length of a clip costs nothing.
@@ -69,13 +72,13 @@ def plan_memory(predictor, num_frames: int, height: int, width: int) -> MemoryPl
 
 
 def memory_horizon(predictor) -> int:
-    """How many frames back the model can look: spatial memories or object pointers, whichever is longer."""
+    """Return how many frames back the model can look: spatial memories or object pointers, whichever is longer."""
     pointers = predictor.max_obj_ptrs_in_encoder if predictor.use_obj_ptrs_in_encoder else 0
     return max(predictor.num_maskmem * predictor.memory_temporal_stride_for_eval, pointers)
 
 
 def objects_at_once(predictor, num_frames: int, height: int, width: int) -> int:
-    """As many objects as fit into the free memory of the predictor's GPU; on a CPU, whose memory jobs share, 16."""
+    """Return how many objects fit into the free memory of the predictor's GPU; on a CPU, whose memory jobs share, 16."""
     import torch
 
     device: torch.device = predictor.device

@@ -44,7 +44,7 @@ class PointGridSegmenter:
     automatic mask generator keeps with its defaults and no crops: of all three masks of every point those whose
     predicted IoU and whose stability exceed the thresholds, less those whose box overlaps a better one's.
     `min_entity_pixels`: entities of which less stays visible are dropped, at the size of the image.
-    Source: UDPDiff, table 9 (8 x 8 and 12 x 12 points; filtering is not told); SAM (arXiv 2304.02643), section 4;
+    Source: UDPDiff, table 9 (8 x 8 and 12 x 12 points; it does not say how they are filtered); SAM (arXiv 2304.02643), section 4;
     sam2/automatic_mask_generator.py.
     """
 

@@ -60,7 +60,7 @@ class MaskTracker:
 
     Memory: see `memory_plan`. It is bounded in the clip's length, but for 12 S x S bytes of host memory per frame, and
     in the number of objects by `max_objects_per_batch` (None: as many as fit on the GPU, 16 on a CPU): each batch
-    encodes the frames anew. Where a model is told that masks must not overlap in its memory (mini:sam2, none of the
+    encodes the frames anew. Where a model lets no masks overlap in its memory (mini:sam2, none of the
     published ones), only objects of one batch compete. `track` also holds its result, (N, T, H, W) logits; `track_ids`
     two (T, H, W) arrays.
     50 objects x 49 frames of 720 x 480 with sam2.1-hiera-large (S = 1024) in one batch allocate at most 8.2 GiB beside
@@ -78,11 +78,17 @@ class MaskTracker:
     def from_pretrained(
         cls, ref: str | Path, device: str | torch.device | None = None, dtype: torch.dtype | None = None
     ) -> MaskTracker:
-        """Load from a hub id the sam2 package knows, or a folder with `sam2.safetensors` and `sam2.json`.
+        """Load a SAM 2.
 
-        The json names the package's yaml (`config`), the hydra `overrides` and, if they are not the package's, the
-        hidden units of the mask decoder (`mask_decoder_mlp_dim`); the weights are the package's own state dict. `dtype` is the autocast type (None: bfloat16 on a GPU, else float32). ValueError for any other
-        reference.
+        Args:
+            ref: A hub id that the sam2 package knows, a `mini:` name, or a folder with `sam2.safetensors`, the package's
+                own state dict, and `sam2.json`, which names the package's yaml (`config`), the hydra `overrides` and, if
+                they are not the package's, the hidden units of the mask decoder (`mask_decoder_mlp_dim`).
+            device: None for CUDA where there is one.
+            dtype: Of autocast; None for bfloat16 on a GPU, else float32.
+
+        Raises:
+            ValueError: Any other reference.
         """
         import torch
 
@@ -119,9 +125,17 @@ class MaskTracker:
     ) -> Tracks:
         """Track every entity of the first frame.
 
-        video uint8 (T, H, W, 3); entity_ids0 integer (H, W), 0 = none. Returns logits float32 (N, T, H, W) and ids.
-        images: the video as `preprocess_frames` gives it, if that was done already, in another thread for example.
-        ValueError where shapes disagree or the first frame has no entity.
+        Args:
+            video: uint8 (T, H, W, 3).
+            entity_ids0: Integer (H, W), 0 = none.
+            max_objects_per_batch: See the class.
+            images: The video as `preprocess_frames` gives it, if that was done already, in another thread for example.
+
+        Returns:
+            Logits float32 (N, T, H, W), above 0 inside, and the N ids.
+
+        Raises:
+            ValueError: Shapes disagree, or the first frame has no entity.
         """
         ids = _check(video, entity_ids0)
         logits = np.empty((len(ids), *video.shape[:3]), np.float32)

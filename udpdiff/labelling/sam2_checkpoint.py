@@ -63,7 +63,7 @@ def _resize_mask_decoder(predictor, mlp_dim: int) -> None:
 def write_folder(
     predictor, folder: Path, config: str, overrides: Sequence[str], mask_decoder_mlp_dim: int | None
 ) -> None:
-    """Write the float16 weights, under the package's names, and what `build_predictor` was told."""
+    """Write the float16 weights, under the package's names, and the arguments of `build_predictor`."""
     import torch
     from safetensors.torch import save_file
 
@@ -85,7 +85,7 @@ def read_folder(folder: Path, device: str | torch.device):
 
 
 def _read_description(path: Path) -> dict:
-    """What `build_predictor` is told; ValueError for anything that could make hydra call other than the package's code."""
+    """Return the arguments of `build_predictor`; ValueError for anything that could make hydra call other than the package's code."""
     description = json.loads(path.read_text())
     known = {"config": "", "overrides": [], "mask_decoder_mlp_dim": None}
     if not isinstance(description, dict) or not {"config", "overrides"} <= set(description) <= set(known):

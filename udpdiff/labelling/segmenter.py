@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 class EntitySegmenter:
     """Segments images into entities.
 
-    `score_threshold`: a query counts where (1 - p(no object)) x (mean mask probability inside its mask) reaches it;
-    `min_entity_pixels`: smaller entities are dropped, at the size of the image.
+    Args:
+        model: A Mask2Former for universal segmentation.
+        preparation: From images to its pixel values.
+        score_threshold: A query counts where (1 - p(no object)) x (mean mask probability inside its mask) reaches it.
+        min_entity_pixels: Smaller entities are dropped, at the size of the image.
+
     Source: Mask2Former (arXiv 2112.01527), instance inference; EntitySeg (arXiv 2211.05776) for the painting order.
     """
 
@@ -51,15 +55,22 @@ class EntitySegmenter:
         score_threshold: float = 0.5,
         min_entity_pixels: int = 6,
     ) -> EntitySegmenter:
-        """Load a folder, hub id or `mini:` name, with any number of classes, in float32.
+        """Load a checkpoint with any number of classes, in float32.
 
-        `device` None: CUDA where there is one. ValueError for a checkpoint of another class.
+        Args:
+            ref: Folder, hub id or `mini:` name.
+            device: None for CUDA where there is one.
+            score_threshold: See the class.
+            min_entity_pixels: See the class.
+
+        Raises:
+            ValueError: A checkpoint of another class.
         """
         import torch
         from transformers import AutoConfig, Mask2FormerForUniversalSegmentation
 
         ref = resolve(str(ref))
-        config = AutoConfig.from_pretrained(ref)
+        config = AutoConfig.from_pretrained(ref, trust_remote_code=False)
         if config.model_type != "mask2former":
             raise ValueError(
                 f"Got segmentation checkpoint {ref!r} of type {config.model_type!r}. Expected 'mask2former', "
@@ -71,10 +82,17 @@ class EntitySegmenter:
         return cls(model, preparation, score_threshold, min_entity_pixels)
 
     def segment(self, images: np.ndarray, batch_size: int = 8) -> np.ndarray:
-        """Entity ids of each image.
+        """Return the entities of each image.
 
-        images: uint8 (B, H, W, 3), or (H, W, 3) for one. Returns uint16 (B, H, W), or (H, W): 0 = none, then 1, 2, ...
-        from the highest score down, without gaps. ValueError for other inputs.
+        Args:
+            images: uint8 (B, H, W, 3), or (H, W, 3) for one.
+            batch_size: Images that the network sees at once.
+
+        Returns:
+            uint16 (B, H, W), or (H, W): 0 = none, then 1, 2, ... from the highest score down, without gaps.
+
+        Raises:
+            ValueError: Other inputs.
         """
         import torch
 

@@ -1,19 +1,23 @@
-"""One shard through one labeller: clips are prepared ahead of the model, labels finished and written behind it."""
+"""One shard through one labeller: clips are prepared while the model is busy with others, labels finished and written."""
 
 from __future__ import annotations
 
+import json
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from udpdiff.background import in_background
 from udpdiff.clip import RejectedClip
-from udpdiff.job_timing import JobTiming
+from udpdiff.jobs import EstimateDepth, Execution, SegmentEntities
 from udpdiff.progress import progress
 from udpdiff.storage.failures import Failures
 from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.timing import JobTiming
 from udpdiff.video_io import decode_mp4
 
 
@@ -36,29 +40,61 @@ class Steps(NamedTuple):
     finish: Callable[..., LabelledClip]
 
 
-def label_shard(schema: str, told: dict, steps: Steps, clips_path: str, labels_path: str, timing: str | None) -> None:
-    """Write the shard of labels, going on where a killed job stopped; and to `timing`, if given, how fast it went.
+def parse_command(description: str, job: type[SegmentEntities | EstimateDepth], labels: str) -> Namespace:
+    """Return the command line of a labelling script: job, execution, clips, summary, timing, and `labels` by its option."""
+    parser = ArgumentParser(description=description)
+    parser.add_argument("--job", required=True, type=job.parse)
+    parser.add_argument("--execution", required=True, type=Execution.parse)
+    parser.add_argument("--clips", required=True)
+    parser.add_argument(f"--{labels}", required=True, dest="labels")
+    parser.add_argument("--summary", required=True)
+    parser.add_argument("--timing", help="json file: how fast it went")
+    return parser.parse_args()
 
-    told: the labeller's settings, `max_failed_share` among them. Raises TooManyFailures.
+
+def label_shard(
+    schema: str,
+    job: SegmentEntities | EstimateDepth,
+    execution: Execution,
+    steps: Steps,
+    clips_path: str | Path,
+    labels_path: str | Path,
+    timing_path: str | Path | None = None,
+) -> None:
+    """Write the shard of labels of a shard of clips, going on where a job that was stopped left off.
+
+    Args:
+        schema: Of the labels' shard.
+        job: What the labels depend on, kept in the shard.
+        execution: Device and share of clips that may fail.
+        steps: The labeller.
+        clips_path: Of the clips, from any source, generated ones too.
+        labels_path: Of the labels.
+        timing_path: Of a record of how fast it went; None for none.
+
+    Raises:
+        TooManyFailures: More clips fail than may.
+        StorageError: A shard is damaged or cannot be written.
     """
+    described = json.loads(job.dump())
     with ShardReader(clips_path) as clips:
-        attrs = {"settings": told, "clips": clips.sha256}
-        failures = Failures(len(clips), told["max_failed_share"])
+        failures = Failures(len(clips), execution.max_failed_share)
+        attrs = {"job": described, "clips": clips.sha256}
         with ShardWriter(labels_path, schema, attrs, resume=True) as shard:
-            todo = [clip_id for clip_id in clips.clip_ids if clip_id not in shard.done]
+            remaining = [clip_id for clip_id in clips.clip_ids if clip_id not in shard.done]
             with JobTiming() as clock:
-                readings = ((clip_id, partial(_read, clips, clip_id, steps.prepare)) for clip_id in todo)
+                readings = ((clip_id, partial(_read, clips, clip_id, steps.prepare)) for clip_id in remaining)
                 with (
                     in_background(readings) as prepared,
                     in_background(_modelled(prepared, steps, shard, failures, clock)) as written,
                 ):
-                    for clip_id, done in progress(written, schema, total=len(todo)):
+                    for clip_id, done in progress(written, schema, total=len(remaining)):
                         with failures.caught(clip_id):
                             done.result()
             failures.list_in(shard)
-        if timing and todo:
+        if timing_path and remaining:
             size = {key: clips.attrs[key] for key in ("num_frames", "height", "width")}
-            clock.write(timing, schema, told, size, len(todo))
+            clock.write(timing_path, schema, described, execution.device, size, len(remaining))
 
 
 def _read(clips: ShardReader, clip_id: str, prepare: Callable):

@@ -10,7 +10,7 @@ script/depth/eval.py and src/util/alignment.py (per frame).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -21,12 +21,21 @@ Domain = Literal["disparity", "depth"]
 
 @dataclass(frozen=True)
 class DepthScore:
-    """Means over frames: delta1 in [0, 1], higher is better; rmse and abs_rel, lower is better; frames scored."""
+    """How accurate depth is.
+
+    Attributes:
+        delta1: In [0, 1], higher is better; a mean over frames, as the next two.
+        rmse: In the reference's unit, lower is better.
+        abs_rel: Share of the reference, lower is better.
+        num_frames: Frames scored.
+        aligned: What was scored, the prediction in the reference's place, range and units, float64 (T, H, W).
+    """
 
     delta1: float
     rmse: float
     abs_rel: float
     num_frames: int
+    aligned: np.ndarray = field(repr=False, compare=False)
 
 
 def evaluate_depth_maps(
@@ -38,69 +47,45 @@ def evaluate_depth_maps(
     domain: Domain = "disparity",
     min_value: float = 1e-3,
     max_value: float = 1.0,
-    clip_before_fit: bool | None = None,
 ) -> DepthScore:
-    """Score prediction (T, h, w) against reference (T, H, W).
+    """Score a prediction against a reference.
 
-    The prediction is resized (bilinear) when smaller or larger. valid: bool (T, H, W), all by default; in any case
-    min_value < reference < max_value is required (1 itself is allowed when max_value is 1, the reference being
-    normalised to [0, 1]). alignment `none` clips the prediction to the range; `video` fits one scale and shift by least
-    squares, `frame` one per frame. domain `depth` says that the reference is depth in metres while the prediction is
-    disparity: the fit is made to 1/reference, then inverted, and scores are taken in metres. clip_before_fit: raise the
-    prediction to min_value before the fit; by default for `video`, as upstream does.
-    Raises ValueError when no pixel is valid.
-    """
-    reference = np.asarray(reference, np.float64)
-    aligned = align_depth_maps(
-        prediction,
-        reference,
-        valid=valid,
-        alignment=alignment,
-        domain=domain,
-        min_value=min_value,
-        max_value=max_value,
-        clip_before_fit=clip_before_fit,
-    )
-    return _score(aligned, reference, valid_pixels(reference, valid, min_value, max_value))
+    Args:
+        prediction: (T, h, w), resized (bilinear) when smaller or larger than the reference.
+        reference: (T, H, W).
+        valid: bool (T, H, W), all by default; in any case min_value < reference < max_value is required (1 itself is
+            allowed when max_value is 1, the reference being normalised to [0, 1]).
+        alignment: `none` clips the prediction to the range; `video` raises it to min_value, as upstream does, and fits
+            one scale and shift by least squares; `frame` fits one per frame.
+        domain: `depth` says that the reference is depth in metres while the prediction is disparity: the fit is made to
+            1/reference, then inverted, and scores are taken in metres.
+        min_value: Of references that count.
+        max_value: The same.
 
-
-def align_depth_maps(
-    prediction: np.ndarray,
-    reference: np.ndarray,
-    *,
-    valid: np.ndarray | None = None,
-    alignment: Alignment = "video",
-    domain: Domain = "disparity",
-    min_value: float = 1e-3,
-    max_value: float = 1.0,
-    clip_before_fit: bool | None = None,
-) -> np.ndarray:
-    """The prediction in the reference's place, range and units, float64 (T, H, W): what `evaluate_depth_maps` scores.
-
-    Arguments and errors are those of `evaluate_depth_maps`.
+    Raises:
+        ValueError: No pixel is valid, or an alignment or domain is unknown.
     """
     reference = np.asarray(reference, np.float64)
     prediction = _resized(np.asarray(prediction), reference.shape).astype(np.float64)
-    mask = valid_pixels(reference, valid, min_value, max_value)
+    mask = _valid_pixels(reference, valid, min_value, max_value)
     if not mask.any():
         raise ValueError(
-            f"Depth: no valid pixel, the reference lies in {_range(reference)}, valid is {min_value:g} to "
-            f"{max_value:g}; check its units and the mask."
+            f"Depth: no valid pixel, the reference lies in {reference.min():.4g} to {reference.max():.4g}, valid is "
+            f"{min_value:g} to {max_value:g}; check its units and the mask."
         )
     if alignment == "none":
-        return np.clip(prediction, min_value, max_value)
-    if alignment == "video":
-        clipped = prediction if clip_before_fit is False else np.maximum(prediction, min_value)
-        return _aligned(clipped, reference, mask, domain, min_value, max_value)
-    if alignment == "frame":
-        clipped = np.maximum(prediction, min_value) if clip_before_fit else prediction
-        return np.stack(
-            [_aligned(*frame, domain, min_value, max_value) for frame in zip(clipped, reference, mask, strict=True)]
-        )
-    raise ValueError(f"Depth alignment: got {alignment!r}, expected 'none', 'video' or 'frame'.")
+        aligned = np.clip(prediction, min_value, max_value)
+    elif alignment == "video":
+        aligned = _aligned(np.maximum(prediction, min_value), reference, mask, domain, min_value, max_value)
+    elif alignment == "frame":
+        frames = zip(prediction, reference, mask, strict=True)
+        aligned = np.stack([_aligned(*frame, domain, min_value, max_value) for frame in frames])
+    else:
+        raise ValueError(f"Depth alignment: got {alignment!r}, expected 'none', 'video' or 'frame'.")
+    return _score(aligned, reference, mask)
 
 
-def valid_pixels(reference: np.ndarray, valid: np.ndarray | None, min_value: float, max_value: float) -> np.ndarray:
+def _valid_pixels(reference: np.ndarray, valid: np.ndarray | None, min_value: float, max_value: float) -> np.ndarray:
     """bool (T, H, W): pixels where the reference is scored; values near 0 have no meaningful ratio."""
     mask = reference > min_value
     mask &= reference <= max_value if max_value == 1.0 else reference < max_value
@@ -140,7 +125,7 @@ def _score(prediction, reference, mask) -> DepthScore:
         delta1 = (np.maximum(p / g, g / p) < 1.25).mean()
         rows.append((delta1, np.sqrt(((p - g) ** 2).mean()), (np.abs(p - g) / g).mean()))
     delta1, rmse, abs_rel = np.mean(rows, axis=0)
-    return DepthScore(float(delta1), float(rmse), float(abs_rel), len(rows))
+    return DepthScore(float(delta1), float(rmse), float(abs_rel), len(rows), prediction)
 
 
 def _resized(prediction: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -152,7 +137,3 @@ def _resized(prediction: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
     frames = torch.from_numpy(np.ascontiguousarray(prediction)).float()[:, None]
     return torch.nn.functional.interpolate(frames, shape[1:], mode="bilinear", align_corners=False)[:, 0].numpy()
-
-
-def _range(values: np.ndarray) -> str:
-    return f"{values.min():.4g} to {values.max():.4g}"

@@ -93,30 +93,17 @@ def tube_mean_iou(predicted: np.ndarray, truth: np.ndarray, *, min_pixels: int =
 
 
 def tube_panoptic_quality(predicted: np.ndarray, truth: np.ndarray, void: int | None = None) -> PanopticQuality:
-    """Panoptic quality of entity tubes over the whole clip (0 = none is no segment)."""
-    return _quality([overlap(predicted, truth, void)])
-
-
-def frame_panoptic_quality(predicted: np.ndarray, truth: np.ndarray, void: int | None = None) -> PanopticQuality:
-    """Panoptic quality of entities frame by frame, counts summed over frames; blind to ids that change hands."""
-    predicted, truth = _checked(predicted, truth)
-    return _quality([overlap(p, g, void) for p, g in zip(predicted, truth, strict=True)])
-
-
-def _quality(tables: list[Overlap]) -> PanopticQuality:
-    total, matched, spurious, missed = 0.0, 0, 0, 0
-    for table in tables:
-        rows, columns = table.predicted_ids != 0, table.true_ids != 0
-        iou = table.iou[np.ix_(rows, columns)]
-        # IoU above one half cannot hold for two partners, so no assignment is needed.
-        pairs = iou > 0.5
-        total += iou[pairs].sum()
-        matched += int(pairs.sum())
-        missed += int((~pairs.any(0)).sum())
-        seen, hidden = table.counts[rows].sum(1), table.predicted_void[rows]
-        spurious += int((~pairs.any(1) & (hidden <= (seen + hidden) / 2)).sum())
+    """Panoptic quality of entity tubes over the whole clip, integers (T, H, W); 0 = none is no segment."""
+    table = overlap(predicted, truth, void)
+    rows, columns = table.predicted_ids != 0, table.true_ids != 0
+    iou = table.iou[np.ix_(rows, columns)]
+    # IoU above one half cannot hold for two partners, so no assignment is needed.
+    pairs = iou > 0.5
+    matched, missed = int(pairs.sum()), int((~pairs.any(0)).sum())
+    seen, hidden = table.counts[rows].sum(1), table.predicted_void[rows]
+    spurious = int((~pairs.any(1) & (hidden <= (seen + hidden) / 2)).sum())
     denominator = matched + spurious / 2 + missed / 2
-    segmentation = float(total / matched) if matched else 0.0
+    segmentation = float(iou[pairs].sum() / matched) if matched else 0.0
     recognition = float(matched / denominator) if denominator else 0.0
     return PanopticQuality(segmentation * recognition, segmentation, recognition, matched, spurious, missed)
 

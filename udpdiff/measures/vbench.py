@@ -10,7 +10,7 @@ Source: Vchitect/VBench, vbench/subject_consistency.py, background_consistency.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -32,11 +32,6 @@ def consistency(features: np.ndarray) -> float:
     to_previous = np.einsum("td,td->t", unit[1:], unit[:-1])
     to_first = unit[1:] @ unit[0]
     return float(((np.maximum(to_previous, 0) + np.maximum(to_first, 0)) / 2).mean())
-
-
-def frame_weighted_mean(values: Sequence[float], num_frames: Sequence[int]) -> float:
-    """Mean of per-video consistencies over a set of videos, weighted by T-1 as VBench does on one process."""
-    return float(np.average(np.asarray(values, np.float64), weights=np.asarray(num_frames) - 1))
 
 
 def motion_smoothness(video: np.ndarray, interpolate: Interpolate) -> float:

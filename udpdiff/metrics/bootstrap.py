@@ -58,6 +58,14 @@ def bootstrap_difference(
     return bootstrap_mean(first - second, resamples=resamples, seed=seed)
 
 
+def bootstrap_median(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
+    """Median of repeated measurements (N,) with the percentile bootstrap interval of the median."""
+    values = np.asarray(values, np.float64)
+    drawn = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    low, high = np.percentile(np.median(values[drawn], axis=1), LEVEL)
+    return Estimate(float(np.median(values)), float(low), float(high), len(values))
+
+
 def subsample_interval(
     distance: Callable[[np.ndarray, np.ndarray], float],
     reference: np.ndarray,

@@ -1,72 +1,90 @@
-"""All figures of a set of videos in one call, in the form that tables and report read.
+"""From the figures of single clips to those of a set, with 95 % intervals, in the form that tables and pages read.
 
-Each function returns `metrics`: name -> {"value", "low", "high", "n", "per_video", "extractor"}, plain JSON: low and
-high are the ends of the 95 % interval (null when n is too small), per_video the values in the order given (empty for
-figures of the whole set), extractor what made the features. `quality_document` adds run, task and seed.
+Every `metrics` is name -> {"value", "low", "high", "n", "per_video", "extractor"}, plain JSON: low and high are the ends
+of the interval (null when n is too small), per_video the values in the order of the clips (empty for figures of the
+whole set), extractor what made them. Knows no video and no label.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 
-from udpdiff.measures import fvd, vbench
-from udpdiff.metrics import runtime
-from udpdiff.metrics.bootstrap import Estimate, bootstrap_mean, subsample_interval
-from udpdiff.metrics.features import ImageEncoder, SubjectEncoder, VideoFeatures, load_video_encoder
-from udpdiff.metrics.interpolation import Interpolator, load_interpolator
+from udpdiff.jobs import CodecQuality, EvaluateSamples, LabelQuality
+from udpdiff.measures import fvd
+from udpdiff.metrics import registry
+from udpdiff.metrics.bootstrap import (
+    Estimate,
+    bootstrap_difference,
+    bootstrap_mean,
+    bootstrap_median,
+    subsample_interval,
+)
+from udpdiff.metrics.comparison import Comparison, read_comparisons
+from udpdiff.metrics.feature_shards import VideoSet, read_features
+from udpdiff.tasks import Task, get_task
+
+CONTROLS = ("shuffled", "constant")
 
 
-@dataclass(frozen=True)
-class Extractors:
-    """The networks behind the video metrics, loaded once for many runs."""
+def evaluate_samples(
+    job: EvaluateSamples,
+    features: Sequence[str | Path],
+    reference: Sequence[str | Path],
+    comparisons: Sequence[str | Path] = (),
+) -> dict:
+    """Return the content of quality.json of one run and task.
 
-    subject: SubjectEncoder
-    image: ImageEncoder
-    video: VideoFeatures
-    interpolator: Interpolator
-
-
-def load_extractors(
-    subject_encoder: str, image_encoder: str, video_encoder: str, interpolator: str, *, device: str = "cpu"
-) -> Extractors:
-    """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in as interpolator."""
-    return Extractors(
-        SubjectEncoder.from_pretrained(subject_encoder, device=device),
-        ImageEncoder.from_pretrained(image_encoder, device=device),
-        load_video_encoder(video_encoder, device=device),
-        load_interpolator(interpolator),
+    Args:
+        job: The run, its task, and who judged it.
+        features: Shards of features of the generated videos.
+        reference: Those of real videos.
+        comparisons: Shards of what `compare_samples` found.
+    """
+    generated = read_features(features)
+    options = {"bootstrap_samples": job.bootstrap_samples, "seed": job.seed}
+    metrics = evaluate_videos(generated, read_features(reference), **options)
+    document = quality_document(job.run, job.task, job.seed, len(generated.clip_ids), metrics)
+    if not job.judge:
+        return document
+    joined = read_comparisons(comparisons)
+    metrics |= evaluate_dense(
+        get_task(job.task), joined.clips.values(), labeller=job.judge, comparators=job.comparators, **options
     )
+    return document | {"left_out": joined.left_out}
 
 
 def evaluate_videos(
-    videos: Sequence[np.ndarray],
-    reference_videos: Sequence[np.ndarray],
-    extractors: Extractors,
-    *,
-    bootstrap_samples: int = 2000,
-    seed: int = 0,
+    generated: VideoSet, reference: VideoSet, *, bootstrap_samples: int = 2000, seed: int = 0
 ) -> dict[str, dict]:
-    """Consistencies and smoothness of generated videos uint8 (T, H, W, 3), and their distance to reference videos.
+    """Return consistencies and smoothness of generated videos, and their distance to reference videos.
 
-    Consistencies lie in [0, 1]. `fvd` is biased upwards by small sets: read it beside `fvd_floor`, the distance between
-    halves of the reference, and `fvd_infinity` (left out below 6 videos; the floor below 4). `kvd` has no such bias.
+    Consistencies lie in [0, 1], and longer videos weigh more. `fvd` is biased upwards by small sets: read it beside
+    `fvd_floor`, the distance between halves of the reference, and `fvd_infinity` (left out below 6 videos; the floor
+    below 4). `kvd` has no such bias.
+
+    Raises:
+        ValueError: The features are those of different networks.
     """
-    weights = [len(video) - 1 for video in videos]
+    if generated.names["video"] != reference.names["video"]:
+        raise ValueError(
+            f"Video features: got {generated.names['video']!r} of generated and {reference.names['video']!r} of real "
+            "videos, expected one network, as distances between two mean nothing. Extract both again."
+        )
     options = {"resamples": bootstrap_samples, "seed": seed}
     metrics = {}
-    for name, encoder in (("subject_consistency", extractors.subject), ("background_consistency", extractors.image)):
-        values = [vbench.consistency(encoder.encode(video)) for video in videos]
-        metrics[name] = entry(bootstrap_mean(values, weights=weights, **options), encoder.name, values)
-    interpolator = extractors.interpolator
-    values = [vbench.motion_smoothness(video, interpolator.interpolate) for video in videos]
-    metrics[interpolator.metric] = entry(bootstrap_mean(values, **options), interpolator.name, values)
-    generated = extractors.video.encode_videos(list(videos))
-    reference = extractors.video.encode_videos(list(reference_videos))
-    return metrics | _distances(reference, generated, extractors.video.name, seed)
+    for name, source, weights in (
+        ("subject_consistency", "subject", generated.num_frames - 1),
+        ("background_consistency", "image", generated.num_frames - 1),
+        (generated.smoothness, "interpolator", None),
+    ):
+        values = [scores[name] for scores in generated.scores]
+        metrics[name] = entry(bootstrap_mean(values, weights=weights, **options), generated.names[source], values)
+    return metrics | _distances(reference.features, generated.features, generated.names["video"], seed)
 
 
 def _distances(reference, generated, extractor: str, seed: int) -> dict[str, dict]:
@@ -85,21 +103,130 @@ def _distances(reference, generated, extractor: str, seed: int) -> dict[str, dic
     return metrics
 
 
-def evaluate_runtime(timings: Sequence[dict[str, float]], *, hardware: str) -> dict[str, dict]:
-    """`runtime_seconds` and its parts (`runtime_transformer_seconds`, ...), medians; hardware stands as extractor."""
-    metrics = {}
-    for part, summary in runtime.summarise_parts(timings).items():
-        name = "runtime_seconds" if part == "total" else f"runtime_{part}_seconds"
-        metrics[name] = entry(Estimate(**summary), hardware)
+def evaluate_dense(
+    task: Task,
+    rows: Iterable[Mapping[str, float]],
+    *,
+    labeller: str,
+    comparators: Sequence[str] = (),
+    bootstrap_samples: int = 2000,
+    seed: int = 0,
+) -> dict[str, dict]:
+    """Return the figures of predictions against a labeller, with controls, gains over them, and comparators' figures.
+
+    A gain (`..._over_shuffled`, `..._over_constant`) is paired, video by video. Where no video could be compared, the
+    main figure and its controls are there without a value.
+
+    Args:
+        task: Of the predictions.
+        rows: Figures by clip, as `compare_samples` finds them.
+        labeller: The judge.
+        comparators: Further labellers, whose figures are called LABELLER_FIGURE.
+        bootstrap_samples: Resamples of every interval.
+        seed: Of the resampling.
+    """
+    rows, main = list(rows), task.main_figure
+    options = {"resamples": bootstrap_samples, "seed": seed}
+    if not rows:
+        nothing = entry(Estimate(math.nan, math.nan, math.nan, 0), labeller)
+        return dict.fromkeys([main, f"{main}_shuffled", *([f"{main}_constant"] if task.has_constant else [])], nothing)
+    own = {figure.key for figure in task.figures["generated"]}
+    sources = {f"{name}_{key}": f"{name} against {labeller}" for name in comparators for key in own}
+    metrics = {
+        name: entry(bootstrap_mean(values, **options), sources.get(name, labeller), values)
+        for name, values in _columns(rows).items()
+    }
+    for control in CONTROLS:
+        pairs = [(row[main], row[f"{main}_{control}"]) for row in rows if f"{main}_{control}" in row]
+        if pairs:
+            first, second = zip(*pairs, strict=True)
+            gain = bootstrap_difference(first, second, **options)
+            metrics[f"{main}_over_{control}"] = entry(gain, labeller, np.subtract(first, second))
     return metrics
 
 
+def evaluate_labels(job: LabelQuality, comparisons: Mapping[str, Mapping[str, Comparison]]) -> dict:
+    """Return the content of labels.json: each labeller's figures, clip by clip too, and their gaps to the judge's.
+
+    The judges' figures stand at the top as well: they are the ones that goals name.
+
+    Args:
+        job: The judges.
+        comparisons: Kind -> labeller -> comparison with the truth.
+    """
+    options = {"resamples": job.bootstrap_samples, "seed": job.seed}
+    variants: dict[str, dict] = {kind: {} for kind in comparisons}
+    for kind, labellers in comparisons.items():
+        judge = labellers[job.judges[kind]].clips
+        for labeller, found in labellers.items():
+            refused = {registry.REFUSED[kind].key: [0.0] * len(found.clips) + [1.0] * len(found.left_out)}
+            metrics = {
+                name: entry(bootstrap_mean(values, **options), "exact truth", values)
+                for name, values in (_columns(found.clips.values()) | refused).items()
+            }
+            gaps = {} if found.clips is judge else _gaps(found.clips, judge, options)
+            variants[kind][labeller] = {"metrics": metrics, "difference": gaps, "clips": found.clips}
+            variants[kind][labeller]["refused"] = found.left_out
+    top = {}
+    for kind, labellers in variants.items():
+        top |= labellers[job.judges[kind]]["metrics"]
+    return {"metrics": top, "variants": variants}
+
+
+def evaluate_round_trips(job: CodecQuality, values: Mapping[str, Sequence[float]]) -> dict:
+    """Return the content of codec.json; a largest error has no mean: it is the worst over all clips."""
+    metrics = {}
+    for name, found in values.items():
+        if registry.describe(f"codec.{name}").summary == "max":
+            metrics[name] = entry(Estimate(max(found), math.nan, math.nan, len(found)), "no VAE", found)
+        else:
+            estimate = bootstrap_mean(found, resamples=job.bootstrap_samples, seed=job.seed)
+            metrics[name] = entry(estimate, job.base, found)
+    return {"metrics": metrics}
+
+
+def evaluate_runtime(timings: Sequence[Mapping[str, float]], *, hardware: str) -> dict[str, dict]:
+    """Return `runtime_seconds` and its parts (`runtime_transformer_seconds`, ...), medians of repeated timings.
+
+    Args:
+        timings: Each with `total` and the pipeline's parts, seconds; without the first, which loads and warms up.
+        hardware: Stands as extractor.
+    """
+    columns = {
+        "runtime_seconds": [timing["total"] for timing in timings],
+        **{f"runtime_{part}_seconds": [timing[part] for timing in timings] for part in registry.RUNTIME_PARTS},
+        "runtime_other_seconds": [
+            timing["total"] - sum(timing[part] for part in registry.RUNTIME_PARTS) for timing in timings
+        ],
+    }
+    return {name: entry(bootstrap_median(seconds), hardware) for name, seconds in columns.items()}
+
+
 def quality_document(run: str, task: str, seed: int, num_videos: int, metrics: dict[str, dict]) -> dict:
-    """The content of results/metrics/{run}/{task}/quality.json; task is `video` for a run without dense task."""
+    """Return the content of a file of measurements; task is `video` for a run without dense task."""
     return {"run": run, "task": task, "seed": seed, "n": num_videos, "metrics": metrics}
 
 
-def entry(estimate: Estimate, extractor: str, per_video: Sequence[float] = ()) -> dict:
-    """One figure as plain JSON; ends of the interval that are not a number become null."""
+def entry(estimate: Estimate, extractor: str, per_video: Iterable[float] = ()) -> dict:
+    """Return one figure as plain JSON; ends of the interval that are not a number become null."""
     fields = asdict(estimate) | {"per_video": [float(value) for value in per_video], "extractor": extractor}
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in fields.items()}
+
+
+def _gaps(clips: Mapping[str, dict], judge: Mapping[str, dict], options: dict) -> dict[str, dict]:
+    """Figures minus the judge's, over the clips that both have, with paired intervals."""
+    pairs = [(row, judge[clip_id]) for clip_id, row in clips.items() if clip_id in judge]
+    gaps = {}
+    for name in dict.fromkeys(name for row, other in pairs for name in row if name in other):
+        both = [(row[name], other[name]) for row, other in pairs if name in row and name in other]
+        gaps[name] = entry(bootstrap_difference(*zip(*both, strict=True), **options), "exact truth")
+    return gaps
+
+
+def _columns(rows: Iterable[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Figure -> its values over the clips that have it."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        for name, value in row.items():
+            values.setdefault(name, []).append(value)
+    return values

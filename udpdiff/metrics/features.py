@@ -9,18 +9,21 @@ Source: Vchitect/VBench (what DINO and CLIP are fed); facebookresearch/dino, vis
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from udpdiff.metrics import preprocessing
+from udpdiff.metrics.interpolation import Interpolator, load_interpolator
 
 
 class VideoFeatures(Protocol):
     """What the metrics need of an extractor of whole videos."""
 
     name: str
+    batch_videos: int
 
     def encode_videos(self, videos) -> np.ndarray:
         """Features float64 (N, D) of N videos uint8 (T, H, W, 3)."""
@@ -136,6 +139,43 @@ class VideoEncoder:
     @property
     def device(self):
         return self.model.device
+
+
+@dataclass(frozen=True)
+class Extractors:
+    """The networks behind the video metrics; of reference videos, the features of whole videos alone."""
+
+    video: VideoFeatures
+    subject: SubjectEncoder | None = None
+    image: ImageEncoder | None = None
+    interpolator: Interpolator | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What made the figures, by field."""
+        return {field.name: part.name for field in fields(self) if (part := getattr(self, field.name))}
+
+    @property
+    def smoothness(self) -> str | None:
+        """Key of the interpolator's figure."""
+        return self.interpolator and self.interpolator.metric
+
+
+def load_extractors(
+    video_encoder: str,
+    subject_encoder: str | None = None,
+    image_encoder: str | None = None,
+    interpolator: str | None = None,
+    *,
+    device: str = "cpu",
+) -> Extractors:
+    """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in as interpolator."""
+    return Extractors(
+        load_video_encoder(video_encoder, device=device),
+        subject_encoder and SubjectEncoder.from_pretrained(subject_encoder, device=device),
+        image_encoder and ImageEncoder.from_pretrained(image_encoder, device=device),
+        interpolator and load_interpolator(interpolator),
+    )
 
 
 def load_video_encoder(ref: str, *, device: str = "cpu") -> VideoFeatures:

@@ -1,7 +1,7 @@
-"""Widening a CogVideoX transformer from (video) to (video, dense) latents without disturbing what it knows.
+"""Widening a CogVideoX transformer from the video to several streams, without disturbing what it knows.
 
-Only the patch embedding's input and the output projection change shape; everything else is copied. Both
-layers are channel-major, so the new dense channels append after the video channels.
+Only the patch embedding's input and the output projection change shape; everything else is copied. Both layers are
+channel-major, so the channels of every further stream append after the video's.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from udpdiff.model.transformer import PARENT_PARAMETERS, UDPDiffTransformer3DMod
 
 InitIn = Literal["zero", "copy", "half", "resample", "orthogonal"]
 InitOut = Literal["copy", "resample", "zero", "orthogonal"]
-# Of the size of the video's weights; found by trial at the mini scale. A faint way in leaves the video's share of what the
-# layer norms pass on nearly whole; the way out makes up for it.
+# Of the size of the video's weights; found by trial at the mini scale. A faint way in leaves the video's share of what
+# the layer norms pass on nearly whole; the way out makes up for it.
 _ORTHOGONAL_IN_SCALE, _ORTHOGONAL_OUT_SCALE = 0.3, 1.5
 
 
@@ -27,51 +27,72 @@ def expand_transformer(
     init_in: InitIn = "zero",
     init_out: InitOut = "copy",
     generator: torch.Generator | None = None,
+    num_streams: int = 2,
+    independent_timesteps: bool = False,
 ) -> UDPDiffTransformer3DModel:
-    """Return a new transformer with twice the channels of `base`, which is left as it was.
+    """Return a new transformer with `num_streams` times the channels of `base`, which is left as it was.
 
-    init_in, for the dense input channels: `zero`; `copy` of the video weights; `half` of them in both halves,
-    which keeps the scale of the activations; `resample`, video channels drawn with replacement; `orthogonal`,
-    directions of the hidden space that the base neither writes its latents to nor reads them from. init_out, for
-    the dense output channels: `copy`, `resample`, `zero`, or `orthogonal`, which reads those same directions. `zero`
-    with `copy` and the zero task embedding leaves the video half of the output exactly as the base predicts it;
-    `orthogonal` in both hands the dense latents, noise included, past the video's from the start, which a short
-    training would otherwise spend most of its steps on. Device, dtype and train mode follow `base`.
+    `zero` in with `copy` out, and the task embedding at zero, leaves the video's part of the output exactly as the base
+    predicts it; `orthogonal` in both hands the dense latents, noise included, past the video's from the start, which
+    a short training would otherwise spend most of its steps on. Device, dtype and train mode follow `base`.
 
-    Raises ValueError for an unknown initialisation, for `resample` or `orthogonal` without a (CPU) generator, for
-    `orthogonal` with a hidden size below three times the values of a patch, or a base already widened.
+    Args:
+        base: Any CogVideoX.
+        num_tasks: As in `UDPDiffTransformer3DModel`, as are num_streams and independent_timesteps.
+        init_in: The input channels of each dense stream: `zero`; `copy` of the video's weights; `half`, those weights
+            shared out equally among all streams, which keeps the scale of the activations; `resample`, video channels
+            drawn with replacement; `orthogonal`, directions of the hidden space that neither the base nor another
+            stream writes its latents to or reads them from.
+        init_out: The output channels of each dense stream: `copy`, `resample`, `zero`, or `orthogonal`, which reads
+            those same directions.
+        generator: On the CPU, for `resample` and `orthogonal`.
+
+    Raises:
+        ValueError: The initialisation is unknown or lacks its generator, the hidden size has too few free directions
+            for `orthogonal`, or the base is widened already.
 
     Source: UDPDiff, section 4.1 ("resampling the original channel weights"), which leaves the reading open;
     `orthogonal` is this project's.
     """
     _check(base, init_in, init_out, generator)
+    channels = base.config.in_channels, base.config.out_channels
     config = {name: base.config[name] for name in PARENT_PARAMETERS if name in base.config}
-    config |= {"in_channels": 2 * base.config.in_channels, "out_channels": 2 * base.config.out_channels}
+    config |= {"in_channels": num_streams * channels[0], "out_channels": num_streams * channels[1]}
 
     # Built without storage, then given tensors: a 5B base would otherwise spend minutes on a random initialisation.
     with torch.device("meta"):
-        widened = UDPDiffTransformer3DModel(**config, num_tasks=num_tasks)
+        widened = UDPDiffTransformer3DModel(
+            **config, num_tasks=num_tasks, num_streams=num_streams, independent_timesteps=independent_timesteps
+        )
 
+    dense = num_streams - 1
     state = {name: tensor.detach().clone() for name, tensor in base.state_dict().items()}
     name = "patch_embed.proj.weight"
-    free = _free_directions(base, generator) if "orthogonal" in (init_in, init_out) else None
-    state[name] = _widen_input(state[name], base.config.in_channels, init_in, generator, free)
-    rows = _output_rows(base.config.out_channels, init_out, generator)
+    free = _free_directions(base, generator, dense) if "orthogonal" in (init_in, init_out) else None
+    state[name] = _widen_input(state[name], channels[0], dense, init_in, generator, free)
+    rows = [_output_rows(channels[1], init_out, generator) for _ in range(dense)]
     for name in ("proj_out.weight", "proj_out.bias"):
-        state[name] = _widen_output(state[name], base.config.out_channels, rows)
+        state[name] = _widen_output(state[name], channels[1], rows)
     if init_out == "orthogonal":
         weight = base.proj_out.weight
         directions = _ORTHOGONAL_OUT_SCALE * _row_size(weight) * free.T
         state["proj_out.weight"][len(weight) :] = directions.to(weight)
-    if num_tasks:
-        zeros = torch.zeros(num_tasks, base.config.time_embed_dim, dtype=base.dtype, device=base.device)
-        state["time_embedding.task_embedding.weight"] = zeros
+    _assign(widened, state, base)
+    return widened.train(base.training)
+
+
+def _assign(
+    widened: UDPDiffTransformer3DModel, state: dict[str, torch.Tensor], base: CogVideoXTransformer3DModel
+) -> None:
+    """Give the model its tensors: those of the state, zeros where it lacks some, and the base's buffers."""
+    for name, tensor in widened.state_dict().items():  # the embeddings of tasks and of other streams' timesteps
+        if name not in state:
+            state[name] = torch.zeros(tensor.shape, dtype=base.dtype, device=base.device)
     widened.load_state_dict(state, assign=True)
     # The positional table of the sincos models is a buffer outside the state dict.
     for name, buffer in base.named_buffers():
         module, _, attribute = name.rpartition(".")
         setattr(widened.get_submodule(module), attribute, buffer.detach().clone())
-    return widened.train(base.training)
 
 
 def _check(base: CogVideoXTransformer3DModel, init_in: str, init_out: str, generator: torch.Generator | None) -> None:
@@ -96,21 +117,21 @@ def _draw_channels(channels: int, generator: torch.Generator) -> torch.Tensor:
     return torch.randint(channels, (channels,), generator=generator, device=generator.device).cpu()
 
 
-def _free_directions(base: CogVideoXTransformer3DModel, generator: torch.Generator) -> torch.Tensor:
-    """Draw as many orthonormal directions as a patch has values, orthogonal to what the base reads and writes.
+def _free_directions(base: CogVideoXTransformer3DModel, generator: torch.Generator, dense: int) -> torch.Tensor:
+    """Draw as many orthonormal directions as the patches of all dense streams have values, free of the base's own.
 
-    Float64 (D, C * patch), D the hidden size.
+    Float64 (D, dense * C * patch), D the hidden size; orthogonal to what the base reads and writes.
     """
     written = base.patch_embed.proj.weight.detach().cpu().double().flatten(1)
     used = torch.cat((written, base.proj_out.weight.detach().cpu().double().T), dim=1)
     hidden, values = written.shape
-    if hidden < used.shape[1] + values:
+    if hidden < used.shape[1] + dense * values:
         raise ValueError(
-            f"Got a hidden size of {hidden} for patches of {values} values, expected at least {used.shape[1] + values}:"
-            " init `orthogonal` finds no free directions. Choose another."
+            f"Got a hidden size of {hidden} for {1 + dense} streams with patches of {values} values, expected at least"
+            f" {used.shape[1] + dense * values}: init `orthogonal` finds no free directions. Choose another."
         )
     basis = torch.linalg.qr(used).Q
-    drawn = torch.randn(hidden, values, dtype=torch.float64, generator=generator)
+    drawn = torch.randn(hidden, dense * values, dtype=torch.float64, generator=generator)
     return torch.linalg.qr(drawn - basis @ (basis.T @ drawn)).Q
 
 
@@ -122,6 +143,7 @@ def _row_size(weight: torch.Tensor) -> float:
 def _widen_input(
     weight: torch.Tensor,
     channels: int,
+    dense: int,
     init_in: InitIn,
     generator: torch.Generator | None,
     free: torch.Tensor | None,
@@ -129,28 +151,29 @@ def _widen_input(
     """Widen the patch embedding: Conv2d (D, C, p, p) of 1.0, or Linear (D, C * p_t * p * p) of 1.5."""
     video = weight.reshape(weight.shape[0], channels, -1)
     if init_in == "zero":
-        halves = (video, torch.zeros_like(video))
+        added = [torch.zeros_like(video)] * dense
     elif init_in == "copy":
-        halves = (video, video)
+        added = [video] * dense
     elif init_in == "half":
-        halves = (video / 2, video / 2)
+        video = video / (1 + dense)
+        added = [video] * dense
     elif init_in == "orthogonal":
         directions = _ORTHOGONAL_IN_SCALE * _row_size(weight.flatten(1).T) * free
-        halves = (video, directions.to(weight).reshape(video.shape))
+        added = [directions.to(weight).reshape(len(video), dense * channels, -1)]
     else:
-        halves = (video, video[:, _draw_channels(channels, generator)])
-    return torch.cat(halves, dim=1).reshape(weight.shape[0], 2 * weight.shape[1], *weight.shape[2:])
+        added = [video[:, _draw_channels(channels, generator)] for _ in range(dense)]
+    return torch.cat((video, *added), dim=1).reshape(len(video), -1, *weight.shape[2:])
 
 
 def _output_rows(channels: int, init_out: InitOut, generator: torch.Generator | None) -> torch.Tensor | None:
-    """Return which video channel each dense output channel starts from, long (C,); None for zeros."""
+    """Return which video channel each output channel of a dense stream starts from, long (C,); None for zeros."""
     if init_out in ("zero", "orthogonal"):
         return None
     return torch.arange(channels) if init_out == "copy" else _draw_channels(channels, generator)
 
 
-def _widen_output(tensor: torch.Tensor, channels: int, rows: torch.Tensor | None) -> torch.Tensor:
+def _widen_output(tensor: torch.Tensor, channels: int, rows: list[torch.Tensor | None]) -> torch.Tensor:
     """Widen the output projection's weight (C * patch, D) or bias (C * patch,)."""
     video = rearrange(tensor, "(channel patch) ... -> channel patch ...", channel=channels)
-    dense = torch.zeros_like(video) if rows is None else video[rows.to(video.device)]
-    return rearrange(torch.cat((video, dense)), "channel patch ... -> (channel patch) ...")
+    added = [torch.zeros_like(video) if each is None else video[each.to(video.device)] for each in rows]
+    return rearrange(torch.cat((video, *added)), "channel patch ... -> (channel patch) ...")

@@ -8,26 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 
-def load_vae(base: str, device: str | None = None, dtype: str = "float32"):
-    """The frozen VAE of a CogVideoX checkpoint: a folder or a hub id."""
-    import torch
-    from diffusers import AutoencoderKLCogVideoX
-
-    vae = AutoencoderKLCogVideoX.from_pretrained(base, subfolder="vae", dtype=getattr(torch, dtype))
-    return vae.eval().requires_grad_(False).to(device or default_device())
-
-
-def default_device() -> str:
-    """`cuda` when there is a GPU, else `cpu`."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def encode_videos(vae, videos: np.ndarray) -> np.ndarray:
-    """Posterior means times the scaling factor.
+    """Return posterior means times the scaling factor, float32 (B, F, C, h, w).
 
-    videos: uint8 (B, T, H, W, 3) with T = 4 n + 1. Returns float32 (B, F, C, h, w).
+    Args:
+        videos: uint8 (B, T, H, W, 3) with T = 4 n + 1.
     """
     import torch
     from einops import rearrange
@@ -40,7 +25,7 @@ def encode_videos(vae, videos: np.ndarray) -> np.ndarray:
 
 
 def decode_latents(vae, latents: np.ndarray) -> np.ndarray:
-    """The inverse: latents float (B, F, C, h, w) to uint8 (B, T, H, W, 3)."""
+    """Return videos uint8 (B, T, H, W, 3) of latents float (B, F, C, h, w); the inverse of `encode_videos`."""
     import torch
     from einops import rearrange
 

@@ -1,8 +1,8 @@
-"""Paired initial noise: one seed gives UDPDiff and the CogVideoX baseline the same video noise.
+"""Initial noise of all streams: one seed gives UDPDiff and the CogVideoX baseline the same video noise.
 
-A single draw of twice the channels would give the video half other numbers than the baseline gets, and "the
-same seed" would compare nothing. So video noise is drawn first, as the baseline draws it, and dense noise
-comes from a second generator that the first one determines.
+A single draw over all channels would give the video other numbers than the baseline gets, and "the same seed" would
+compare nothing. So video noise is drawn first, as the baseline draws it, and the noise of every further stream comes
+from a generator of its own that the video's determines.
 """
 
 from __future__ import annotations
@@ -15,51 +15,45 @@ from diffusers.utils.torch_utils import randn_tensor
 Generators = torch.Generator | list[torch.Generator] | None
 
 
-def dense_generators(generator: Generators) -> Generators:
-    """Return the generator(s) of the dense noise, derived from the present state of those of the video noise.
+def dense_generators(generator: Generators, count: int = 1) -> list[Generators]:
+    """Return the generator(s) of each dense stream's noise, derived from the present state of the video's.
 
-    The state, not the seed, is what counts: a generator used for two calls gives new dense noise in the
-    second. The given generators do not advance. None (torch's global generator) stays None.
+    The state, not the seed, is what counts: a generator used for two calls gives new dense noise in the second.
+
+    Args:
+        generator: Of the video noise, one for all samples or one for each; does not advance. None, torch's global
+            generator, stays None.
+        count: How many dense streams there are.
     """
     if generator is None:
-        return None
+        return [None] * count
     if isinstance(generator, (list, tuple)):
-        return [dense_generators(each) for each in generator]
+        return [list(streams) for streams in zip(*(dense_generators(each, count) for each in generator), strict=True)]
     twin = torch.Generator(device=generator.device)
     twin.set_state(generator.get_state())
-    seed = torch.randint(2**62, (1,), generator=twin, device=generator.device).item()
-    return torch.Generator(device=generator.device).manual_seed(seed)
-
-
-def paired_noise(
-    shape: tuple[int, int, int, int, int],
-    generator: Generators,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> torch.Tensor:
-    """Draw noise for (video, dense) latents.
-
-    shape: (B, F, C, h, w) of the *video* latents. Returns (B, F, 2C, h, w); its first C channels equal what
-    `CogVideoXPipeline.prepare_latents` draws from the same generator(s), before the scheduler's initial
-    scale.
-    """
-    dense = dense_generators(generator)  # before the video draw, which advances `generator`
-    draws = [
-        randn_tensor(shape, generator=each, device=torch.device(device), dtype=dtype) for each in (generator, dense)
-    ]
-    return torch.cat(draws, dim=2)
+    seeds = [torch.randint(2**62, (1,), generator=twin, device=generator.device).item() for _ in range(count)]
+    return [torch.Generator(device=generator.device).manual_seed(seed) for seed in seeds]
 
 
 def paired_latents(
     seeds: Sequence[int],
     shape: tuple[int, int, int, int],
+    num_streams: int = 2,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
-    """Draw paired noise, one row per seed, whatever the batch the seeds come in.
+    """Draw the noise of all streams, one row per seed, whatever the batch the seeds come in.
 
-    shape: (F, C, h, w) of one clip's video latents. Returns (len(seeds), F, 2C, h, w), to be passed as
-    `latents=`.
+    Args:
+        seeds: One for each sample.
+        shape: (F, C, h, w) of one sample's video latents.
+        num_streams: The video and the dense ones.
+
+    Returns:
+        (len(seeds), F, num_streams * C, h, w), to be passed as `latents=`. The first C channels equal what
+        `CogVideoXPipeline.prepare_latents` draws from these seeds, before the scheduler's initial scale.
     """
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    return paired_noise((len(seeds), *shape), generators, device, dtype)
+    video = [torch.Generator().manual_seed(seed) for seed in seeds]
+    generators = [video, *dense_generators(video, num_streams - 1)]  # before the video's draw, which advances its own
+    shape, device = (len(seeds), *shape), torch.device(device)
+    return torch.cat([randn_tensor(shape, generator=each, device=device, dtype=dtype) for each in generators], dim=2)

@@ -1,14 +1,13 @@
-"""Sampling: one prompt in, a video and its dense prediction out, through diffusers' own CogVideoX loop.
+"""Sampling: one prompt in, a video and its dense predictions out, through diffusers' own CogVideoX loop.
 
-The denoising loop is the stock `CogVideoXPipeline.__call__`; this module gives it paired noise and the task,
-splits what it returns and decodes both halves. How colours become entity ids or depth is the task's decoder's
-concern.
+The denoising loop is the stock `CogVideoXPipeline.__call__`; this module gives it the noise of all streams and the
+task, splits what it returns and decodes every stream. How colours become entity ids or depth is the task's concern.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ from diffusers import (
     CogVideoXDPMScheduler,
     CogVideoXPipeline,
 )
-from diffusers.utils import BaseOutput
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
-from udpdiff.model.call_checks import check_channels, check_size, check_steps
+from udpdiff.model.call_checks import check_conditions, check_size, check_steps, check_streams, check_transformer
 from udpdiff.model.noise import Generators, dense_generators
+from udpdiff.model.output import DenseOutput, UDPDiffPipelineOutput
+from udpdiff.model.streams import VIDEO, Stream, Streams
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
 from udpdiff.tasks import TASKS, Task, get_task, task_prompt
 from udpdiff.timing import timed
@@ -31,28 +31,18 @@ from udpdiff.timing import timed
 TASK_CONDITIONS = ("embedding", "text")
 
 
-@dataclass
-class UDPDiffPipelineOutput(BaseOutput):
-    """What a call returns.
-
-    frames, dense_frames: the video and its colormap in the call's `output_type`, as diffusers defines it:
-    `pil` lists of images, `np` float [0, 1] (B, T, H, W, 3), `pt` float [0, 1] (B, T, 3, H, W), `latent` (B,
-    F, C, h, w). prediction: (B, T, H, W), entity ids uint16 or depth float32 [0, 1]; None for latents or when
-    not asked for.
-    """
-
-    frames: Any
-    dense_frames: Any
-    prediction: np.ndarray | None
-
-
 class UDPDiffPipeline(CogVideoXPipeline):
-    """Text to video and dense prediction; components as in CogVideoX, with a widened transformer.
+    """Text to video and dense predictions; components as in CogVideoX, with a widened transformer.
 
-    task_condition: `embedding` sends task ids to the transformer, `text` names the task in the prompt (table
-    5). tasks: the tasks that the transformer was trained on, each with the colormap it was trained with, such
-    as {"seg": "pixelplanes"}; None stands for every known task with its standard colormap. Both are saved in
-    model_index.json, so that sampling needs no other settings.
+    What follows the components is saved in model_index.json, so that sampling needs no other settings.
+
+    Args:
+        task_condition: `embedding` sends task rows to the transformer, `text` names the task in the prompt (table 5).
+        tasks: The tasks that the transformer was trained on, in the order of the rows of its task embedding, each with
+            the colormap it was trained with, such as {"seg": "pixelplanes"}; None for every known task with its
+            standard one.
+        streams: The dense streams in their order, each with the tasks it serves, such as {"seg": ["seg"], "depth":
+            ["depth"]} for a model that makes both at once; None for the paper's, one that serves all tasks in turn.
 
     Source: UDPDiff, sections 3.3 and 3.4; diffusers, pipelines/cogvideo/pipeline_cogvideox.py (0.42).
     """
@@ -66,18 +56,38 @@ class UDPDiffPipeline(CogVideoXPipeline):
         scheduler: CogVideoXDDIMScheduler | CogVideoXDPMScheduler,
         task_condition: str = "embedding",
         tasks: dict[str, str] | None = None,
+        streams: dict[str, list[str]] | None = None,
     ) -> None:
         super().__init__(tokenizer, text_encoder, vae, transformer, scheduler)
         if task_condition not in TASK_CONDITIONS:
             raise ValueError(f"Unknown task_condition: got {task_condition!r}, expected one of {TASK_CONDITIONS}.")
-        if transformer is not None and vae is not None:  # diffusers allows loading some components only
-            check_channels(transformer.config, vae.config)
-        tasks = {name: task.colormap for name, task in TASKS.items()} if tasks is None else dict(tasks)
+        tasks = {name: task.colormaps[0] for name, task in TASKS.items()} if tasks is None else dict(tasks)
         for name in tasks:
             get_task(name)
-        # A mapping, never a list: downloading from the hub, diffusers takes every list in the index for a component.
-        self.register_to_config(task_condition=task_condition, tasks=tasks)
+        # Mappings, never lists: downloading from the hub, diffusers takes every list in the index for a component.
+        self.register_to_config(task_condition=task_condition, tasks=tasks, streams=streams)
+        if transformer is not None and vae is not None:  # diffusers allows loading some components only
+            check_streams(self.streams, list(tasks), task_condition)
+            check_transformer(transformer.config, self.streams, len(tasks) if task_condition == "embedding" else 0)
         self.timings: dict[str, float] = {}
+
+    @property
+    def streams(self) -> Streams:
+        """What the transformer denoises together."""
+        channels = self.vae.config.latent_channels
+        if self.config.streams is None:
+            return Streams.in_turn(list(self.config.tasks), channels)
+        dense = (Stream(name, tuple(tasks)) for name, tasks in self.config.streams.items())
+        return Streams((Stream(VIDEO), *dense), channels)
+
+    def to_json_string(self) -> str:
+        """Return the configuration with tasks and streams in their order, which is that of rows and channels.
+
+        Diffusers alone would sort their names.
+        """
+        content = json.loads(super().to_json_string())
+        content |= {name: self.config[name] for name in ("tasks", "streams")}
+        return json.dumps({name: value for name, value in content.items() if value is not None}, indent=2) + "\n"
 
     @classmethod
     def download(cls, pretrained_model_name: str, **kwargs: Any) -> str:
@@ -118,44 +128,62 @@ class UDPDiffPipeline(CogVideoXPipeline):
         callback_on_step_end_tensor_inputs: Sequence[str] = ("latents",),
         max_sequence_length: int | None = None,
         decode_prediction: bool = True,
+        conditions: Mapping[str, torch.Tensor] | None = None,
     ) -> UDPDiffPipelineOutput | tuple:
-        """Generate one video and its dense prediction per prompt.
+        """Generate one video and its dense predictions per prompt.
 
-        Arguments are diffusers' own but for three. task: `seg` or `depth`; may be left out when the model
-        knows only one. max_sequence_length: defaults to the transformer's text length. decode_prediction:
-        False leaves `prediction` None and saves its time. `generator`, one or a list of one per prompt, gives
-        the video half the noise that the stock pipeline would draw from it; with the deterministic DDIM
-        scheduler the two are comparable seed by seed. `latents`, if given, are noise float (B, F, 2C, h, w),
-        see `noise.paired_latents`. With `task_condition="text"`, `prompt_embeds` must be those of
-        `task_prompt(prompt, task)`.
+        Arguments that are not named here are diffusers' own.
 
-        After the call `self.timings` holds seconds of `text_encoder`, `transformer` (the denoising loop) and
-        `vae` (both decodes) and `prediction`. Raises ValueError for an unknown or untrained task, sizes that
-        the model cannot tile, and step numbers that the scheduler would step through wrongly.
+        Args:
+            task: `seg` or `depth`; may be left out when the model knows only one, and is when it makes all at once.
+            generator: One or a list of one per prompt; gives the video the noise that the stock pipeline would draw
+                from it, so that with the deterministic DDIM scheduler the two are comparable seed by seed.
+            latents: Noise float (B, F, S * C, h, w) of all streams, see `noise.paired_latents`.
+            prompt_embeds: With `task_condition="text"`, those of `task_prompt(prompt, task)`.
+            max_sequence_length: Defaults to the transformer's text length.
+            decode_prediction: False leaves predictions None and saves their time.
+            conditions: Clean latents (B, F, C, h, w) by name of the stream, as `latents.encode_videos` makes them: the
+                others are generated to go with them. For models with `independent_timesteps`.
+
+        Returns:
+            The video and the dense streams; with `return_dict=False` the same two in a tuple. After the call
+            `self.timings` holds seconds of `text_encoder`, `transformer` (the denoising loop), `vae` (decoding of all
+            streams) and `prediction`.
+
+        Raises:
+            ValueError: The task is unknown or untrained, the model cannot tile the size or take the conditions, or the
+                scheduler would step through the number of steps wrongly.
         """
         # 1. Check what the stock call does not
-        chosen = self._choose_task(task)
+        chosen = self._choose_tasks(task)
         config = self.transformer.config
         height = height or config.sample_height * self.vae_scale_factor_spatial
         width = width or config.sample_width * self.vae_scale_factor_spatial
         num_frames = num_frames or config.sample_frames
-        check_size(
-            height,
-            width,
-            num_frames,
-            self.vae_scale_factor_spatial * config.patch_size,
-            self.vae_scale_factor_temporal,
-        )
+        pixels = self.vae_scale_factor_spatial * config.patch_size
+        check_size(height, width, num_frames, pixels, self.vae_scale_factor_temporal)
         check_steps(self.scheduler, num_inference_steps)
+        latent_frames = (num_frames - 1) // self.vae_scale_factor_temporal + 1
+        prompt = [prompt] if isinstance(prompt, str) else prompt
+        conditions = dict(conditions or {})
 
-        # 2. Tell the model the task
+        # 2. Tell the model the task and what is given
         attention_kwargs = dict(attention_kwargs or {})
+        first = next(iter(chosen.values()))
         if self.config.task_condition == "text":
-            prompt = self._name_task(prompt, chosen)
-        elif config.num_tasks:
-            attention_kwargs["task_ids"] = torch.tensor([chosen.id], device=self._execution_device)
+            prompt = prompt and [task_prompt(each, first) for each in prompt]
+        elif config.num_tasks and len(chosen) == 1:
+            row = list(self.config.tasks).index(first.name)
+            attention_kwargs["task_ids"] = torch.tensor([row], device=self._execution_device)
+        if conditions:
+            batch = len(prompt if prompt_embeds is None else prompt_embeds)
+            size = (height // self.vae_scale_factor_spatial, width // self.vae_scale_factor_spatial)
+            shape = (batch, latent_frames, self.streams.channels, *size)
+            check_conditions(conditions, self.streams, config.independent_timesteps, shape)
+            numbers = map(self.streams.names.index, conditions)
+            attention_kwargs["conditions"] = dict(zip(numbers, map(self._pad_frames, conditions.values()), strict=True))
 
-        # 3. Denoise video and dense latents together
+        # 3. Denoise all streams together
         self.timings = {}
         with timed(self.timings, "transformer", self._execution_device):
             latents = (
@@ -183,17 +211,14 @@ class UDPDiffPipeline(CogVideoXPipeline):
             )
         self.timings["transformer"] -= self.timings.get("text_encoder", 0.0)
 
-        # 4. Drop the frames that CogVideoX 1.5 pads in front, then split
-        latent_frames = (num_frames - 1) // self.vae_scale_factor_temporal + 1
-        video_latents, dense_latents = latents[:, -latent_frames:].chunk(2, dim=2)
+        # 4. Drop the frames that CogVideoX 1.5 pads in front, split, and put back what was given
+        parts = self.streams.split(latents[:, -latent_frames:])
+        parts |= {name: clean.to(latents) for name, clean in conditions.items()}
 
         # 5. Decode
-        if output_type == "latent":
-            output = UDPDiffPipelineOutput(video_latents, dense_latents, None)
-        else:
-            output = self._decode(video_latents, dense_latents, output_type, chosen if decode_prediction else None)
+        output = self._decode(parts, output_type, chosen, decode_prediction)
         self.maybe_free_model_hooks()
-        return output if return_dict else output.to_tuple()
+        return output if return_dict else (output.frames, output.dense)
 
     def encode_prompt(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Encode prompts as the stock pipeline does, and note the time."""
@@ -201,7 +226,7 @@ class UDPDiffPipeline(CogVideoXPipeline):
             return super().encode_prompt(*args, **kwargs)
 
     def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
-        """Decode one half, (B, F, C, h, w) -> [-1, 1] (B, 3, T, H, W), as the stock pipeline does; note the time."""
+        """Decode one stream, (B, F, C, h, w) -> [-1, 1] (B, 3, T, H, W), as the stock pipeline does; note the time."""
         with timed(self.timings, "vae", self._execution_device):
             return super().decode_latents(latents)
 
@@ -217,23 +242,28 @@ class UDPDiffPipeline(CogVideoXPipeline):
         generator: Generators,
         latents: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Return (B, F, 2C, h, w): the baseline's own draw for the video half, then the dense half's (see `noise`)."""
+        """Return (B, F, S * C, h, w): the baseline's own draw for the video, then each dense stream's (see `noise`)."""
+        streams, prepare = self.streams, super().prepare_latents
         size = (num_frames, height, width, dtype, device)
         if latents is not None:
             if latents.ndim != 5 or latents.shape[2] != num_channels_latents:
                 raise ValueError(
-                    f"Got latents of shape {tuple(latents.shape)}, expected (B, F, {num_channels_latents}, h, w): video"
-                    " and dense noise. Draw them with udpdiff.model.noise.paired_latents."
+                    f"Got latents of shape {tuple(latents.shape)}, expected (B, F, {num_channels_latents}, h, w): noise"
+                    f" of {streams.names}. Draw it with udpdiff.model.noise.paired_latents."
                 )
-            return super().prepare_latents(batch_size, num_channels_latents, *size, generator, latents)
-        dense_generator = dense_generators(generator)  # before the video draw, which advances `generator`
-        channels = num_channels_latents // 2
-        video_noise = super().prepare_latents(batch_size, channels, *size, generator)
-        dense_noise = super().prepare_latents(batch_size, channels, *size, dense_generator)
-        return torch.cat((video_noise, dense_noise), dim=2)
+            return prepare(batch_size, num_channels_latents, *size, generator, latents)
+        # Before the video's draw, which advances `generator`.
+        generators = [generator, *dense_generators(generator, len(streams.dense))]
+        draws = [prepare(batch_size, streams.channels, *size, each) for each in generators]
+        return streams.join(dict(zip(streams.names, draws, strict=True)))
 
-    def _choose_task(self, name: str | None) -> Task:
-        trained = list(self.config.tasks)
+    def _choose_tasks(self, name: str | None) -> dict[str, Task]:
+        """Return the task that each dense stream makes in this call, by name of the stream."""
+        dense, trained = self.streams.dense, list(self.config.tasks)
+        if len(dense) > 1:
+            if name is not None:
+                raise ValueError(f"Got task={name!r}, expected None: this model makes {trained} at once.")
+            return {stream.name: get_task(*stream.tasks) for stream in dense}
         if name is None and len(trained) == 1:
             name = trained[0]
         if name not in trained:
@@ -241,31 +271,27 @@ class UDPDiffPipeline(CogVideoXPipeline):
                 f"Got task={name!r}, expected one of {trained}, the tasks of this model. Pass one of them, or load a"
                 " model trained on it."
             )
-        task = get_task(name)
-        num_tasks = self.transformer.config.num_tasks
-        if self.config.task_condition == "embedding" and 0 < num_tasks <= task.id:
-            raise ValueError(
-                f"Got task {name!r} with id {task.id}, expected an id below the transformer's num_tasks={num_tasks}."
-                f" Widen the base with num_tasks >= {task.id + 1}."
-            )
-        return task
+        return {dense[0].name: get_task(name)}
 
-    def _name_task(self, prompt: str | list[str] | None, task: Task) -> str | list[str] | None:
-        if isinstance(prompt, list):
-            return [task_prompt(each, task) for each in prompt]
-        return prompt if prompt is None else task_prompt(prompt, task)
+    def _pad_frames(self, latents: torch.Tensor) -> torch.Tensor:
+        """Repeat the first frame in front where CogVideoX 1.5 patches several, as the stock loop does with noise."""
+        missing = -latents.shape[1] % (self.transformer.config.patch_size_t or 1)
+        return torch.cat((latents[:, :1].expand(-1, missing, -1, -1, -1), latents), dim=1)
 
     def _decode(
-        self, video_latents: torch.Tensor, dense_latents: torch.Tensor, output_type: str, task: Task | None
+        self, parts: Mapping[str, torch.Tensor], output_type: str, tasks: Mapping[str, Task], decode_prediction: bool
     ) -> UDPDiffPipelineOutput:
-        """Decode one half after the other, so that the VAE's peak memory stays the stock pipeline's."""
+        """Decode one stream after the other, so that the VAE's peak memory stays the stock pipeline's."""
+        if output_type == "latent":
+            dense = {name: DenseOutput(parts[name], None, task.name) for name, task in tasks.items()}
+            return UDPDiffPipelineOutput(parts[VIDEO], dense)
         post = self.video_processor.postprocess_video
-        frames = post(self.decode_latents(video_latents), output_type=output_type)
-        decoded = self.decode_latents(dense_latents)
-        dense_frames = post(decoded, output_type=output_type)
-        if task is None:
-            return UDPDiffPipelineOutput(frames, dense_frames, None)
-        colormaps = np.rint(post(decoded.float(), output_type="np") * 255).astype(np.uint8)
-        with timed(self.timings, "prediction", self._execution_device):
-            prediction = np.stack([task.decode(colormap) for colormap in colormaps])
-        return UDPDiffPipelineOutput(frames, dense_frames, prediction)
+        frames, dense = post(self.decode_latents(parts[VIDEO]), output_type=output_type), {}
+        for name, task in tasks.items():
+            decoded, prediction = self.decode_latents(parts[name]), None
+            if decode_prediction:
+                colormaps = np.rint(post(decoded.float(), output_type="np") * 255).astype(np.uint8)
+                with timed(self.timings, "prediction", self._execution_device):
+                    prediction = np.stack([task.decode(colormap) for colormap in colormaps])
+            dense[name] = DenseOutput(post(decoded, output_type=output_type), prediction, task.name)
+        return UDPDiffPipelineOutput(frames, dense)

@@ -1,45 +1,65 @@
-"""Prompt embeddings and prompt lengths as CogVideoX's pipeline makes them, without loading its other parts."""
+"""Prompt embeddings and prompt lengths as CogVideoX's pipeline makes them, without loading its other parts.
+
+A base is given by reference: a pipeline folder, `mini:NAME` or a hub id.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from udpdiff.tasks import TASKS, task_prompt
+from udpdiff import jobs
+from udpdiff.checkpoints import resolve
+from udpdiff.progress import progress
+from udpdiff.storage.captions import KINDS, read_captions, read_rejections
+from udpdiff.storage.dataset import EMPTY_PROMPT_ID, PLAIN_TEXT
+from udpdiff.storage.digests import digest
+from udpdiff.storage.shards import ShardWriter
+from udpdiff.tasks import task_prompt
+
+BATCH_CLIPS = 8  # of two prompts each
 
 
 class PromptLength:
     """Counts tokens as a CogVideoX checkpoint does, end mark included, with its tokenizer alone.
 
-    limit: how many a caption may have. The prompt has room for a task's name too, so that every task condition reads
-    the same words.
+    Attributes:
+        limit: How many a caption may have. Where some runs name their task in the prompt, there is room for its name, so
+            that every run reads the same words.
     """
 
-    def __init__(self, tokenizer, max_tokens: int):
+    def __init__(self, tokenizer, max_tokens: int, named_tasks: Sequence[str] = ()):
         self._tokenizer = tokenizer
-        named = max(self.count(task_prompt("", task)) for task in TASKS) - self.count("")
-        self.limit = max_tokens - named
+        longest = max((self.count(task_prompt("", task)) for task in named_tasks), default=self.count(""))
+        self.limit = max_tokens - (longest - self.count(""))
 
     @classmethod
-    def from_pretrained(cls, base: str, max_tokens: int | None = None) -> PromptLength:
-        """From a pipeline folder or a hub id; max_tokens: of a prompt, None for as many as the transformer reads.
+    def from_pretrained(cls, base: str, max_tokens: int | None = None, named_tasks: Sequence[str] = ()) -> PromptLength:
+        """Return the counter of a base.
 
-        ValueError for more than that.
+        Args:
+            max_tokens: Of a prompt; None for as many as the transformer reads.
+            named_tasks: Tasks that prompts may name.
+
+        Raises:
+            ValueError: The transformer does not read as many.
         """
         from transformers import T5Tokenizer
         from transformers.utils import cached_file
 
         # The file rather than the class's own loader: counting words should not load torch.
-        config = cached_file(base, "config.json", subfolder="transformer")
+        folder = resolve(base)
+        config = cached_file(folder, "config.json", subfolder="transformer")
         read = json.loads(Path(config).read_text())["max_text_seq_length"]
         if max_tokens is not None and max_tokens > read:
             raise ValueError(f"Got max_tokens={max_tokens}. Expected at most {read}, which is what {base!r} reads.")
-        return cls(T5Tokenizer.from_pretrained(base, subfolder="tokenizer"), max_tokens or read)
+        return cls(T5Tokenizer.from_pretrained(folder, subfolder="tokenizer"), max_tokens or read, named_tasks)
 
     def count(self, text: str) -> int:
-        """Tokens of a text without any cut."""
+        """Return the tokens of a text without any cut."""
         return len(self._tokenizer(text, verbose=False).input_ids)
 
 
@@ -56,18 +76,19 @@ class PromptEncoder:
 
     @classmethod
     def from_pretrained(cls, base: str, device: str | None = None) -> PromptEncoder:
-        """From a pipeline folder or a hub id."""
+        """Return the encoder of a base."""
         from diffusers import CogVideoXPipeline, CogVideoXTransformer3DModel
 
-        from udpdiff.model.latents import default_device
+        from udpdiff.model.loading import default_device
 
+        base = resolve(base)
         config = CogVideoXTransformer3DModel.load_config(base, subfolder="transformer")
         pipeline = CogVideoXPipeline.from_pretrained(base, transformer=None, vae=None, scheduler=None)
         pipeline.text_encoder.eval().requires_grad_(False).to(device or default_device())
         return cls(pipeline, config["max_text_seq_length"])
 
     def encode(self, prompts: list[str]) -> np.ndarray:
-        """float32 (B, L, D)."""
+        """Return the embeddings of prompts, float32 (B, L, D)."""
         import torch
 
         with torch.inference_mode():
@@ -78,3 +99,39 @@ class PromptEncoder:
                 device=self._pipeline.text_encoder.device,
             )
         return embeds.float().cpu().numpy()
+
+
+def encode_captions(job: jobs.EncodeText, execution: jobs.Execution, captions: str | Path, text: str | Path) -> None:
+    """Write the prompt embeddings of one table of captions to a shard of schema `text`, resuming a stopped one.
+
+    Both captions of each clip, with the task named in them if the job has one; and the empty prompt.
+    """
+    encoder = PromptEncoder.from_pretrained(job.base, execution.device)
+    rows, rejections = read_captions([captions]), read_rejections([captions])
+    texts = {clip_id: [row[kind] for kind in KINDS] for clip_id, row in rows.items()}
+    attrs = {
+        "text_style": job.task or PLAIN_TEXT,
+        "job": json.loads(job.dump()),
+        "source": digest([list(texts.items()), rejections]),
+    }
+    with ShardWriter(text, "text", attrs, resume=True) as shard:
+        if EMPTY_PROMPT_ID not in shard.done:
+            # It stands in for a dropped caption, and is encoded as a prompt of this style would be at sampling.
+            [empty] = _encode_pairs(encoder, ["", ""])
+            shard.add(EMPTY_PROMPT_ID, empty)
+        for batch in progress(shard.unfinished(list(texts), BATCH_CLIPS), "batches of prompts"):
+            prompts = [prompt for clip_id in batch for prompt in texts[clip_id]]
+            if job.task:
+                prompts = [task_prompt(prompt, job.task) for prompt in prompts]
+            for clip_id, pair in zip(batch, _encode_pairs(encoder, prompts), strict=True):
+                if clip_id not in shard.done:
+                    shard.add(clip_id, pair)
+        for clip_id, reason in rejections.items():
+            if clip_id not in shard.done:
+                shard.reject(clip_id, reason)
+
+
+def _encode_pairs(encoder: PromptEncoder, prompts: list[str]) -> list[dict[str, np.ndarray]]:
+    """Return the float16 embeddings of brief and detailed prompts in turn, by clip."""
+    embeddings = encoder.encode(prompts).astype(np.float16)
+    return [dict(zip(KINDS, pair, strict=True)) for pair in embeddings.reshape(-1, 2, *embeddings.shape[1:])]

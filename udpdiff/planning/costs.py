@@ -7,38 +7,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
-
-
-class Invocations:
-    """Start and end times of `snakemake` invocations, appended to `invocations.jsonl` in the results folder."""
-
-    def __init__(self, results: str | Path):
-        self.path = Path(results) / "invocations.jsonl"
-
-    def started(self) -> None:
-        self._append("start")
-
-    def ended(self) -> None:
-        self._append("end")
-
-    def total_seconds(self) -> float:
-        """Wall seconds of all invocations up to now; an invocation that was killed counts until its last job ended."""
-        total, start = 0.0, None
-        for line in self.path.read_text().splitlines() if self.path.exists() else []:
-            event = json.loads(line)
-            if event["event"] == "start":
-                start = event["time"]
-            elif start is not None:
-                total, start = total + event["time"] - start, None
-        return total + (time.time() - start if start is not None else 0.0)
-
-    def _append(self, event: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as log:
-            log.write(json.dumps({"event": event, "time": time.time()}) + "\n")
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -52,20 +27,103 @@ class JobCost:
     peak_rss_gb: float
 
 
+class Invocations:
+    """Start and end times of `snakemake` invocations, appended to `invocations.jsonl` in the results folder."""
+
+    def __init__(self, results: str | Path):
+        self.path = Path(results) / "invocations.jsonl"
+
+    def started(self) -> None:
+        """Note that this process's invocation begins."""
+        self._append("start")
+
+    def ended(self) -> None:
+        """Note that this process's invocation ends, well or with an error."""
+        self._append("end")
+
+    def total_seconds(self, jobs: Iterable[JobCost] = ()) -> float:
+        """Return the wall seconds of all invocations up to now, none of which counts less than nothing.
+
+        The last one counts until now while it runs. One that was killed counts until the last of `jobs` that ended
+        before the next one began.
+        """
+        invocations = self._invocations()
+        ends = sorted(job.end for job in jobs)
+        total = 0.0
+        for (start, end), following in zip(invocations, [*invocations[1:], None], strict=False):
+            if end:
+                total += _seconds_between(start, end)
+            elif following:
+                within = [moment for moment in ends if start["time"] <= moment <= following[0]["time"]]
+                total += within[-1] - start["time"] if within else 0.0
+            else:
+                total += max(0.0, time.time() - start["time"])
+        return total
+
+    def _invocations(self) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+        """Return (start, end) of each, the end None for one that was killed or still runs."""
+        found: list[list] = []
+        for event in self._events():
+            if event["event"] == "start":
+                found.append([event, None])
+                continue
+            own = [pair for pair in found if pair[0].get("pid") == event.get("pid") and pair[1] is None]
+            if own:
+                own[-1][1] = event
+        return [tuple(pair) for pair in found]
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        """Yield what was logged; a line cut short by a crash is left out."""
+        for line in self.path.read_text(errors="replace").splitlines() if self.path.exists() else []:
+            try:
+                event = json.loads(line)
+                yield {**event, "event": event["event"], "time": float(event["time"])}
+            except (ValueError, TypeError, KeyError):
+                continue
+
+    def _append(self, event: str) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        cut = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
+        line = {"event": event, "time": time.time(), "monotonic": time.monotonic(), "pid": os.getpid()}
+        with self.path.open("a") as log:
+            log.write("\n" * cut + json.dumps(line) + "\n")
+
+
+def _seconds_between(start: dict[str, Any], end: dict[str, Any]) -> float:
+    """By the clock that nobody sets, where both events have it."""
+    clock = "monotonic" if "monotonic" in start and "monotonic" in end else "time"
+    return max(0.0, end[clock] - start[clock])
+
+
 def read_jobs(benchmarks: str | Path) -> list[JobCost]:
-    """All benchmark files `benchmarks/{rule}/{job}.tsv`, oldest first."""
+    """Return all jobs of the benchmark files, oldest first; lines without a time are none.
+
+    Args:
+        benchmarks: The folder of `{rule}/{job}.tsv`, where the name of a job may hold further folders.
+    """
     jobs = []
-    for path in sorted(Path(benchmarks).glob("*/*.tsv")):
-        with path.open() as file:
+    for path in sorted(Path(benchmarks).rglob("*.tsv")):
+        rule, *job = path.relative_to(benchmarks).with_suffix("").parts
+        with path.open(errors="replace") as file:
             for row in csv.DictReader(file, delimiter="\t"):
-                rss = row["max_rss"]
-                memory = 0.0 if rss in ("NA", "-", "") else float(rss) / 1024
-                jobs.append(JobCost(path.parent.name, path.stem, path.stat().st_mtime, float(row["s"]), memory))
+                seconds, megabytes = _number(row.get("s")), _number(row.get("max_rss"))
+                if seconds is not None:
+                    rss = (megabytes or 0.0) / 1024
+                    jobs.append(JobCost(rule, "/".join(job), path.stat().st_mtime, seconds, rss))
     return sorted(jobs, key=lambda job: job.end)
 
 
+def _number(text: str | None) -> float | None:
+    """None for NA, - and nothing, which Snakemake writes for what it could not measure."""
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return None
+    return number if isfinite(number) else None
+
+
 def seconds_per_rule(jobs: list[JobCost]) -> dict[str, dict[str, float]]:
-    """Per rule: number of jobs, their summed wall seconds, the longest, the largest peak memory in GB."""
+    """Return per rule: number of jobs, their summed wall seconds, the longest, the largest peak memory in GB."""
     table: dict[str, dict[str, float]] = {}
     for job in jobs:
         row = table.setdefault(job.rule, {"jobs": 0, "seconds": 0.0, "longest_seconds": 0.0, "peak_rss_gb": 0.0})
@@ -77,9 +135,12 @@ def seconds_per_rule(jobs: list[JobCost]) -> dict[str, dict[str, float]]:
 
 
 def peak_rss_gb(jobs: list[JobCost]) -> float:
-    """The largest sum of peak memories of jobs that overlapped in time: an upper bound of what was resident at once."""
-    peak = 0.0
-    for moment in (job.end - job.seconds for job in jobs):
-        running = [job.peak_rss_gb for job in jobs if job.end - job.seconds <= moment < job.end]
-        peak = max(peak, sum(running))
+    """Return the largest sum of peak memories of jobs that overlapped in time: a bound of what was resident at once."""
+    timed = [job for job in jobs if job.seconds > 0]
+    events = [(job.end - job.seconds, 1, job.peak_rss_gb) for job in timed]
+    events += [(job.end, 0, -job.peak_rss_gb) for job in timed]
+    resident = peak = 0.0
+    for _, _, change in sorted(events):  # at one moment those that end go first
+        resident += change
+        peak = max(peak, resident)
     return peak

@@ -6,35 +6,35 @@ nothing is made up in between.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
-from udpdiff.planning.cited_speeds import cited_speed
-from udpdiff.throughput import Throughput, combined
+from udpdiff import workflow_jobs
+from udpdiff.clip import SPLITS
+from udpdiff.config import Config
+from udpdiff.jobs import Job
+from udpdiff.planning.counted_work import encoding_speed, latent_bytes, prompt_bytes, prompt_speed, transformer_speed
+from udpdiff.planning.speeds import Speed, labeller_speed, measured_speed
+from udpdiff.storage.shards import ShardReader
+from udpdiff.tasks import get_task
+from udpdiff.timing import Throughput, read_throughputs
+from udpdiff.workflow import VIDEO, Workflow
 
 UNKNOWN = "not known"
 _LABEL_BYTES = 2  # uint16 per pixel, before compression
-
-
-@dataclass(frozen=True)
-class Speed:
-    """Clips per hour of one device, and where that is from: `origin` measured, cited or counted, `basis` in words.
-
-    bound: the number is an upper bound.
-    """
-
-    clips_per_hour: float
-    origin: str
-    basis: str
-    bound: bool = False
+_CAPTIONS = 2  # of a clip: a brief and a detailed one
+_SOURCES = {"scenes": "render_scenes", "videos": "cut_videos", "panda70m": "download_clips"}
 
 
 @dataclass(frozen=True)
 class StagePlan:
     """One stage: how many jobs, over how many clips (all jobs together), and what is known of speed and disk.
 
-    bytes_per_clip: on disk; measured: of shards that are there, else before compression, hence at most.
+    Attributes:
+        bytes_per_clip: On disk, or before compression, hence at most.
+        bytes_measured: Whether they are those of shards that are there.
     """
 
     stage: str
@@ -53,35 +53,152 @@ class StagePlan:
         return self.bytes_per_clip * self.clips / 1e9 if self.bytes_per_clip is not None else None
 
 
-def measured_speed(
-    stage: str, settings: dict[str, Any], size: dict[str, int], records: Iterable[Throughput]
-) -> Speed | None:
-    """Of jobs of this stage with the same settings at the same size; None without any. size: num_frames, height, width."""
-    measured = combined(record for record in records if record.is_like(stage, settings, size))
-    if measured is None:
-        return None
-    basis = f"{measured.clips} clips on {measured.device}, {measured.model_share:.0%} of the time in the model"
-    return Speed(measured.clips_per_hour, "measured", basis)
+class Plan:
+    """The stages of a configured workflow.
+
+    Args:
+        workflow: Its source need not be named yet.
+        results: The results folder, where finished shards tell their size.
+        benchmarks: The benchmarks folder, where finished jobs tell their speed.
+    """
+
+    def __init__(self, workflow: Workflow, results: str | Path, benchmarks: str | Path) -> None:
+        self.workflow, self.config = workflow, workflow.config
+        self.results = Path(results)
+        self.records: list[Throughput] = read_throughputs(benchmarks, self.results / "throughput.json")
+        clips = self.config.clips
+        self.labellers = workflow_jobs.measure_throughput(workflow).labellers
+        self.size = {"num_frames": clips.num_frames, "height": clips.height, "width": clips.width}
+
+    def describe(self) -> str:
+        """Return the whole plan for people."""
+        counts = " and ".join(f"{self._clips([split]):,} {split}" for split in SPLITS)
+        clips = self.config.clips
+        head = f"{counts} clips of {clips.num_frames} frames, {clips.height} x {clips.width}"
+        return f"{head}\n\n{plan_table(self.stages())}"
+
+    def stages(self) -> list[StagePlan]:
+        """Return all stages, in the order in which they run."""
+        return [
+            self._stage(_SOURCES[self.config.source.kind], SPLITS),
+            *map(self._labeller, self.labellers),
+            self._stage("captions", SPLITS),
+            *self._latents(),
+            self._training(),
+            *self._samples(),
+        ]
+
+    def _labeller(self, folder: str) -> StagePlan:
+        measured = self._measured_bytes(folder)
+        return self._stage(
+            folder,
+            labelled_splits(self.config, *folder.split("/")),
+            speed=self._labelling_speed(folder),
+            bytes_per_clip=raw_label_bytes(self.size) if measured is None else measured,
+            bytes_measured=measured is not None,
+        )
+
+    def _labelling_speed(self, folder: str) -> Speed | None:
+        return labeller_speed(folder.split("/")[0], _data(self.labellers[folder]), self.size, self.records)
+
+    def _latents(self) -> list[StagePlan]:
+        base = self.config.model.base
+        streams = [self.workflow.run_streams(run) for run in self.config.runs]
+        texts = sorted({name for stream in streams for name in stream.text.values()})
+        prompts = {"speed": prompt_speed(base, _CAPTIONS), "bytes_per_clip": prompt_bytes(base, _CAPTIONS)}
+        stages = []
+        for name in sorted({VIDEO} | {name for stream in streams for name in stream.dense.values()}):
+            job = workflow_jobs.encode_latents(self.workflow, name)
+            measured = measured_speed(f"latents/{name}", _data(job), self.size, self.records)
+            speed = measured or encoding_speed(base, self.size, job.encodings)
+            stored = latent_bytes(base, self.size, job.encodings)
+            stages.append(self._stage(f"latents/{name}", ["train"], speed=speed, bytes_per_clip=stored))
+        return stages + [self._stage(f"latents/{name}", ["train"], **prompts) for name in texts]
+
+    def _training(self) -> StagePlan:
+        """A clip counts each time that it is seen."""
+        runs = [self.config.run_training(run) for run in self.config.runs]
+        # A backward pass is twice a forward one; gradient checkpointing goes forward once more.
+        passes = 4 if self.config.training.gradient_checkpointing else 3
+        speed = transformer_speed(
+            self.config.model.base, self.size, passes, f"{passes} forward passes' work a step and clip"
+        )
+        return StagePlan("train", len(runs), sum(run.steps * run.batch_size for run in runs), speed)
+
+    def _samples(self) -> list[StagePlan]:
+        """Sampling, and what reads the samples: the judges' labels of them, features and comparisons."""
+        sampling, pairs = self.config.sampling, self.workflow.run_tasks()
+        # Guidance asks for each step with and without the prompt.
+        passes = sampling.num_inference_steps * (2 if sampling.guidance_scale > 1 else 1)
+        speed = transformer_speed(self.config.model.base, self.size, passes, f"{passes} forward passes a clip")
+        stages = [self._stage("sample", _sample_splits(pairs), speed=speed)]
+        judged: dict[str, list[tuple[str, str]]] = {}
+        for run, task in pairs:
+            if judge := self.workflow.judge_of(run, task):
+                for name in (judge, *self.workflow.comparators_of(run, task)):
+                    judged.setdefault(f"{get_task(task).labels}/{name}", []).append((run, task))
+        for folder, its_pairs in sorted(judged.items()):
+            known = {"speed": self._labelling_speed(folder), "bytes_per_clip": raw_label_bytes(self.size)}
+            stages.append(self._stage(f"samples/{folder}", _sample_splits(its_pairs), **known))
+        compared = [pair for pair in pairs if self.workflow.judge_of(*pair)]
+        return [
+            *stages,
+            self._stage("features", ["evaluation", *_sample_splits(pairs)]),
+            self._stage("comparisons", _sample_splits(compared)),
+        ]
+
+    def _stage(self, name: str, splits: Iterable[str], **known) -> StagePlan:
+        """A stage of one job per shard of the splits."""
+        splits = list(splits)
+        jobs = sum(len(self.workflow.shard_numbers(split)) for split in splits)
+        return StagePlan(name, jobs, self._clips(splits), **known)
+
+    def _clips(self, splits: Iterable[str]) -> int:
+        shards, prompts = self.workflow.shards, self.workflow.prompt_count
+        return sum(sum(map(len, shards[split])) if split in SPLITS else prompts for split in splits)
+
+    def _measured_bytes(self, folder: str) -> float | None:
+        """Bytes on disk per clip of a labeller's shards that were made as it is configured now; None without any."""
+        clips = size = 0
+        for path in (path for split in SPLITS for path in self.workflow.shard_paths(folder, split)):
+            path = self.results / Path(path).relative_to("results")
+            if not path.exists():
+                continue
+            with ShardReader(path) as shard:
+                if shard.attrs["job"] == _data(self.labellers[folder]):
+                    clips, size = clips + len(shard) + len(shard.rejected), size + path.stat().st_size
+        return size / clips if clips else None
 
 
-def labeller_speed(
-    stage: str, settings: dict[str, Any], size: dict[str, int], records: Iterable[Throughput]
-) -> Speed | None:
-    """Measured where it was; else cited; else None. stage: entities or depth."""
-    measured = measured_speed(stage, settings, size, records)
-    cited = None if measured else cited_speed(stage, settings, size)
-    if cited is None:
-        return measured
-    return Speed(3600 / (cited.seconds_per_frame * size["num_frames"]), "cited", cited.source, cited.bound)
+def labelled_splits(config: Config, kind: str, name: str) -> list[str]:
+    """Return the splits of the data set that want a labeller's labels.
+
+    train for one whose labels a run trains on; evaluation for a judge of the metrics and for one that is only looked
+    at. With exact truth all are measured, on the evaluation split.
+    """
+    runs = [run for run in config.runs.values() if any(get_task(task).labels == kind for task in run.tasks)]
+    trained = any(getattr(run, kind) == name for run in runs)
+    is_judge = getattr(config.metrics.judges, kind) == name
+    measured = is_judge or not trained or config.source.kind == "scenes"
+    return ["train"] * trained + ["evaluation"] * measured
 
 
 def raw_label_bytes(size: dict[str, int]) -> int:
-    """Bytes of one clip's labels before compression, which no shard exceeds by much."""
+    """Return the bytes of one clip's labels before compression, which no shard exceeds by much."""
     return _LABEL_BYTES * size["num_frames"] * size["height"] * size["width"]
 
 
+def _sample_splits(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"samples/{run}/{task}" for run, task in pairs]
+
+
+def _data(job: Job) -> dict:
+    """A job as records and shards hold it."""
+    return json.loads(job.dump())
+
+
 def plan_table(stages: Sequence[StagePlan]) -> str:
-    """The plan for people: a table, and below it what each figure rests on."""
+    """Return the stages as a table, and below it what each figure rests on."""
     notes: list[str] = []
     rows = [("stage", "jobs", "clips", "clips/hour", "hours", "disk GB", "hours are")]
     for stage in stages:

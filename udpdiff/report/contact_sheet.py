@@ -1,7 +1,4 @@
-"""The contact sheet: one picture per clip, with its labels by every variant side by side.
-
-Reads results folders; returns plain dicts for the page.
-"""
+"""The contact sheet: one picture per clip, with its labels by every variant side by side."""
 
 from __future__ import annotations
 
@@ -9,24 +6,26 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from udpdiff.report import media
+from udpdiff.report.gallery import LabelledClip, labelled_clips
+from udpdiff.report.inputs import Inputs
+
 FRAMES = 3  # of each clip: first, middle, last
 
 
-def sheet_clips(settings: dict) -> int:
-    """How many clips the sheet shows: of scenes a few examples do, for their labels are measured."""
-    report = settings["report"]
-    return report["examples"] if settings["source"]["kind"] == "scenes" else report["contact_sheet"]
+def contact_sheet(inputs: Inputs, measured: dict[str, dict[str, str]], folder: Path) -> list[dict]:
+    """Draw each clip: one column for the clip and one per variant, first, middle and last frame below each other.
 
+    Args:
+        inputs: The report's files.
+        measured: Clip id -> view -> figures as text, shown beside what the labeller said.
+        folder: Of the pictures.
 
-def contact_sheet(settings: dict, results: Path, measured: dict[str, dict[str, str]], folder: Path) -> list[dict]:
-    """A picture of each clip: one column for the clip and one per variant, first, middle and last frame below each other.
-
-    measured: clip id -> view -> figures as text, shown beside what the labeller said. The evaluation clips come first.
+    Returns:
+        A row per clip for the page, the evaluation clips first.
     """
-    from udpdiff.report import media
-
     rows = []
-    for index, (split, clip) in enumerate(islice(_clips(settings, results), sheet_clips(settings))):
+    for index, (split, clip) in enumerate(islice(_clips(inputs), inputs.job.sheet)):
         name = f"labels-{index:03d}.jpg"
         columns = [clip.video, *clip.views.values()]
         media.write_jpeg(folder / name, media.table([[column[i] for column in columns] for i in range(FRAMES)]))
@@ -43,21 +42,7 @@ def contact_sheet(settings: dict, results: Path, measured: dict[str, dict[str, s
     return rows
 
 
-def _clips(settings, results) -> Iterator:
-    """(split, clip with its labels) of all shards; a variant that did not run on a shard is not among its views."""
-    from udpdiff.report import gallery
-    from udpdiff.storage.captions import read_captions
-
-    for split in ("evaluation", "train"):
-        for path in gallery.in_order((results / "clips" / split).glob("*.h5")):
-            shards = {
-                kind: {variant: results / kind / variant / split / path.name for variant in settings["labels"][kind]}
-                for kind in ("entities", "depth")
-            }
-            there = {
-                kind: {variant: shard for variant, shard in named.items() if shard.exists()}
-                for kind, named in shards.items()
-            }
-            captions = read_captions([results / "captions" / split / f"{path.stem}.parquet"])
-            for clip in gallery.labelled_clips(path, there["entities"], there["depth"], captions, FRAMES):
-                yield split, clip
+def _clips(inputs: Inputs) -> Iterator[tuple[str, LabelledClip]]:
+    for split, number in inputs.workflow.sheet_shards():
+        for clip in labelled_clips(inputs, split, number, inputs.labellers(), FRAMES):
+            yield split, clip

@@ -5,59 +5,64 @@ Reads shards of samples, clips and labels; returns what the pages show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from udpdiff.clip import SPLITS
 from udpdiff.report import media
-from udpdiff.storage.captions import read_rejections
+from udpdiff.report.inputs import Inputs, labelled_task
+from udpdiff.storage.captions import read_captions, read_rejections
 from udpdiff.storage.shards import ShardReader
+from udpdiff.tasks import get_task
 from udpdiff.video_io import decode_mp4
+from udpdiff.workflow import VIDEO
+
+_COMPARED_PROMPTS = 6  # at most
 
 
-def generated(samples: Path, task: str, count: int, folder: Path) -> list[dict]:
-    """The first samples of one run and task: the video beside its dense stream and what that decodes to."""
+def generated(inputs: Inputs, run: str, task: str, folder: Path) -> dict:
+    """Return the first samples of one run and task: each video beside its dense stream and what that decodes to."""
     films = []
-    with ShardReader(samples / "samples.h5") as shard:
-        run, fps = shard.attrs["run"], shard.attrs["fps"]
-        for index, clip_id in enumerate(shard.clip_ids[:count]):
-            panels = [shard.read(clip_id, "video")]
-            if task != "video":
-                panels += [shard.read(clip_id, "dense"), color_prediction(task, shard.read(clip_id, "prediction"))]
-            film = media.write_film(folder, f"{run}-{task}-{index:02d}", panels, fps)
-            films.append(film | {"caption": shard.read(clip_id, "prompt"), "clip_id": clip_id})
-    return films
+    for clip_path, dense_path in inputs.samples(run, task):
+        with ShardReader(clip_path) as clips, ShardReader(dense_path) as dense:
+            for clip_id in clips.clip_ids[: inputs.examples - len(films)]:
+                prediction = get_task(task).from_storage(dense.read(clip_id, "prediction"))
+                panels = [
+                    decode_mp4(clips.read(clip_id, "video_mp4")),
+                    decode_mp4(dense.read(clip_id, "dense_mp4")),
+                    get_task(task).picture(prediction),
+                ]
+                film = media.write_film(folder, f"{run}-{task}-{len(films):02d}", panels, clips.attrs["fps"])
+                films.append(film | {"caption": clips.read(clip_id, "detailed"), "clip_id": clip_id})
+    return {"run": run, "phrase": get_task(task).phrase, "legend": get_task(task).legend, "films": films}
 
 
-def color_prediction(task: str, prediction: np.ndarray) -> np.ndarray:
-    """Decoded entity ids or depth (as stored) in colours, uint8 (T, H, W, 3)."""
-    if task == "seg":
-        return media.color_entities(prediction)
-    grey = (prediction // 257).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, axis=-1)
-
-
-def compared(samples: dict[str, Path], count: int, folder: Path) -> list[dict]:
-    """One row per prompt: each model's video from the same noise, as a film and as the paper's strip of six frames.
-
-    samples: label -> folder of samples, in the order of the rows.
-    """
-    readers = {label: ShardReader(path / "samples.h5") for label, path in samples.items()}
-    shared = [
-        clip for clip in next(iter(readers.values())).clip_ids if all(clip in r.clip_ids for r in readers.values())
-    ]
-    rows = []
-    for index, clip_id in enumerate(shared[:count]):
-        videos = [reader.read(clip_id, "video") for reader in readers.values()]
-        first = next(iter(readers.values()))
-        film = media.write_film(folder, f"compared-{index:02d}", videos, first.attrs["fps"])
-        strip = media.strip([video.repeat(2, axis=1).repeat(2, axis=2) for video in videos])
-        media.write_png(folder / f"compared-{index:02d}-strip.png", strip)
-        strip_name = f"{folder.name}/compared-{index:02d}-strip.png"
-        rows.append(film | {"strip": strip_name, "caption": first.read(clip_id, "prompt"), "labels": list(readers)})
+def compared(inputs: Inputs, folder: Path) -> list[dict]:
+    """Return one row per prompt: each model's video from the same noise, as a film and as the paper's strip of frames."""
+    base = next((pair for pair in inputs.shown if pair[1] == VIDEO), None)
+    pairs = {f"UDPDiff ({task})": (run, task) for run, task in inputs.featured_pairs() if run == inputs.featured_run()}
+    if base:
+        pairs = {f"CogVideoX ({base[0]})": base} | pairs
+    rows: list[dict] = []
+    if len(pairs) < 2:
+        return rows
+    for shards in zip(*(inputs.samples(run, task) for run, task in pairs.values()), strict=True):
+        with ExitStack() as stack:
+            readers = [stack.enter_context(ShardReader(clips)) for clips, _ in shards]
+            shared = [clip_id for clip_id in readers[0].clip_ids if all(clip_id in r.scores for r in readers)]
+            for clip_id in shared[: min(inputs.examples, _COMPARED_PROMPTS) - len(rows)]:
+                videos = [decode_mp4(reader.read(clip_id, "video_mp4")) for reader in readers]
+                name = f"compared-{len(rows):02d}"
+                row = media.write_film(folder, name, videos, readers[0].attrs["fps"])
+                strip = media.strip([video.repeat(2, axis=1).repeat(2, axis=2) for video in videos])
+                media.write_png(folder / f"{name}-strip.png", strip)
+                row["strip"] = f"{folder.name}/{name}-strip.png"
+                rows.append(row | {"caption": readers[0].read(clip_id, "detailed"), "labels": list(pairs)})
     return rows
 
 
@@ -65,8 +70,12 @@ def compared(samples: dict[str, Path], count: int, folder: Path) -> list[dict]:
 class LabelledClip:
     """One clip with its labels by one or more variants.
 
-    video: uint8 (T, H, W, 3); views: variant -> its labels in colours, of the same shape, black where there are none;
-    notes: variant -> what its labeller said of the clip; refused: variant -> why it has no labels.
+    Attributes:
+        video: uint8 (T, H, W, 3).
+        views: By variant, its labels in colours, of the same shape; black where there are none.
+        notes: By variant, what its labeller said of the clip.
+        refused: By variant, why the clip has no labels.
+        words: Its captions.
     """
 
     clip_id: str
@@ -79,79 +88,85 @@ class LabelledClip:
 
 
 def labelled_clips(
-    clips: Path,
-    entities: dict[str, Path],
-    depth: dict[str, Path],
-    captions: dict[str, dict[str, str]],
-    frames: int | None = None,
+    inputs: Inputs, split: str, number: int, labellers: Mapping[str, list[str]], frames: int | None = None
 ) -> Iterator[LabelledClip]:
-    """Clips of one shard with the labels in the shards named by variant: entities laid over the clip, depth in colours.
+    """Yield the clips of one shard with their labels: entities laid over the clip, others in colours.
 
-    frames: only so many, evenly spaced, the first and the last among them; all by default.
+    Args:
+        inputs: The report's files.
+        split: train or evaluation.
+        number: Of the shard.
+        labellers: Names of labellers by kind.
+        frames: Only so many, evenly spaced, the first and the last among them; None for all.
     """
-    paths = {f"entities {name}": path for name, path in entities.items()}
-    paths |= {f"depth {name}": path for name, path in depth.items()}
+    captions = read_captions([inputs.captions(split, number)])
     with ExitStack() as stack:
-        clip_shard = stack.enter_context(ShardReader(clips))
-        shards = {name: stack.enter_context(ShardReader(path)) for name, path in paths.items()}
-        listed = {
-            name: {entry["clip_id"]: entry["reason"] for entry in shard.rejected} for name, shard in shards.items()
+        clips = stack.enter_context(ShardReader(inputs.shard("clips", split, number)))
+        shards = {
+            f"{kind} {name}": (kind, stack.enter_context(ShardReader(inputs.shard(f"{kind}/{name}", split, number))))
+            for kind, names in labellers.items()
+            for name in names
         }
-        for clip_id in clip_shard.clip_ids:
-            video = decode_mp4(clip_shard.read(clip_id, "video_mp4"))
-            shown = slice(None) if frames is None else np.linspace(0, len(video) - 1, frames).round().astype(int)
-            video = video[shown]
+        listed = {
+            name: {entry["clip_id"]: entry["reason"] for entry in shard.rejected} for name, (_, shard) in shards.items()
+        }
+        for clip_id in clips.clip_ids:
+            video = decode_mp4(clips.read(clip_id, "video_mp4"))
+            picked = slice(None) if frames is None else np.linspace(0, len(video) - 1, frames).round().astype(int)
+            video = video[picked]
             views, notes, refused = {}, {}, {}
-            for name, shard in shards.items():
+            for name, (kind, shard) in shards.items():
                 if clip_id not in shard.scores:
                     views[name], refused[name] = np.zeros_like(video), listed[name].get(clip_id, "not labelled")
-                elif shard.schema == "entities":
-                    views[name] = media.overlay(video, media.color_entities(shard.read(clip_id, "entity_ids")[shown]))
+                    continue
+                task = labelled_task(kind)
+                stored = shard.read(clip_id, task.dataset)[picked]
+                picture = task.picture(task.from_labels(stored, inputs.config.task_options(task.name)))
+                views[name] = media.overlay(video, picture) if kind == "entities" else picture
+                if kind == "entities":
                     scores = shard.scores[clip_id]
                     notes[name] = f"{scores['entities']:.0f} entities, coverage {scores['coverage']:.2f}"
-                else:
-                    views[name] = media.color_depth(shard.read(clip_id, "depth")[shown] / 65535)
-            words = captions.get(clip_id, {})
-            yield LabelledClip(clip_id, clip_shard.attrs["fps"], video, views, notes, refused, words)
+            yield LabelledClip(clip_id, clips.attrs["fps"], video, views, notes, refused, captions.get(clip_id, {}))
 
 
-def data_set(clips: Iterable[LabelledClip], folder: Path, name: str) -> list[dict]:
-    """Films of clips beside their labels, with captions, notes and refusals."""
+def data_set(inputs: Inputs, folder: Path) -> dict:
+    """Return films of training clips beside the judges' labels, counts per split and every rejection."""
     films = []
-    for index, clip in enumerate(clips):
-        film = media.write_film(folder, f"data-{name}-{index:03d}", [clip.video, *clip.views.values()], clip.fps)
-        told = {"clip_id": clip.clip_id, "notes": clip.notes, "refused": clip.refused, "words": clip.words}
-        films.append(film | told)
-    return films
+    for split, number in inputs.workflow.example_shards():
+        clips = labelled_clips(inputs, split, number, inputs.judges())
+        for index, clip in enumerate(islice(clips, inputs.examples - len(films))):
+            panels = [clip.video, *clip.views.values()]
+            film = media.write_film(folder, f"data-{split}-{number}-{index:03d}", panels, clip.fps)
+            film |= {"clip_id": clip.clip_id, "notes": clip.notes, "refused": clip.refused, "words": clip.words}
+            films.append(film)
+    return {"films": films, "counts": [_count(inputs, split) for split in SPLITS], "rejections": _rejections(inputs)}
 
 
-def rejections(shards: list[Path]) -> list[dict]:
-    """All rejected clips of some shards: stage, split, clip id, reason."""
-    rows = []
-    for path in shards:
-        with ShardReader(path) as shard:
-            rows += [{"stage": shard.schema, "split": path.parent.name} | rejected for rejected in shard.rejected]
+def _count(inputs: Inputs, split: str) -> dict:
+    """Accepted and rejected clips and source videos of one split."""
+    summaries = [summary for summary in inputs.summaries if (summary.folder, summary.split) == ("clips", split)]
+    return {
+        "split": split,
+        "accepted": sum(len(summary.clips) for summary in summaries),
+        "rejected": sum(len(summary.rejected) for summary in summaries),
+        "sources": sum(summary.sources for summary in summaries),
+    }
+
+
+def _rejections(inputs: Inputs) -> list[dict]:
+    """Clips left out by the source, by the judges, or for want of a caption: split, stage, clip id, reason."""
+    judges = {f"{kind}/{name}" for kind, names in inputs.judges().items() for name in names}
+    rows = [
+        {"stage": summary.schema, "split": summary.split, "clip_id": entry["clip_id"], "reason": entry["reason"]}
+        for summary in inputs.summaries
+        if summary.folder in {"clips", *judges}
+        for entry in summary.rejected
+    ]
+    for split, number in _caption_tables(inputs):
+        reasons = read_rejections([inputs.captions(split, number)])
+        rows += [{"stage": "captions", "split": split, "clip_id": name, "reason": why} for name, why in reasons.items()]
     return rows
 
 
-def rejected_captions(tables: list[Path], split: str) -> list[dict]:
-    """The same of some caption tables."""
-    reasons = read_rejections(tables)
-    return [
-        {"stage": "captions", "split": split, "clip_id": clip_id, "reason": why} for clip_id, why in reasons.items()
-    ]
-
-
-def count(clips: list[Path]) -> dict[str, int]:
-    """Accepted and rejected clips and distinct source videos of one split."""
-    accepted, rejected, sources = 0, 0, set()
-    for path in clips:
-        with ShardReader(path) as shard:
-            accepted, rejected = accepted + len(shard), rejected + len(shard.rejected)
-            sources |= {data["source_id"] for _, data in shard.items(["source_id"])}
-    return {"accepted": accepted, "rejected": rejected, "sources": len(sources)}
-
-
-def in_order(paths: Iterable[Path]) -> list[Path]:
-    """Shards by their number."""
-    return sorted(paths, key=lambda path: int(path.stem))
+def _caption_tables(inputs: Inputs) -> Iterable[tuple[str, int]]:
+    return dict.fromkeys([*inputs.workflow.example_shards(), *inputs.workflow.sheet_shards()])

@@ -5,156 +5,148 @@ Takes what `label_quality` wrote where there is truth, else what the labellers s
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from math import isnan
 from pathlib import Path
+from typing import Any
 
+from udpdiff.config import LABEL_KINDS
 from udpdiff.metrics.bootstrap import bootstrap_mean
-from udpdiff.report import failures, plots
-from udpdiff.report.contact_sheet import contact_sheet, sheet_clips
-from udpdiff.report.gallery import in_order
-from udpdiff.report.label_words import FIGURES, TOLD
-from udpdiff.storage.shards import ShardReader
+from udpdiff.metrics.registry import Figure, describe, label_figures, labeller_figures
+from udpdiff.report import plots, worst_labels
+from udpdiff.report.contact_sheet import contact_sheet
+from udpdiff.report.inputs import Inputs
 
 # Figures whose spread over the clips is drawn.
-SPREAD = {
-    "entities": ("entity_miou", "entity_precision", "entity_recall", "entity_j_and_f", "id_switches"),
-    "depth": ("depth_delta1", "depth_abs_rel", "depth_flicker"),
-}
-MAIN = {"entity_miou", "depth_delta1", "depth_flicker"}  # beside a clip of the contact sheet
-HEADINGS = {"entities": "Entities", "depth": "Depth"}
+SPREAD = ("entity_miou", "entity_precision", "entity_recall", "entity_j_and_f", "id_switches",
+          "depth_delta1", "depth_abs_rel", "depth_flicker")  # fmt: skip
+MAIN = ("entity_miou", "depth_delta1", "depth_flicker")  # beside a clip of the contact sheet
 
 
-def label_page(settings: dict, results: Path, measured: dict | None, media: Path) -> dict:
-    """Context of the page. measured: the content of labels.json, None for clips without truth."""
+def label_page(inputs: Inputs, media: Path) -> dict[str, Any]:
+    """Return the context of the page, its pictures drawn into `media`."""
+    measured = inputs.label_quality()
     sections = [
-        _measured_section(kind, measured["variants"][kind], results, media)
+        _measured_section(kind, measured["variants"][kind], inputs, media)
         if measured
-        else _told_section(kind, settings, results, media)
-        for kind in HEADINGS
+        else _unmeasured_section(kind, inputs, media)
+        for kind in LABEL_KINDS
     ]
     labellers = [
-        {"kind": HEADINGS[kind], "variant": variant, "judge": variant == settings["metrics"][f"judge_{kind}"]}
-        | {"told": [f"{key}: {value}" for key, value in told.items() if value is not None]}
-        for kind in HEADINGS
-        for variant, told in settings["labels"][kind].items()
+        {"kind": kind.capitalize(), "variant": variant, "judge": variant in inputs.judges()[kind]}
+        | {"options": [f"{key}: {value}" for key, value in options if value is not None]}
+        for kind in LABEL_KINDS
+        for variant, options in getattr(inputs.config.labels, kind).items()
     ]
     return {
         "has_truth": measured is not None,
         "sections": sections,
         "labellers": labellers,
-        "sheet": contact_sheet(settings, results, _figures_as_text(measured), media),
-        "sheet_limit": sheet_clips(settings),
+        "sheet": contact_sheet(inputs, _figures_as_text(measured), media),
+        "sheet_limit": inputs.job.sheet,
     }
 
 
-def _measured_section(kind, variants, results, media):
+def _measured_section(kind: str, variants: dict, inputs: Inputs, media: Path) -> dict[str, Any]:
     """Figures with intervals, their spread and the worst clips of each variant."""
+    figures = [
+        figure for figure in label_figures(kind) if any(figure.key in found["metrics"] for found in variants.values())
+    ]
     rows, worst = [], []
     for position, (variant, found) in enumerate(variants.items()):
         metrics = found["metrics"]
-        values = {
-            figure.name: _printed(metrics[figure.name], figure) for figure in FIGURES[kind] if figure.name in metrics
-        }
-        clips = {"labelled": len(found["clips"]), "refused": len(found["refused"])}
-        rows.append({"variant": variant, "values": values, "reasons": found["refused"]} | clips)
-        chosen = failures.worst_clips(kind, found["clips"])
-        pictures = failures.pictures(results, kind, variant, chosen, media, f"worst-{kind}-{position}")
+        values = {figure.key: _printed(metrics[figure.key], figure) for figure in figures if figure.key in metrics}
+        counts = {"labelled": len(found["clips"]), "refused": len(found["refused"])}
+        rows.append({"variant": variant, "values": values, "reasons": found["refused"]} | counts)
+        chosen = worst_labels.worst_clips(kind, found["clips"])
+        pictures = worst_labels.pictures(inputs, kind, variant, chosen, media, f"worst-{kind}-{position}")
         for picture in pictures:
-            figure = next(figure for figure in FIGURES[kind] if figure.name == picture["figure"])
-            picture["value"] = f"{figure.heading} {figure.text(found['clips'][picture['clip_id']][figure.name])}"
-            picture["mean"] = figure.text(metrics[figure.name]["value"])
+            figure = describe(f"labels.{picture['figure']}")
+            picture["value"] = f"{figure.label} {figure.text(found['clips'][picture['clip_id']][figure.key])}"
+            picture["mean"] = figure.text(metrics[figure.key]["value"])
         worst.append({"variant": variant, "pictures": pictures})
     spread = {
         figure: {
-            variant: [figure.scaled(row[figure.name]) for row in found["clips"].values() if figure.name in row]
+            variant: [figure.scaled(row[figure.key]) for row in found["clips"].values() if figure.key in row]
             for variant, found in variants.items()
         }
-        for figure in FIGURES[kind]
-        if figure.name in SPREAD[kind]
+        for figure in figures
+        if figure.key in SPREAD
     }
-    section = {"kind": kind, "heading": HEADINGS[kind], "figures": [asdict(figure) for figure in FIGURES[kind]]}
-    return section | {
+    return _section(kind, inputs, figures, spread, media) | {
         "rows": rows,
-        "compared": [asdict(figure) for figure in _compared(kind, variants)],
-        "differences": _differences(kind, variants),
+        "compared": _compared(figures, variants),
+        "differences": _differences(_compared(figures, variants), variants),
         "worst": worst,
-        "plots": _drawn(spread, media),
-        "row_names": failures.ROWS,
+        "row_names": worst_labels.ROWS,
     }
 
 
-def _compared(kind, variants):
+def _unmeasured_section(kind: str, inputs: Inputs, media: Path) -> dict[str, Any]:
+    """What the labellers said of themselves: clips labelled and refused, and what else they count."""
+    options = {"resamples": inputs.config.metrics.bootstrap_samples, "seed": inputs.config.seed}
+    figures = labeller_figures(kind)
+    rows, spread = [], {figure: {} for figure in figures}
+    for variant in inputs.labellers()[kind]:
+        own = [summary for summary in inputs.summaries if summary.folder == f"{kind}/{variant}"]
+        scores = [row for summary in own for row in summary.clips.values()]
+        reasons = {entry["clip_id"]: entry["reason"] for summary in own for entry in summary.rejected}
+        values = {}
+        for figure in figures:
+            spread[figure][variant] = [figure.scaled(row[figure.key]) for row in scores]
+            if scores:
+                mean = bootstrap_mean(spread[figure][variant], **options)
+                ends = {name: getattr(mean, name) for name in ("value", "low", "high")}
+                values[figure.key] = {name: None if isnan(end) else end for name, end in ends.items()}
+        rows.append({"variant": variant, "values": values, "labelled": len(scores), "refused": len(reasons)})
+        rows[-1]["reasons"] = reasons
+    return _section(kind, inputs, figures, spread, media) | {"rows": rows, "worst": [], "differences": []}
+
+
+def _section(kind: str, inputs: Inputs, figures, spread: dict[Figure, dict], media: Path) -> dict[str, Any]:
+    """What both kinds of sections have; spread: figure -> variant -> its value of each clip, as printed."""
+    paths = [
+        plots.distribution(
+            values, media / f"labels-{figure.key}.svg", f"{figure.label}{figure.unit and ', ' + figure.unit}"
+        )
+        for figure, values in spread.items()
+    ]
+    section = {"kind": kind, "heading": kind.capitalize(), "judge": inputs.judges()[kind][0]}
+    return section | {"figures": figures, "plots": [f"{media.name}/{path.name}" for path in paths]}
+
+
+def _compared(figures: list[Figure], variants: dict) -> list[Figure]:
     """Figures of which labels.json holds differences, but for those that no labeller changes."""
     measured = {name for found in variants.values() for name in found["difference"]}
-    return [figure for figure in FIGURES[kind] if figure.better and figure.name in measured]
+    return [figure for figure in figures if figure.direction != "neither" and figure.key in measured]
 
 
-def _differences(kind, variants):
+def _differences(figures: list[Figure], variants: dict) -> list[dict]:
     """Rows of the table of differences to the judge: figures with their interval, and whether it leaves out 0."""
     rows = []
     for variant, found in variants.items():
-        known = [figure for figure in _compared(kind, variants) if figure.name in found["difference"]]
-        values = {figure.name: _printed(found["difference"][figure.name], figure) for figure in known}
+        differences = found["difference"]
+        values = {
+            figure.key: _printed(differences[figure.key], figure) for figure in figures if figure.key in differences
+        }
         for value in values.values():
             value["apart"] = value["low"] is not None and (value["low"] > 0 or value["high"] < 0)
         rows += [{"variant": variant, "values": values}] if values else []
     return rows
 
 
-def _told_section(kind, settings, results, media):
-    """What the labellers said of themselves: clips labelled and refused, and of entities coverage and number."""
-    options = {"resamples": settings["metrics"]["bootstrap_samples"], "seed": settings["seed"]}
-    rows, spread = [], {figure: {} for figure in TOLD[kind]}
-    for variant in settings["labels"][kind]:
-        scores, reasons, values = [], {}, {}
-        for path in _shards(results, kind, variant):
-            with ShardReader(path) as shard:
-                scores += shard.scores.values()
-                reasons |= {listed["clip_id"]: listed["reason"] for listed in shard.rejected}
-        for figure in TOLD[kind]:
-            spread[figure][variant] = [row[figure.name] for row in scores]
-            if scores:
-                mean = asdict(bootstrap_mean(spread[figure][variant], **options))
-                values[figure.name] = {name: None if isnan(end) else end for name, end in mean.items()}
-        rows.append({"variant": variant, "values": values, "labelled": len(scores), "refused": len(reasons)})
-        rows[-1]["reasons"] = reasons
-    section = {"kind": kind, "heading": HEADINGS[kind], "figures": [asdict(figure) for figure in TOLD[kind]]}
-    return section | {"rows": rows, "worst": [], "differences": [], "plots": _drawn(spread, media)}
-
-
-def _drawn(spread, media):
-    """One plot per figure (figure -> variant -> value per clip), as names for the page."""
-    paths = [
-        plots.distribution(
-            values, media / f"labels-{figure.name}.svg", f"{figure.heading}{figure.unit and ', ' + figure.unit}"
-        )
-        for figure, values in spread.items()
-    ]
-    return [f"{media.name}/{path.name}" for path in paths]
-
-
-def _shards(results, kind, variant):
-    folders = [results / kind / variant / split for split in ("evaluation", "train")]
-    return [path for folder in folders for path in in_order(folder.glob("*.h5"))]
-
-
-def _printed(metric, figure):
+def _printed(metric: dict, figure: Figure) -> dict[str, float | None]:
     """A figure with its interval in the unit of its column; an end that is not known stays None."""
     ends = {name: metric[name] for name in ("value", "low", "high")}
-    return {name: None if end is None else figure.scaled(end) for name, end in ends.items()} | {"n": metric["n"]}
+    return {name: None if end is None else figure.scaled(end) for name, end in ends.items()}
 
 
-def _figures_as_text(measured) -> dict[str, dict[str, str]]:
+def _figures_as_text(measured: dict | None) -> dict[str, dict[str, str]]:
     """clip id -> view of the contact sheet -> its main figures."""
-    told: dict[str, dict[str, str]] = {}
+    texts: dict[str, dict[str, str]] = {}
     for kind, variants in measured["variants"].items() if measured else ():
         for variant, found in variants.items():
             for clip_id, row in found["clips"].items():
-                parts = [
-                    f"{figure.heading} {figure.text(row[figure.name])}"
-                    for figure in FIGURES[kind]
-                    if figure.name in set(row) & MAIN
-                ]
-                told.setdefault(clip_id, {})[f"{kind} {variant}"] = ", ".join(parts)
-    return told
+                shown = [figure for figure in label_figures(kind) if figure.key in MAIN and figure.key in row]
+                parts = [f"{figure.label} {figure.text(row[figure.key])}" for figure in shown]
+                texts.setdefault(clip_id, {})[f"{kind} {variant}"] = ", ".join(parts)
+    return texts

@@ -16,32 +16,13 @@ _MIN_PANEL_PIXELS = 160
 _CELL_PIXELS = 192  # width of a panel in a still picture, about
 
 
-def color_entities(entity_ids: np.ndarray) -> np.ndarray:
-    """Fixed, well separated colours for ids, the same id always the same: uint16 (T, H, W) -> uint8 (T, H, W, 3)."""
-    golden = 0.61803398875
-    ids = np.arange(int(entity_ids.max()) + 1)
-    hue, value = (ids * golden) % 1.0, np.where(ids % 3 == 0, 0.75, np.where(ids % 3 == 1, 1.0, 0.9))
-    sector = (hue * 6)[:, None] + np.array([0, 4, 2])
-    palette = np.clip(np.abs(sector % 6 - 3) - 1, 0, 1) * 0.75 + 0.25
-    palette = (palette * value[:, None] * 255).astype(np.uint8)
-    palette[0] = 0
-    return palette[entity_ids]
-
-
-def color_depth(depth: np.ndarray) -> np.ndarray:
-    """Depth in [0, 1] as the paper colours it (Spectral), uint8 (T, H, W, 3)."""
-    from matplotlib import colormaps
-
-    return (colormaps["Spectral"](np.asarray(depth, np.float32))[..., :3] * 255).astype(np.uint8)
-
-
 def overlay(video: np.ndarray, colors: np.ndarray, strength: float = 0.55) -> np.ndarray:
-    """Colours laid over the video, both uint8 (T, H, W, 3)."""
+    """Return colours laid over the video, both uint8 (T, H, W, 3)."""
     return (video * (1 - strength) + colors * strength).astype(np.uint8)
 
 
 def side_by_side(videos: list[np.ndarray]) -> np.ndarray:
-    """One film of several of equal size, left to right, enlarged without blur to be looked at."""
+    """Return one film of several of equal size, left to right, enlarged without blur to be looked at."""
     scale = max(1, -(-_MIN_PANEL_PIXELS // videos[0].shape[1]))
     large = [video.repeat(scale, axis=1).repeat(scale, axis=2) for video in videos]
     gap = np.full((*large[0].shape[:2], _GAP_PIXELS, 3), 255, np.uint8)
@@ -53,14 +34,14 @@ def side_by_side(videos: list[np.ndarray]) -> np.ndarray:
 
 
 def strip(videos: list[np.ndarray], frames: int = 6) -> np.ndarray:
-    """Evenly spaced frames from left to right, one row per video: the layout of the paper's figures 3 to 5."""
+    """Return evenly spaced frames from left to right, one row per video: the layout of the paper's figures 3 to 5."""
     picked = np.linspace(0, len(videos[0]) - 1, frames).round().astype(int)
     rows = [np.concatenate(list(video[picked]), axis=1) for video in videos]
     return np.concatenate(rows, axis=0)
 
 
 def table(rows: list[list[np.ndarray]], gap: int = 4) -> np.ndarray:
-    """Pictures of equal size, uint8 (H, W, 3), in rows with white gaps, each brought to about 192 pixels in width."""
+    """Return pictures of equal size, uint8 (H, W, 3), in rows with white gaps, each brought to about 192 pixels in width."""
     edge = ((0, gap), (0, gap), (0, 0))
     lines = [[np.pad(_fitted(picture), edge, constant_values=255) for picture in row] for row in rows]
     return np.concatenate([np.concatenate(line, axis=1) for line in lines], axis=0)[:-gap, :-gap]
@@ -79,7 +60,7 @@ def _fitted(picture: np.ndarray) -> np.ndarray:
 
 
 def write_film(folder: Path, name: str, videos: list[np.ndarray], fps: float) -> dict[str, str]:
-    """Writes `name`.mp4 and its first frame `name`.png; returns their names for the page, relative to it."""
+    """Write `name`.mp4 and its first frame `name`.png; return their names for the page, relative to it."""
     film = side_by_side(videos)
     folder.mkdir(parents=True, exist_ok=True)
     # Two rounds at the clip's own speed: a clip at the mini scale lasts a second.
@@ -89,7 +70,7 @@ def write_film(folder: Path, name: str, videos: list[np.ndarray], fps: float) ->
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
-    """uint8 (H, W, 3) to a png file."""
+    """Write uint8 (H, W, 3) to a png file."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +78,7 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 
 
 def write_jpeg(path: Path, picture: np.ndarray) -> None:
-    """uint8 (H, W, 3) to a jpeg file, colours at full resolution: labels are edges of colour."""
+    """Write uint8 (H, W, 3) to a jpeg file, colours at full resolution: labels are edges of colour."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)

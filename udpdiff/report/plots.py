@@ -11,11 +11,15 @@ import numpy as np
 
 
 def training_curves(logs: dict[str, list[dict]], keys: dict[str, str], path: Path, y_label: str) -> Path:
-    """One panel per key (key -> title), one smoothed line per run that has it.
+    """Draw one panel per key, one smoothed line per run that has it.
 
-    logs: run -> entries of train.jsonl with `step` and the keys, dotted for nested ones.
+    Args:
+        logs: Run -> entries of train.jsonl with `step` and the keys.
+        keys: Key -> title; dotted for nested ones.
+        path: Of an SVG file.
+        y_label: Of the first panel.
     """
-    figure, axes = _subplots(len(keys))
+    canvas, axes = _subplots(len(keys))
     for axis, (key, title) in zip(axes, keys.items(), strict=True):
         for index, (run, entries) in enumerate(logs.items()):
             points = [(entry["step"], _get(entry, key)) for entry in entries if _get(entry, key) is not None]
@@ -30,29 +34,20 @@ def training_curves(logs: dict[str, list[dict]], keys: dict[str, str], path: Pat
         axis.grid(alpha=0.25)
     axes[0].set_ylabel(y_label)
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="lower center", ncol=min(len(labels), 6), fontsize=8, frameon=False)
-    figure.tight_layout(rect=(0, 0.1, 1, 1))
-    return _save(figure, path)
-
-
-def bar_intervals(rows: list[tuple[str, float, float, float]], path: Path, x_label: str) -> Path:
-    """Horizontal bars with 95 % intervals: (name, value, low, high)."""
-    figure, (axis,) = _subplots(1, height=0.4 * len(rows) + 1)
-    names, values, low, high = zip(*rows, strict=True)
-    errors = np.abs(np.array([np.subtract(values, low), np.subtract(high, values)]))
-    axis.barh(names, values, xerr=errors, color="#4c72b0", alpha=0.85, capsize=3)
-    axis.invert_yaxis()
-    axis.set_xlabel(x_label)
-    axis.grid(axis="x", alpha=0.25)
-    figure.tight_layout()
-    return _save(figure, path)
+    canvas.legend(handles, labels, loc="lower center", ncol=min(len(labels), 6), fontsize=8, frameon=False)
+    canvas.tight_layout(rect=(0, 0.1, 1, 1))
+    return _save(canvas, path)
 
 
 def distribution(values: dict[str, list[float]], path: Path, title: str) -> Path:
-    """One row per variant (variant -> its value per clip): every clip as a dot, a box around the middle half, a bar at
-    the median.
+    """Draw one row per variant: every clip as a dot, a box around the middle half, a bar at the median.
+
+    Args:
+        values: Variant -> its value of each clip.
+        path: Of an SVG file.
+        title: Of the plot.
     """
-    figure, (axis,) = _subplots(1, height=0.42 * len(values) + 0.85, width=3.4)
+    canvas, (axis,) = _subplots(1, height=0.42 * len(values) + 0.85, width=3.4)
     rng = np.random.default_rng(0)
     for row, points in enumerate(np.asarray(found, float) for found in values.values()):
         low, middle, high = np.percentile(points, [25, 50, 75]) if len(points) else [np.nan] * 3
@@ -64,8 +59,8 @@ def distribution(values: dict[str, list[float]], path: Path, title: str) -> Path
     axis.set_yticks(range(len(values)), list(values), fontsize=9)
     axis.invert_yaxis()
     axis.grid(axis="x", alpha=0.25)
-    figure.tight_layout()
-    return _save(figure, path)
+    canvas.tight_layout()
+    return _save(canvas, path)
 
 
 def _subplots(count, height=3.4, width=4.2):
@@ -74,16 +69,16 @@ def _subplots(count, height=3.4, width=4.2):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, count, figsize=(width * count + 0.6, height), squeeze=False)
-    return figure, list(axes[0])
+    canvas, axes = pyplot.subplots(1, count, figsize=(width * count + 0.6, height), squeeze=False)
+    return canvas, list(axes[0])
 
 
-def _save(figure, path):
+def _save(canvas, path):
     from matplotlib import pyplot
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, metadata={"Date": None})
-    pyplot.close(figure)
+    canvas.savefig(path, metadata={"Date": None})
+    pyplot.close(canvas)
     return path
 
 

@@ -1,44 +1,37 @@
-"""The run's headline figures as one flat json: `results/quality.json`.
+"""The run's headline figures as one flat json, `results/quality.json`, and the goals that they are held against.
 
-Takes what the measuring rules wrote; computes nothing but sums of cost.
+Takes what the measuring rules wrote; computes nothing.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-# What the project asks of itself at the mini scale: (key, comparison, bound); a bound may be the name of a control.
-GOALS = (
-    ("labels.entity_miou", ">=", 0.80),
-    ("labels.depth_delta1", ">=", 0.90),
-    ("codec.pixelplanes_exact_share", ">=", 1.0),
-    ("codec.spectral_max_abs_error", "<=", 1 / 255),
-    ("codec.vae_entity_miou", ">=", 0.80),
-    ("codec.vae_depth_delta1", ">=", 0.90),
-    ("generated.depth_delta1", ">", "shuffled"),
-    ("generated.depth_delta1", ">", "constant"),
-    ("generated.entity_tube_iou", ">", "shuffled"),
-    ("cost.total_seconds", "<=", 1200),
-    ("cost.peak_rss_gb", "<=", 8),
-)
+from udpdiff.tasks import TASKS
 
 
-def collect(paths: list[Path]) -> dict[str, float]:
-    """Flat figures `group.name`, with `_low`, `_high` (95 % interval) and `_n` beside each that has them.
+def collect(paths: Iterable[Path], featured_run: str | None) -> dict[str, float]:
+    """Return flat figures `group.name`, with `_low`, `_high` (95 % interval) and `_n` beside each that has them.
 
-    Groups: labels and codec (files of that name), labels.VARIANT, generated (the multi-task run) and runtime.RUN.
+    Groups: labels and codec (files of that name), labels.VARIANT, generated (the featured run) and runtime.RUN.
+
+    Args:
+        paths: Files of the measuring rules.
+        featured_run: The run behind `generated`; None leaves the group out.
     """
+    # A run's video metrics exist once per task; its dense metrics belong to one task alone.
+    dense = tuple(f"{task.main_figure.partition('_')[0]}_" for task in TASKS.values())
     figures: dict[str, float] = {}
     for path in paths:
         found = json.loads(path.read_text())
         run, task = found.get("run"), found.get("task")
         group = f"runtime.{run}" if path.stem == "runtime" else "generated" if run else path.stem
-        if group == "generated" and run != "multi":
+        if group == "generated" and run != featured_run:
             continue
         for name, metric in found["metrics"].items():
-            # A run's video metrics exist once per task; its dense metrics belong to one task alone.
-            if group == "generated" and not name.startswith(("depth_", "entity_")):
+            if group == "generated" and not name.startswith(dense):
                 name = f"{name}_{task}"
             figures |= _flat(f"{group}.{name}", metric)
         for variants in found.get("variants", {}).values():
@@ -48,28 +41,35 @@ def collect(paths: list[Path]) -> dict[str, float]:
     return figures
 
 
-def _flat(key, metric):
+def _flat(key: str, metric: Mapping) -> dict[str, float]:
     ends = {f"{key}_{suffix}": metric.get(suffix) for suffix in ("low", "high", "n")}
     return {key: metric["value"]} | {name: end for name, end in ends.items() if end is not None}
 
 
-def judge(figures: dict[str, float]) -> list[dict]:
-    """Each goal with what was measured: key, value, low, high, goal as text, met (None when not measured)."""
+def judge(figures: Mapping[str, float], goals: Iterable[str]) -> list[dict]:
+    """Return each goal with what was measured: key, value, low, high, goal as text, met (None when not measured).
+
+    Args:
+        figures: As `collect` returns them.
+        goals: Lines `FIGURE >= NUMBER`, `FIGURE <= NUMBER`, or `FIGURE > CONTROL`, which is met when the gain over the
+            control, paired by video, is above 0 by its whole interval.
+    """
     verdicts = []
-    for key, comparison, bound in GOALS:
+    for line in goals:
+        key, comparison, bound = line.split()
         value = figures.get(key)
         if comparison == ">":
             goal, met = _above_control(figures, key, bound)
         else:
-            goal = f"{comparison} {bound:.4g}"
-            met = None if value is None else value <= bound if comparison == "<=" else value >= bound
+            limit = float(bound)
+            goal = f"{comparison} {limit:.4g}"
+            met = None if value is None else value <= limit if comparison == "<=" else value >= limit
         ends = {"low": figures.get(f"{key}_low"), "high": figures.get(f"{key}_high")}
         verdicts.append({"key": key, "value": value, **ends, "goal": goal, "met": met})
     return verdicts
 
 
-def _above_control(figures, key, control):
-    """Goal as text, and whether the gain over the control, paired by video, is above 0 by its whole interval."""
+def _above_control(figures: Mapping[str, float], key: str, control: str) -> tuple[str, bool | None]:
     limit, low = figures.get(f"{key}_{control}"), figures.get(f"{key}_over_{control}_low")
     if limit is None or low is None:
         return f"> {key}_{control}", None

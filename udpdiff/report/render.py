@@ -6,69 +6,80 @@ Everything that reaches a page goes through Jinja's autoescaping; the pages ask 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from itertools import islice
+from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 from markupsafe import Markup
 
+from udpdiff.jobs import RenderReport
 from udpdiff.planning import costs
 from udpdiff.report import gallery, plots, quality
-from udpdiff.report.failures import MAX_DEPTH_ERROR
+from udpdiff.report.inputs import Inputs
 from udpdiff.report.label_page import label_page
-from udpdiff.storage.captions import read_captions
+from udpdiff.report.worst_labels import MAX_DEPTH_ERROR
 from udpdiff.tables import specs
 from udpdiff.tables.paper import PAPER_TABLES
-from udpdiff.training.log import read_log
+from udpdiff.training.log import TIMESTEP_BINS, read_log
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_TIMESTEPS = 1000
 
 
-def render(settings: dict, results: Path, benchmarks: Path, measured: list[Path], page: Path, media: Path) -> dict:
-    """Writes the page, `labels.html` beside it and their media; returns the figures of quality.json, cost included."""
-    # Only what was measured for this report is shown: other runs of the configuration may not be there, or be old.
-    shown = {path.parts[-3:-1] for path in measured if path.name == "quality.json"}
-    tasks = {run: list(spec["tasks"]) or ["video"] for run, spec in settings["runs"].items()}
-    runs = {run: own for run, own in tasks.items() if all((run, task) in shown for task in own)}
-    examples = settings["report"]["examples"]
-    context = {
-        "settings": settings,
-        "settings_yaml": yaml.safe_dump(settings, sort_keys=False, allow_unicode=True),
-        "generated": _generated(results, runs, examples, media),
-        "compared": _compared(results, runs, examples, media),
-        "data": _data_set(settings, results, media),
-        "tables": _tables(results),
-        "curves": _curves(results, runs, media),
-        "provenance": _provenance(results, runs),
-        "labels": label_page(settings, results, _label_figures(measured), media),
-        "max_depth_error": MAX_DEPTH_ERROR,
-    }
-    figures = quality.collect(measured)
+def render(
+    job: RenderReport,
+    results: Path,
+    benchmarks: Path,
+    measured: Sequence[Path],
+    summaries: Sequence[Path],
+    page: Path,
+    media: Path,
+) -> dict[str, float]:
+    """Write the page, `labels.html` beside it and their media.
+
+    Args:
+        job: What is shown.
+        results: The results folder.
+        benchmarks: Snakemake's benchmark files.
+        measured: Files of the measuring rules.
+        summaries: Of the shards in `Workflow.report_summaries`.
+        page: `index.html`.
+        media: A folder beside it.
+
+    Returns:
+        The figures of quality.json, cost included.
+    """
+    inputs = Inputs(job, results, measured, summaries)
     jobs = costs.read_jobs(benchmarks)
-    figures["cost.total_seconds"] = round(costs.Invocations(results).total_seconds(), 1)
+    stages = costs.seconds_per_rule(jobs)
+    figures = quality.collect(inputs.measured, inputs.featured_run())
+    figures["cost.total_seconds"] = round(costs.Invocations(results).total_seconds(jobs), 1)
     figures["cost.peak_rss_gb"] = round(costs.peak_rss_gb(jobs), 3)
-    for rule, row in costs.seconds_per_rule(jobs).items():
-        figures[f"cost.{rule}_seconds"] = round(row["seconds"], 1)
-    context |= {
+    figures |= {f"cost.{rule}_seconds": round(row["seconds"], 1) for rule, row in stages.items()}
+    context = {
+        "config": job.config,
+        "config_yaml": yaml.safe_dump(job.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
+        "generated": [gallery.generated(inputs, run, task, media) for run, task in inputs.featured_pairs()],
+        "compared": gallery.compared(inputs, media),
+        "data": gallery.data_set(inputs, media),
+        "tables": [_table(number, inputs.path(f"results/table{number}.csv")) for number in job.tables],
+        "curves": _curves(inputs, media),
+        "provenance": _provenance(inputs),
+        "labels": label_page(inputs, media),
+        "max_depth_error": MAX_DEPTH_ERROR,
         "figures": figures,
-        "verdicts": quality.judge(figures),
-        "stages": costs.seconds_per_rule(jobs),
-        "jobs": [asdict(job) for job in jobs],
+        "verdicts": quality.judge(figures, job.config.report.goals),
+        "stages": stages,
+        "style": Markup((_TEMPLATES / "style.css").read_text()),
     }
     page.parent.mkdir(parents=True, exist_ok=True)
-    context["style"] = Markup((_TEMPLATES / "style.css").read_text())
     environment = _environment()
     for path, template in ((page, "index.html.j2"), (page.with_name("labels.html"), "labels.html.j2")):
         path.write_text(environment.get_template(template).render(context), encoding="utf-8")
     return figures
-
-
-def _label_figures(measured):
-    """The content of labels.json, None where the clips have no truth."""
-    path = next((path for path in measured if path.name == "labels.json"), None)
-    return json.loads(path.read_text()) if path else None
 
 
 def _environment():
@@ -81,7 +92,7 @@ def _environment():
     return environment
 
 
-def _number(value, digits: int = 3) -> str:
+def _number(value: float | None, digits: int = 3) -> str:
     """A figure for people: a dash when it was not measured."""
     if value is None or value != value:
         return "–"
@@ -93,124 +104,59 @@ def _signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
-def _figure(value) -> str:
+def _figure(value: float | None) -> str:
     """A figure of a table: as many digits as its size can carry."""
     return _number(
         value, 2 if value is not None and abs(value) >= 10 else 4 if value is not None and abs(value) < 0.1 else 3
     )
 
 
-def _generated(results, runs, examples, media):
-    """Galleries of the multi-task run, then of the single-task runs, dense stream and decoded prediction included."""
-    chosen = [("multi", "seg"), ("multi", "depth"), ("seg", "seg"), ("depth", "depth")]
-    available = [(run, task) for run, task in chosen if task in runs.get(run, [])][:2]
-    return [
-        {
-            "run": run,
-            "task": task,
-            "films": gallery.generated(results / "samples" / run / task, task, examples, media),
-        }
-        for run, task in available
-    ]
-
-
-def _compared(results, runs, examples, media):
-    candidates = {
-        "CogVideoX (base)": ("base", "video"),
-        "UDPDiff (seg)": ("multi", "seg"),
-        "UDPDiff (depth)": ("multi", "depth"),
+def _table(number: int, path: Path) -> dict[str, Any]:
+    """A csv as rows for the page: every metric with ours, its interval and the paper's value apart."""
+    spec, frame = specs.TABLES[number], pd.read_csv(path)
+    columns = [metric for metric in (*spec.metrics, *spec.extra) if f"{metric.name}_ours" in frame.columns]
+    made_by = {
+        metric.label: sorted(set(frame[f"{metric.name}_extractor"].dropna()))
+        for metric in columns
+        if f"{metric.name}_extractor" in frame.columns
     }
-    samples = {
-        label: results / "samples" / run / task
-        for label, (run, task) in candidates.items()
-        if task in runs.get(run, [])
+    return {
+        "number": number,
+        "title": PAPER_TABLES[number].title,
+        "metrics": [{"name": m.name, "label": m.label, "printed": m in spec.metrics} for m in columns],
+        "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
+        "extractors": [f"{label}: {', '.join(names)}" for label, names in made_by.items() if names],
     }
-    return gallery.compared(samples, min(examples, 6), media) if len(samples) > 1 else []
 
 
-def _data_set(settings, results, media):
-    """Films of training clips with the judges' labels, counts per split and every rejection."""
-    prompting, estimator = settings["metrics"]["judge_entities"], settings["metrics"]["judge_depth"]
-    films, counts, shards, wordless = [], [], [], []
-    for split in ("train", "evaluation"):
-        clip_shards = gallery.in_order((results / "clips" / split).glob("*.h5"))
-        shards += clip_shards
-        tables = gallery.in_order((results / "captions" / split).glob("*.parquet"))
-        words = read_captions(tables)
-        wordless += gallery.rejected_captions(tables, split)
-        counts.append({"split": split} | gallery.count(clip_shards))
-        for path in clip_shards:
-            entities = results / "entities" / prompting / split / path.name
-            depth = results / "depth" / estimator / split / path.name
-            if not (entities.exists() and depth.exists()):
-                continue
-            shards += [entities, depth]
-            wanted = settings["report"]["examples"] - len(films)
-            if split == "train" and wanted > 0:
-                clips = gallery.labelled_clips(path, {prompting: entities}, {estimator: depth}, words)
-                films += gallery.data_set(islice(clips, wanted), media, f"{split}-{path.stem}")
-    return {"films": films, "counts": counts, "rejections": gallery.rejections(shards) + wordless}
-
-
-def _tables(results):
-    """Each csv as rows for the page: every metric with ours, its interval and the paper's value apart."""
-    tables = []
-    for number, spec in specs.TABLES.items():
-        path = results / f"table{number}.csv"
-        if not path.exists():
-            continue
-        frame = pd.read_csv(path)
-        columns = [metric for metric in (*spec.metrics, *spec.extra) if f"{metric.name}_ours" in frame.columns]
-        made_by = {
-            metric.label: sorted(set(frame[f"{metric.name}_extractor"].dropna()))
-            for metric in columns
-            if f"{metric.name}_extractor" in frame.columns
-        }
-        tables.append(
-            {
-                "number": number,
-                "title": PAPER_TABLES[number].title,
-                "metrics": [{"name": m.name, "label": m.label, "printed": m in spec.metrics} for m in columns],
-                "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
-                "extractors": [f"{label}: {', '.join(names)}" for label, names in made_by.items() if names],
-            }
-        )
-    return tables
-
-
-def _curves(results, runs, media):
-    logs = {run: read_log(results / "training" / run / "train.jsonl") for run in runs}
+def _curves(inputs: Inputs, media: Path) -> list[dict[str, str]]:
+    """Plots of the shown runs' training logs: a panel per stream, and one per part of the noise schedule."""
+    logs = {run: read_log(inputs.path(f"results/training/{run}/train.jsonl")) for run in inputs.runs}
     logs = {run: entries for run, entries in logs.items() if entries}
     if not logs:
         return []
-    plot = plots.training_curves
+    entries = [entry for log in logs.values() for entry in log]
+    names = dict.fromkeys(name for entry in entries for name, value in entry.items() if isinstance(value, Real))
+    streams = [name for name in names if name.startswith("loss_")]
+    width = _TIMESTEPS // TIMESTEP_BINS
+    timesteps = {
+        f"loss_timestep.{part}": f"timesteps {width * part}–{width * (part + 1) - 1}" for part in range(TIMESTEP_BINS)
+    }
+    panels = {"loss": "all streams"} | {name: f"{name.removeprefix('loss_')} stream" for name in streams}
     curves = [
+        (plots.training_curves(logs, panels, media / "curves.svg", "loss"), "Loss over training, by stream"),
         (
-            plot(
-                logs,
-                {"loss": "both streams", "loss_video": "video stream", "loss_dense": "dense stream"},
-                media / "curves.svg",
-                "loss",
-            ),
-            "Loss over training, by stream",
-        ),
-        (
-            plot(
-                logs,
-                {f"loss_timestep.{i}": f"timesteps {250 * i}–{250 * i + 249}" for i in range(4)},
-                media / "timesteps.svg",
-                "loss",
-            ),
+            plots.training_curves(logs, timesteps, media / "timesteps.svg", "loss"),
             "Loss over training, by quarter of the noise schedule",
         ),
     ]
     return [{"image": f"{media.name}/{path.name}", "title": title} for path, title in curves]
 
 
-def _provenance(results, runs):
+def _provenance(inputs: Inputs) -> dict[str, Any]:
     """Code, versions and hardware of the first trained run, and one line per run."""
-    records = {run: results / "training" / run / "provenance.json" for run in runs}
-    records = {run: json.loads(path.read_text()) for run, path in records.items() if path.exists()}
+    paths = {run: inputs.path(f"results/training/{run}/provenance.json") for run in inputs.runs}
+    records = {run: json.loads(path.read_text()) for run, path in paths.items() if path.exists()}
     if not records:
         return {"facts": {}, "runs": []}
     first = next(iter(records.values()))
@@ -221,10 +167,11 @@ def _provenance(results, runs):
     }
     facts |= {name: version for name, version in first["versions"].items() if version}
     facts |= {name: value for name, value in first["hardware"].items() if value}
-    wanted = ("steps", "batch_size", "learning_rate", "tasks", "task_condition", "base")
-    lines = [
-        {"run": run, "started": record["started"], "package": record["package_sha256"][:12]}
-        | {name: record["settings"][name] for name in wanted}
-        for run, record in records.items()
-    ]
+    lines = []
+    for run, record in records.items():
+        spec, recipe = inputs.config.runs[run], inputs.config.recipe(run)
+        line = {"run": run, "started": record["started"], "package": record["package_sha256"][:12]}
+        line |= {name: getattr(recipe, name) for name in ("steps", "batch_size", "learning_rate")}
+        line |= {"tasks": spec.tasks, "task_condition": spec.task_condition, "base": inputs.config.model.base}
+        lines.append(line)
     return {"facts": facts, "runs": lines}

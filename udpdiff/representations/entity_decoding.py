@@ -140,6 +140,8 @@ def _find_centers(sample: FlatPixels, settings: DecodingSettings) -> np.ndarray:
 
 def _assign(frame: np.ndarray, centers: np.ndarray, settings: DecodingSettings) -> np.ndarray:
     """Index of the nearest centre among those that sure pixels nearby have: intp (H,W)."""
+    from scipy import ndimage
+
     smoothed, flatness = _smooth(frame, settings)
     height, width = flatness.shape
     norms = (centers**2).sum(axis=1)[:, None]
@@ -154,21 +156,12 @@ def _assign(frame: np.ndarray, centers: np.ndarray, settings: DecodingSettings) 
     tile = settings.tile
     votes = np.zeros((len(centers), -(-height // tile), -(-width // tile)), bool)
     votes[nearest[sure], sure // width // tile, sure % width // tile] = True
-    near = _spread(votes, settings.reach)
+    near = ndimage.maximum_filter(votes, (1, 2 * settings.reach + 1, 2 * settings.reach + 1), mode="constant")
     near |= ~near.any(axis=0)
     allowed = near.repeat(tile, axis=1)[:, :height].repeat(tile, axis=2)[:, :, :width]
     # Smoothing fights noise inside an entity and blurs its border, so each pixel is smoothed as far as it is flat.
     colors = frame + flatness[..., None] * (smoothed - frame)
     return np.where(allowed, gaps(colors).reshape(allowed.shape), np.inf).argmin(axis=0)
-
-
-def _spread(votes: np.ndarray, steps: int) -> np.ndarray:
-    for _ in range(steps):
-        for axis in (1, 2):
-            padded = np.pad(votes, [(0, 0) if a != axis else (1, 1) for a in range(3)])
-            size = votes.shape[axis]
-            votes = np.logical_or.reduce([padded.take(range(k, k + size), axis=axis) for k in range(3)])
-    return votes
 
 
 def _remove_specks(labels: np.ndarray, min_speck: int) -> np.ndarray:
@@ -191,12 +184,9 @@ def _remove_specks(labels: np.ndarray, min_speck: int) -> np.ndarray:
 
 
 def _number_by_appearance(ids: np.ndarray) -> np.ndarray:
-    """Number the ids other than 0 from 1, in the order of their first pixels."""
-    num_pixels = ids.size
-    first = np.full(int(ids.max()) + 1, num_pixels)
-    flat = ids.ravel()
-    first[flat[::-1]] = np.arange(num_pixels - 1, -1, -1)
-    first[0] = -1
-    numbers = np.empty(len(first), np.uint16)
-    numbers[np.argsort(first, kind="stable")] = np.arange(len(first))
-    return numbers[ids]
+    """Number the ids other than 0 from 1, in the order of their first pixels: uint16, as ids."""
+    import pandas
+
+    indices, known = pandas.factorize(ids.ravel())
+    numbers = np.cumsum(known > 0) * (known > 0)
+    return numbers.astype(np.uint16)[indices].reshape(ids.shape)

@@ -18,8 +18,8 @@ _CHUNK_PIXELS = 1 << 18
 _TABLE_PIXELS = 1 << 20
 
 
-def encode_depth(depth: np.ndarray, reverse: bool = False) -> np.ndarray:
-    """Colour depth by matplotlib's Spectral: 0 (farthest) is red, 1 (nearest) is violet; `reverse` swaps the two.
+def encode_depth(depth: np.ndarray) -> np.ndarray:
+    """Colour depth by matplotlib's Spectral: 0 (farthest) is red, 1 (nearest) is violet.
 
     depth: float (..., H, W) in [0, 1]. Returns uint8 (..., H, W, 3).
     Raises ValueError for another dtype, NaN or values outside [0, 1].
@@ -34,14 +34,14 @@ def encode_depth(depth: np.ndarray, reverse: bool = False) -> np.ndarray:
             "normalise per clip by minimum and maximum."
         )
     index = np.rint(depth.astype(np.float32) * np.float32(LUT_SIZE - 1)).astype(np.uint16)
-    return spectral_lut()[LUT_SIZE - 1 - index if reverse else index]
+    return spectral_lut()[index]
 
 
-def decode_depth(colormap: np.ndarray, reverse: bool = False) -> np.ndarray:
+def decode_depth(colormap: np.ndarray) -> np.ndarray:
     """Return the depth whose Spectral colour is nearest to each pixel; the inverse of `encode_depth`.
 
     colormap: uint8, or float in [0, 1], (..., H, W, 3). Returns float32 (..., H, W) in [0, 1]; on clean colormaps it is
-    within 1/255 of what was encoded. `reverse` must be that of the encoding.
+    within 1/255 of what was encoded.
     Raises ValueError for another shape, dtype or range.
     """
     colormap = np.asarray(colormap)
@@ -50,7 +50,7 @@ def decode_depth(colormap: np.ndarray, reverse: bool = False) -> np.ndarray:
     pixels = colormap.reshape(-1, 3)
     is_bytes = colormap.dtype == np.uint8
     depth = _decode_bytes(pixels) if is_bytes else _in_chunks(_project, _as_bytes_range(pixels))
-    return (1 - depth if reverse else depth).reshape(colormap.shape[:-1])
+    return depth.reshape(colormap.shape[:-1])
 
 
 @cache

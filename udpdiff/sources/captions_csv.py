@@ -14,8 +14,11 @@ _LISTED_NAMES = 5
 def read_captions(path: str | os.PathLike[str], file_names: Iterable[str]) -> dict[str, str]:
     """Read the captions of the given video files; a clip is named with or without its extension.
 
-    Returns file name -> caption, white space collapsed; files without a caption, or with an empty one, are left out.
-    Raises ValueError for missing columns, a row that does not fit them, a clip named twice, or one without a file.
+    Returns:
+        File name -> caption, white space collapsed; files without a caption, or with an empty one, are left out.
+
+    Raises:
+        ValueError: Missing columns, a row that does not fit them, a clip named twice, or one without a file.
     """
     file_of = _names_to_files(file_names)
     captions: dict[str, str] = {}

@@ -20,7 +20,13 @@ class Throttled(Exception):
 
 @dataclass(frozen=True)
 class FetchSettings:
-    """height: of the wanted stream, the nearest at or below it. rate_limit: bytes a second. cookies: a Netscape file."""
+    """What a download asks for.
+
+    Attributes:
+        height: Pixels of the wanted stream; the nearest at or below it is fetched.
+        rate_limit: Most bytes a second; None for no limit.
+        cookies: A Netscape cookie file; None for none.
+    """
 
     height: int
     rate_limit: int | None = None
@@ -38,7 +44,14 @@ _DEAD = re.compile(
 
 
 def load_fetch(ref: str) -> Fetch:
-    """The function of a reference: `yt_dlp`, or `plugin:MODULE:FUNCTION`, called as `fetch_with_yt_dlp` is."""
+    """Return the function of a reference.
+
+    Args:
+        ref: `yt_dlp`, or `plugin:MODULE:FUNCTION`, a function that is called as `fetch_with_yt_dlp` is.
+
+    Raises:
+        ValueError: The reference is neither.
+    """
     check_reference(ref)
     if ref == "yt_dlp":
         return fetch_with_yt_dlp
@@ -47,15 +60,29 @@ def load_fetch(ref: str) -> Fetch:
 
 
 def check_reference(ref: str) -> None:
-    """ValueError for what cannot be a reference; nothing is imported."""
+    """Check the form of a reference; nothing is imported.
+
+    Raises:
+        ValueError: It is neither `yt_dlp` nor `plugin:MODULE:FUNCTION`.
+    """
     if ref != "yt_dlp" and not re.fullmatch(r"plugin:[\w.]+:\w+", ref):
         raise ValueError(f"panda70m.fetch: got {ref!r}; allowed: yt_dlp, or plugin:MODULE:FUNCTION")
 
 
 def fetch_with_yt_dlp(url: str, start: float, end: float, path: Path, settings: FetchSettings) -> None:
-    """Write seconds start .. end of the video as a file that begins and ends on these frames; sound is left out.
+    """Write seconds start .. end of the video as a file that begins and ends on these frames, without sound.
 
-    Raises Throttled when it may work later, RejectedClip when it never will.
+    Args:
+        url: Of the video's page.
+        start: Seconds.
+        end: Seconds.
+        path: The file to write.
+        settings: What to ask for.
+
+    Raises:
+        Throttled: It may work later.
+        RejectedClip: It never will.
+        RuntimeError: yt-dlp is not installed.
     """
     try:
         from yt_dlp import YoutubeDL
@@ -88,7 +115,7 @@ def fetch_with_yt_dlp(url: str, start: float, end: float, path: Path, settings: 
 
 
 def fault_of(message: str) -> Exception:
-    """What a failed download means: Throttled, or a RejectedClip with its reason."""
+    """Return what a failed download means: Throttled, or a RejectedClip with its reason."""
     line = " ".join(message.split())[:200]
     if _THROTTLED.search(message):
         return Throttled(line)

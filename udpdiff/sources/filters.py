@@ -9,11 +9,10 @@ Source: scores of this kind stand behind the curation of Panda-70M and Open-Sora
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from udpdiff.clip import Rejection
+from udpdiff.config import Filters
 
 _LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _CLIPPED_BELOW, _CLIPPED_ABOVE = 4, 251
@@ -24,27 +23,21 @@ _MAX_SHIFT = 3  # blocks: a camera movement of up to 3/16 of the frame between t
 _NOISE_VARIANCE = 16.0  # of block means: two flat areas count as alike
 
 
-@dataclass(frozen=True)
-class FilterSettings:
-    """Thresholds: a clip is kept when each score is at least its `min_` and at most its `max_`."""
-
-    min_sharpness: float = 25.0
-    max_clipped_share: float = 0.4
-    max_near_black_share: float = 0.85
-    max_letterbox_share: float = 0.1
-    min_motion: float = 0.3
-    max_cut_score: float = 0.5
-
-
 def score_clip(video: np.ndarray) -> dict[str, float]:
-    """Score a clip; video: uint8 (T,H,W,3) RGB, T >= 2, H and W >= 16.
+    """Score a clip.
 
-    Returns
-    - sharpness: variance of the Laplacian of luma, median over frames; 0 = featureless, hundreds = crisp;
-    - clipped_share, near_black_share: share of pixels in [0,1] at either end of the luma range, or almost black;
-    - letterbox_share: share of the height, or of the width, in black bars on both sides;
-    - motion: mean absolute change of block luma from frame to frame, in grey levels of 255;
-    - cut_score: the largest jump between two neighbouring frames in [0,1], in colours and layout at once.
+    Args:
+        video: uint8 (T,H,W,3) RGB, T >= 2, H and W >= 16.
+
+    Returns:
+        sharpness: variance of the Laplacian of luma, median over frames; 0 = featureless, hundreds = crisp.
+        clipped_share, near_black_share: share of pixels in [0,1] at either end of the luma range, or almost black.
+        letterbox_share: share of the height, or of the width, in black bars on both sides.
+        motion: mean absolute change of block luma from frame to frame, in grey levels of 255.
+        cut_score: the largest jump between two neighbouring frames in [0,1], in colours and layout at once.
+
+    Raises:
+        ValueError: Another shape or dtype.
     """
     if video.ndim != 4 or video.shape[-1] != 3 or video.dtype != np.uint8:
         raise ValueError(f"video: got {video.dtype} {video.shape}; expected uint8 (T,H,W,3)")
@@ -63,16 +56,21 @@ def score_clip(video: np.ndarray) -> dict[str, float]:
     return {name: float(score) for name, score in scores.items()}
 
 
-def check(scores: dict[str, float], settings: FilterSettings) -> list[str]:
-    """The reasons to reject a clip with these scores, in words and numbers; empty for a clip to keep."""
+def check(scores: dict[str, float], thresholds: Filters) -> list[str]:
+    """Return the reasons to reject a clip, in words and numbers; empty for a clip to keep.
+
+    Args:
+        scores: As `score_clip` returns them.
+        thresholds: A clip is kept when each score is at least its `min_` and at most its `max_`.
+    """
     low, high = "at least {} needed", "at most {} allowed"
     rules = (
-        (Rejection.TOO_DARK, "near_black_share", high, settings.max_near_black_share),
-        (Rejection.CLIPPED, "clipped_share", high, settings.max_clipped_share),
-        (Rejection.LETTERBOX, "letterbox_share", high, settings.max_letterbox_share),
-        (Rejection.BLURRED, "sharpness", low, settings.min_sharpness),
-        (Rejection.TOO_STILL, "motion", low, settings.min_motion),
-        (Rejection.SCENE_CUT, "cut_score", high, settings.max_cut_score),
+        (Rejection.TOO_DARK, "near_black_share", high, thresholds.max_near_black_share),
+        (Rejection.CLIPPED, "clipped_share", high, thresholds.max_clipped_share),
+        (Rejection.LETTERBOX, "letterbox_share", high, thresholds.max_letterbox_share),
+        (Rejection.BLURRED, "sharpness", low, thresholds.min_sharpness),
+        (Rejection.TOO_STILL, "motion", low, thresholds.min_motion),
+        (Rejection.SCENE_CUT, "cut_score", high, thresholds.max_cut_score),
     )
     reasons = []
     for reason, name, needs, threshold in rules:

@@ -12,31 +12,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from udpdiff.config import PandaGates
+from udpdiff.jobs import ChooseClips
 from udpdiff.sources.panda70m_table import PandaClip, PandaVideo, RejectedRow
-
-
-@dataclass(frozen=True)
-class Gates:
-    """What a clip must satisfy by its metadata alone; lengths in seconds. The paper gives no thresholds."""
-
-    min_seconds: float
-    max_seconds: float = 60.0
-    min_matching_score: float = 0.43
-    desirable_only: bool = True
-    single_shot: bool = True
-    clips_per_video: int = 3
-
-    def refusal(self, clip: PandaClip) -> str | None:
-        """The first gate that a clip fails, None if it passes."""
-        if self.desirable_only and clip.desirable != "desirable":
-            return "undesirable"
-        if self.single_shot and len(clip.shots) != 1:
-            return "several shots"
-        if not self.min_seconds <= clip.end - clip.start <= self.max_seconds:
-            return "length"
-        if clip.matching_score < self.min_matching_score:
-            return "matching score"
-        return None
 
 
 @dataclass(frozen=True)
@@ -64,22 +42,31 @@ class Sample:
     counts: dict[str, int]
 
 
-def choose_clips(
-    table: Iterable[PandaVideo | RejectedRow],
-    gates: Gates,
-    train: int,
-    evaluation: int,
-    seed: int,
-    reserve: float = 0.5,
-) -> Sample:
-    """Choose clips for both splits, `reserve` times as many again for links that turn out dead.
+def refusal(clip: PandaClip, gates: PandaGates, min_seconds: float) -> str | None:
+    """Return the first gate that a clip fails by its metadata alone, None if it passes. The paper names no thresholds."""
+    if gates.desirable_only and clip.desirable != "desirable":
+        return "undesirable"
+    if gates.single_shot and len(clip.shots) != 1:
+        return "several shots"
+    if not min_seconds <= clip.end - clip.start <= gates.max_seconds:
+        return "length"
+    if clip.matching_score < gates.min_matching_score:
+        return "matching score"
+    return None
+
+
+def choose_clips(table: Iterable[PandaVideo | RejectedRow], job: ChooseClips) -> Sample:
+    """Choose clips for both splits, `job.reserve` times as many again for links that turn out dead.
 
     No source video serves both splits. Memory grows with the sample, not with the table.
-    Raises ValueError when fewer clips pass the gates than asked for.
+
+    Raises:
+        ValueError: Fewer clips pass the gates than are asked for.
     """
-    wanted_evaluation = round(evaluation * (1 + reserve))
+    train, evaluation, gates, seed = job.train, job.evaluation, job.gates, job.seed
+    wanted_evaluation = round(evaluation * (1 + job.reserve))
     # The last evaluation video may bring more clips than are missing.
-    size = round(train * (1 + reserve)) + wanted_evaluation + gates.clips_per_video - 1
+    size = round(train * (1 + job.reserve)) + wanted_evaluation + gates.clips_per_video - 1
     counts: Counter[str] = Counter()
     lowest: list[tuple[int, str, WantedClip]] = []  # a heap whose top is the highest rank, by negated ranks
     for row in table:
@@ -87,7 +74,7 @@ def choose_clips(
             counts[f"rejected record: {row.fault.value}"] += 1
             continue
         counts["records"] += 1
-        for rank, clip in _candidates(row, gates, seed, counts):
+        for rank, clip in _candidates(row, job, counts):
             entry = (-rank, clip.clip_id, clip)
             if len(lowest) < size:
                 heapq.heappush(lowest, entry)
@@ -108,20 +95,20 @@ def choose_clips(
     return sample
 
 
-def _candidates(video: PandaVideo, gates: Gates, seed: int, counts: Counter[str]) -> list[tuple[int, WantedClip]]:
+def _candidates(video: PandaVideo, job: ChooseClips, counts: Counter[str]) -> list[tuple[int, WantedClip]]:
     """The clips of one video that pass, at most `clips_per_video` of the lowest ranks."""
-    passing = []
+    passing, limit = [], job.gates.clips_per_video
     for clip in video.clips:
-        if refusal := gates.refusal(clip):
-            counts[f"clip: {refusal}"] += 1
+        if gate := refusal(clip, job.gates, job.min_seconds):
+            counts[f"clip: {gate}"] += 1
             continue
         clip_id = f"{video.video_id}.{clip.index}"
         words = (video.video_id, video.url, clip.start, clip.end, clip.caption, clip.matching_score)
-        passing.append((_rank(clip_id, seed), WantedClip(clip_id, *words)))
+        passing.append((_rank(clip_id, job.seed), WantedClip(clip_id, *words)))
     passing.sort(key=lambda pair: pair[0])
-    counts["clip: passed"] += len(passing[: gates.clips_per_video])
-    counts["clip: beyond clips_per_video"] += len(passing[gates.clips_per_video :])
-    return passing[: gates.clips_per_video]
+    counts["clip: passed"] += len(passing[:limit])
+    counts["clip: beyond clips_per_video"] += len(passing[limit:])
+    return passing[:limit]
 
 
 def _split(chosen: list[WantedClip], evaluation: int, seed: int) -> tuple[list[WantedClip], list[WantedClip]]:

@@ -49,7 +49,7 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # escapes in a literal can write 
 
 
 class RowFault(StrEnum):
-    """Why a record was not taken."""
+    """Why a record was rejected."""
 
     COLUMN_COUNT = "column_count"
     VIDEO_ID = "bad_video_id"
@@ -100,7 +100,7 @@ class PandaVideo:
 
 @dataclass(frozen=True)
 class RejectedRow:
-    """One record that was not taken, and why."""
+    """One record that was rejected, and why."""
 
     number: int
     fault: RowFault
@@ -111,7 +111,15 @@ def read_table(path: str | Path) -> Iterator[PandaVideo | RejectedRow]:
     """Yield every record of a csv file, or of the one csv inside a zip, in order.
 
     One record is held at a time, and eight bytes of every videoID so far, to find repeated ones.
-    Raises ValueError when the header lacks a column.
+
+    Args:
+        path: The csv or zip file.
+
+    Yields:
+        Each record, or why it was rejected.
+
+    Raises:
+        ValueError: The header lacks a column.
     """
     seen: set[int] = set()
     with _opened(path) as file:
@@ -134,7 +142,11 @@ def read_table(path: str | Path) -> Iterator[PandaVideo | RejectedRow]:
 
 
 def check_header(path: str | Path) -> None:
-    """ValueError when the file is no table of Panda-70M, judged by its first line."""
+    """Check by its first line that a file is a table of Panda-70M.
+
+    Raises:
+        ValueError: It is not.
+    """
     with _opened(path) as file:
         _header(path, _records(file))
 
@@ -142,7 +154,11 @@ def check_header(path: str | Path) -> None:
 def parse_video(
     number: int, video_id: str, url: str, times: str, captions: str, scores: str, classes: str, shots: str
 ) -> PandaVideo:
-    """One record from the text of its columns; BadRow unless all of it is well formed."""
+    """Parse one record from the text of its columns.
+
+    Raises:
+        BadRow: Some of it is not well formed.
+    """
     _check_address(video_id, url)
     texts = {"timestamp": times, "caption": captions, "matching_score": scores}
     texts |= {"desirable_filtering": classes, "shot_boundary_detection": shots}

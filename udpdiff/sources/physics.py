@@ -16,19 +16,39 @@ _SUBSTEPS = 8
 
 @dataclass
 class Mover:
-    """State of one solid: position (3,) of its centre, velocity (3,), yaw and yaw rate (radians, radians a second)."""
+    """State of one solid.
+
+    Attributes:
+        position: (3,) of its centre.
+        velocity: (3,), a second.
+        radius: Of its footprint on the ground.
+        rest_height: Of its centre when it stands on the ground.
+        yaw: Radians.
+        yaw_rate: Radians a second.
+        rolls: Whether it turns as a ball does when it moves.
+    """
 
     position: np.ndarray
     velocity: np.ndarray
-    radius: float  # of its footprint on the ground
-    rest_height: float  # of its centre when it stands on the ground
+    radius: float
+    rest_height: float
     yaw: float
     yaw_rate: float
     rolls: bool
 
 
 def simulate(movers: list[Mover], num_frames: int, fps: float, half_width: float):
-    """Centres (N, T, 3) and rotations (N, T, 3, 3) of all solids; they bounce off each other and off the walls."""
+    """Move solids that bounce off each other, the ground and the walls.
+
+    Args:
+        movers: N solids; they are changed in place.
+        num_frames: T.
+        fps: Frames a second.
+        half_width: Distance of the four walls from the origin.
+
+    Returns:
+        Centres, float64 (N, T, 3), and rotations, float64 (N, T, 3, 3), object to world.
+    """
     count = len(movers)
     centers = np.zeros((count, num_frames, 3))
     rotations = np.zeros((count, num_frames, 3, 3))

@@ -12,29 +12,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-GROUND_ID = 1
-BACKDROP_ID = 2
-FIRST_SOLID_ID = 3
+from udpdiff.clip import BACKDROP_ID, FIRST_SOLID_ID, GROUND_ID
+
 BACKDROP_RADIUS = 11.0
 _FAR = np.float32(1e9)
 
 
 @dataclass(frozen=True)
 class Surface:
-    """How a surface looks: base colour and second colour in [0, 1], pattern name, pattern period, specular strength."""
+    """How a surface looks.
+
+    Attributes:
+        color: Base colour in [0, 1].
+        second_color: Of the pattern, in [0, 1].
+        pattern: plain, checkered, striped or spotted.
+        period: Of the pattern, in units of the solid.
+        shine: Strength of the highlight.
+    """
 
     color: tuple[float, float, float]
     second_color: tuple[float, float, float]
-    pattern: str  # plain | checkered | striped | spotted
+    pattern: str
     period: float
     shine: float
 
 
 @dataclass(frozen=True)
 class Body:
-    """A solid over time: half extents (3,), centres (T, 3) and rotations (T, 3, 3), object to world."""
+    """A solid over time.
 
-    shape: str  # ball | cube | cylinder | cone
+    Attributes:
+        shape: ball, cube, cylinder or cone.
+        half_extents: (3,).
+        centers: (T, 3), in the world.
+        rotations: (T, 3, 3), object to world.
+        surface: How it looks.
+    """
+
+    shape: str
     half_extents: np.ndarray
     centers: np.ndarray
     rotations: np.ndarray
@@ -43,20 +58,36 @@ class Body:
 
 @dataclass(frozen=True)
 class Hits:
-    """What each ray meets first; arrays have shape (T, P) or (T, P, 3)."""
+    """What each of P rays a frame meets first.
 
-    entity_ids: np.ndarray  # uint16
-    distance: np.ndarray  # float32, along the unit ray
-    points: np.ndarray  # world
-    normals: np.ndarray  # world, unit length
-    local: np.ndarray  # in the frame of the entity, where its texture lives
+    Attributes:
+        entity_ids: uint16 (T, P).
+        distance: float32 (T, P), along the unit ray.
+        points: (T, P, 3), in the world.
+        normals: (T, P, 3), in the world, of unit length.
+        local: (T, P, 3), the points in the frame of the entity, where its texture lives.
+    """
+
+    entity_ids: np.ndarray
+    distance: np.ndarray
+    points: np.ndarray
+    normals: np.ndarray
+    local: np.ndarray
 
 
 def camera_rays(world_to_camera: np.ndarray, height: int, width: int, focal: float, samples: int):
-    """Unit ray directions in the world (T, P, 3), origins (T, 3) and the cosine to the optical axis (P,).
+    """Return the rays through the pixels of a pinhole camera.
 
-    `samples` is the number of sub-pixel samples per side; P = height * width * samples**2, ordered as
-    (height * samples, width * samples) row by row.
+    Args:
+        world_to_camera: (T, 4, 4).
+        height: Pixels.
+        width: Pixels.
+        focal: Focal length in pixels.
+        samples: Sub-pixel samples a side.
+
+    Returns:
+        Unit directions in the world (T, P, 3), origins (T, 3) and the cosine to the optical axis (P,), where
+        P = height * width * samples**2, ordered as (height * samples, width * samples) row by row.
     """
     rows = (np.arange(height * samples, dtype=np.float32) + 0.5) / samples
     columns = (np.arange(width * samples, dtype=np.float32) + 0.5) / samples
@@ -70,7 +101,13 @@ def camera_rays(world_to_camera: np.ndarray, height: int, width: int, focal: flo
 
 
 def cast(bodies: list[Body], origins: np.ndarray, directions: np.ndarray) -> Hits:
-    """The nearest surface along each ray: solids, then the ground inside the backdrop sphere, then the backdrop."""
+    """Find the nearest surface along each ray: of the solids, the ground inside the backdrop's sphere, the backdrop.
+
+    Args:
+        bodies: The solids.
+        origins: (T, 3), in the world.
+        directions: (T, P, 3), of unit length, in the world.
+    """
     shape = directions.shape[:2]
     origin_rays = np.broadcast_to(origins[:, None], directions.shape)
     distance, local, normals = _hit_backdrop(origin_rays, directions)
@@ -111,7 +148,7 @@ def cast(bodies: list[Body], origins: np.ndarray, directions: np.ndarray) -> Hit
 
 
 def albedo(surface: Surface, local: np.ndarray) -> np.ndarray:
-    """Colour (N, 3) in [0, 1] of a surface at points (N, 3) of its own frame."""
+    """Return the colours (N, 3) in [0, 1] of a surface at points (N, 3) of its own frame."""
     x, y, z = (local / surface.period).T
     if surface.pattern == "checkered":
         mix = (np.floor(x) + np.floor(y + 0.01) + np.floor(z)) % 2
@@ -127,7 +164,7 @@ def albedo(surface: Surface, local: np.ndarray) -> np.ndarray:
 
 
 def value_noise(x: np.ndarray, y: np.ndarray, salt: float) -> np.ndarray:
-    """Smooth noise in [-1, 1] on the plane, the same for the same coordinates."""
+    """Return smooth noise in [-1, 1] on the plane, the same for the same coordinates."""
     x0, y0 = np.floor(x), np.floor(y)
     fx, fy = x - x0, y - y0
     fx, fy = fx * fx * (3 - 2 * fx), fy * fy * (3 - 2 * fy)

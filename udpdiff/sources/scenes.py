@@ -46,8 +46,13 @@ _FIELD_OF_VIEW = 46.0  # degrees, vertical
 
 @dataclass(frozen=True)
 class SceneSettings:
-    """Size of a clip, how many solids a scene holds (both ends included; few are likelier than many) and how big they are:
-    solid_size multiplies every solid's size, 1 gives half widths of 0.42 to 0.9 on a ground 6 wide."""
+    """What decides a scene beside its seed.
+
+    Attributes:
+        height, width, num_frames, fps: Of the clip.
+        min_solids, max_solids: How many a scene holds, both ends included; few are likelier than many.
+        solid_size: Multiplies every solid's size; 1 gives half widths of 0.42 to 0.9 on a ground 6 wide.
+    """
 
     height: int
     width: int
@@ -62,9 +67,13 @@ class SceneSettings:
 class SceneClip:
     """A rendered scene.
 
-    video uint8 (T, H, W, 3); entity_ids uint16 (T, H, W), ground 1, backdrop 2, solids from 3; z float32 (T, H, W),
-    distance along the optical axis in world units; flow float16 (T-1, H, W, 2), forward, (x, y) in pixels; normals
-    float16 (T, H, W, 3) in the world; camera float32 (T, 4, 4), world to camera; scene: what was drawn, as plain data.
+    Attributes:
+        video: uint8 (T, H, W, 3).
+        entity_ids: uint16 (T, H, W), ground 1, backdrop 2, solids from 3.
+        z: float32 (T, H, W), distance along the optical axis in world units.
+        flow: float16 (T-1, H, W, 2), forward, (x, y) in pixels.
+        normals, camera: float16 (T, H, W, 3) in the world; float32 (T, 4, 4), world to camera.
+        brief, detailed, scene: Captions, and what was drawn as plain data.
     """
 
     video: np.ndarray
@@ -79,7 +88,7 @@ class SceneClip:
 
 
 def render_clip(settings: SceneSettings, seed: int) -> SceneClip:
-    """The scene of this seed, rendered."""
+    """Return the scene of this seed, rendered."""
     rng = np.random.default_rng([seed, 20250312])
     camera, camera_motion = _draw_camera(rng, settings)
     solids, bodies = _draw_solids(rng, settings, camera[0])
@@ -158,7 +167,7 @@ def _draw_solids(rng, settings, first_camera):
     counts = np.arange(settings.min_solids, settings.max_solids + 1)
     count = int(rng.choice(counts, p=(1 / counts) / (1 / counts).sum()))
     solids, movers, looks, places = [], [], [], []
-    right, ahead = first_camera[0, [0, 2]], first_camera[2, [0, 2]] / np.linalg.norm(first_camera[2, [0, 2]])
+    right, away = first_camera[0, [0, 2]], first_camera[2, [0, 2]] / np.linalg.norm(first_camera[2, [0, 2]])
     for _ in range(count):
         shape, color = str(rng.choice(SHAPES)), str(rng.choice(list(COLORS)))
         relative_size = float(rng.uniform(0.42, 0.9))
@@ -166,7 +175,7 @@ def _draw_solids(rng, settings, first_camera):
         place = _free_place(rng, places, size)
         places.append((place, size))
         motion = _draw_motion(rng, shape)
-        heading = {"left": -right, "right": right, "away": ahead, "closer": -ahead}.get(motion["heading"])
+        heading = {"left": -right, "right": right, "away": away, "closer": -away}.get(motion["heading"])
         velocity = np.zeros(3)
         if heading is not None:
             velocity[[0, 2]] = heading * motion["speed"] + rng.normal(0, 0.05, 2)

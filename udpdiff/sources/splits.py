@@ -31,10 +31,19 @@ def source_of(file_name: str) -> str:
 def split_sources(source_ids: Iterable[str], evaluation: int | float, seed: int) -> dict[str, str]:
     """Choose the evaluation sources at random, all others train; repeated ids count once.
 
-    `evaluation` is a number of sources (int) or a share of them (float in (0,1), at least one source each side). The
-    choice depends on the set of sources and the seed alone, not on their order or on how many clips each has; adding a
-    source moves at most one other to the other split. Returns source -> 'train' or 'evaluation', in sorted order.
-    Raises ValueError when a split would be empty.
+    The choice depends on the set of sources and the seed alone, not on their order or on how many clips each has; adding
+    a source moves at most one other to the other split.
+
+    Args:
+        source_ids: Of all clips.
+        evaluation: A number of sources (int) or a share of them (float in (0,1), at least one source each side).
+        seed: Of the choice.
+
+    Returns:
+        Source -> 'train' or 'evaluation', in sorted order.
+
+    Raises:
+        ValueError: A split would be empty.
     """
     sources = sorted(set(source_ids))
     if isinstance(evaluation, float):

@@ -62,7 +62,13 @@ def read_clip(
     """Read `num_frames` frames at `fps` from a video file, the middle of it unless `start_seconds` is given.
 
     Frame k is the one on screen k/fps seconds after the start, by the file's own timestamps; rotation and pixel shape
-    are honoured. Returns uint8 (num_frames,height,width,3) RGB. Raises RejectedClip for a file that cannot give this.
+    are honoured.
+
+    Returns:
+        uint8 (num_frames,height,width,3) RGB.
+
+    Raises:
+        RejectedClip: The file cannot give this.
     """
     import av
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from udpdiff.storage.digests import canonical_json
+from udpdiff.files import replaced_file, staging_path
+from udpdiff.storage.digests import canonical_json, digest
+from udpdiff.storage.errors import damaged, outdated, reading, writing
+from udpdiff.storage.schema import VERSION
 
 KINDS = ("brief", "detailed")
 _TEXTS = ("clip_id", *KINDS, *(f"{kind}_source" for kind in KINDS), "rejected")
@@ -23,7 +26,14 @@ COLUMNS = (*_TEXTS, *_COUNTS)
 
 @dataclass(frozen=True)
 class Caption:
-    """text; source: where it came from; tokens: how long it is; cut_tokens: how much longer it was at its source."""
+    """One caption of a clip.
+
+    Attributes:
+        text: The words.
+        source: Where they came from.
+        tokens: How long they are.
+        cut_tokens: How much longer they were at their source.
+    """
 
     text: str
     source: str
@@ -34,31 +44,41 @@ class Caption:
 class CaptionWriter:
     """Context manager that writes one table, whole or not at all.
 
-    path: where the table will stand. attrs: json-able facts about how it is made. `done`: ids of the finished clips,
-    those included that an earlier writer with the same attrs finished before it was stopped, for every row goes at once
-    to a hidden file beside the table.
+    Args:
+        path: Where the table will stand.
+        attrs: Json-able facts about how it is made.
+
+    Attributes:
+        done: Ids of the finished clips, those included that an earlier writer with the same attrs finished before it
+            was stopped, for every row goes at once to a hidden file beside the table.
     """
 
     def __init__(self, path: str | Path, attrs: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.done: set[str] = set()
-        self._staging = self.path.with_name(f".{self.path.name}.partial")
-        self._header = canonical_json(dict(attrs))
+        self._staging = staging_path(self.path, "partial")
+        self._header = canonical_json({"version": VERSION, "attrs": dict(attrs)})
         self._rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> CaptionWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        kept = self._read_staging()
-        fresh = self._staging.with_name(f"{self._staging.name}.copy")
-        self._file = fresh.open("w", encoding="utf-8")
-        self._file.write(self._header + "\n")
-        for row in kept:
-            self._append(row)
-        os.replace(fresh, self._staging)
+        with writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            kept = self._read_staging()
+            fresh = staging_path(self.path, "partial.copy")
+            self._file = fresh.open("w", encoding="utf-8")
+            self._file.write(self._header + "\n")
+            for row in kept:
+                self._append(row)
+            os.replace(fresh, self._staging)
         return self
 
     def add(self, clip_id: str, brief: Caption, detailed: Caption) -> None:
-        """Write one clip; ValueError for an id already there."""
+        """Write one clip.
+
+        Raises:
+            ValueError: The id is there already.
+            StorageError: It cannot be written.
+        """
         row: dict[str, Any] = {"clip_id": clip_id, "rejected": ""}
         for kind, caption in zip(KINDS, (brief, detailed), strict=True):
             row |= {kind: caption.text, f"{kind}_source": caption.source}
@@ -66,12 +86,13 @@ class CaptionWriter:
         self._append(row)
 
     def reject(self, clip_id: str, reason: str) -> None:
-        """List a clip as left out, with the reason; ValueError for an id already there."""
+        """List a clip as left out, with the reason; raises as `add` does."""
         empty = dict.fromkeys(_TEXTS, "") | dict.fromkeys(_COUNTS, 0)
         self._append(empty | {"clip_id": clip_id, "rejected": reason})
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._file.close()
+        with writing(self.path):
+            self._file.close()
         if kind is None:
             write_captions(self.path, self._rows)
             self._staging.unlink()
@@ -79,8 +100,9 @@ class CaptionWriter:
     def _append(self, row: dict[str, Any]) -> None:
         if row["clip_id"] in self.done:
             raise ValueError(f"Clip id {row['clip_id']!r}: got it twice, expected each once; skip the ids in done.")
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        with writing(self.path):
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
         self.done.add(row["clip_id"])
         self._rows.append(row)
 
@@ -96,36 +118,43 @@ class CaptionWriter:
 
 
 def write_captions(path: str | Path, rows: list[dict[str, Any]]) -> None:
-    """Writes rows of COLUMNS to a temporary name and renames it."""
+    """Write rows of COLUMNS with their digest, whole or not at all.
+
+    Raises:
+        StorageError: The table cannot be written.
+    """
     import pandas as pd
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.writing")
     kinds = dict.fromkeys(_TEXTS, "string") | dict.fromkeys(_COUNTS, "int64")
-    pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds).to_parquet(temporary, index=False)
-    os.replace(temporary, path)
+    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
+    table.attrs = {"version": VERSION, "sha256": digest(table.to_dict("records"))}
+    with writing(Path(path)), replaced_file(path) as staging:
+        table.to_parquet(staging, index=False)
 
 
 def read_captions(paths: list[str | Path]) -> dict[str, dict[str, Any]]:
-    """clip_id -> the other columns, over all tables in order, rejected clips left out.
+    """Return clip_id -> the other columns, over all tables in order, rejected clips left out.
 
-    Raises: ValueError when a file is not such a table.
+    Raises:
+        StorageError: A file is no such table, is damaged, or of an earlier version.
     """
     return {row.pop("clip_id"): row for row in _read_rows(paths) if not row["rejected"]}
 
 
 def read_rejections(paths: list[str | Path]) -> dict[str, str]:
-    """clip_id -> the reason why the clip was left out. Raises as `read_captions` does."""
+    """Return clip_id -> the reason why the clip was left out; raises as `read_captions` does."""
     return {row["clip_id"]: row["rejected"] for row in _read_rows(paths) if row["rejected"]}
 
 
-def _read_rows(paths):
+def _read_rows(paths: list[str | Path]) -> Iterator[dict[str, Any]]:
     import pandas as pd
 
-    for path in paths:
-        table = pd.read_parquet(path)
-        missing = set(COLUMNS) - set(table.columns)
-        if missing:
-            raise ValueError(f"{path}: got columns {list(table.columns)}, expected {list(COLUMNS)}; write it anew")
-        yield from table[list(COLUMNS)].to_dict("records")
+    for path in map(Path, paths):
+        with reading(path):
+            table = pd.read_parquet(path)
+            if table.attrs.get("version") != VERSION:
+                raise outdated(path)
+            rows = table.to_dict("records")
+            if digest(rows) != table.attrs["sha256"]:
+                raise damaged(path, "its rows are not what was written (sha256)")
+        yield from rows

@@ -1,7 +1,7 @@
 """Map-style access to what training reads: latents and prompt embeddings of one clip, by clip id, over many shards.
 
 Rows are streamed: a shard is opened when first asked for, and no more than a bounded cache stays in memory. Colours,
-captions and noise are chosen elsewhere (`training.batch`); this module only fetches.
+captions and noise are chosen elsewhere (`training.data`); this module only fetches.
 """
 
 from __future__ import annotations
@@ -31,26 +31,35 @@ _OPEN_SHARDS = 16
 class LatentExample:
     """One clip as the model sees it.
 
-    video_latents: float32 (F, C, h, w). dense_latents: the same shape, None without a task. prompt_embeds: float32
-    (L, D).
+    Attributes:
+        video_latents: float32 (F, C, h, w).
+        dense_latents: Task -> float32 of the same shape; empty without a task.
+        prompt_embeds: float32 (L, D).
     """
 
     video_latents: torch.Tensor
-    dense_latents: torch.Tensor | None
+    dense_latents: dict[str, torch.Tensor]
     prompt_embeds: torch.Tensor
 
 
 class LatentSource:
     """Latents and prompt embeddings of the clips of one split.
 
-    video: shards of the stream `video`. dense: shards of the dense stream, by task; empty for the base model.
-    text: shards by text style: `plain`, or a task's name where prompts name the task. cache_bytes: most recently used
-    rows kept in memory, as stored.
+    A clip serves a set of tasks when the video, each task and the text hold it; `missing` says what became of the
+    others. Safe to use from several threads and, being opened lazily, from the worker processes of a DataLoader.
 
-    A clip serves a task when all three streams hold it; `missing` says what became of the others. Safe to use from
-    several threads and, being opened lazily, from the worker processes of a DataLoader.
+    Args:
+        video: Shards of the stream `video`.
+        dense: Shards of the dense stream, by task; empty for the base model.
+        text: Shards by style of the prompts: `plain`, or a task's name where prompts name the task.
+        cache_bytes: Of most recently used rows kept in memory, as stored.
 
-    Raises ValueError when a clip is in two shards of one stream, or a text style is missing.
+    Attributes:
+        tasks: Names of all tasks.
+
+    Raises:
+        ValueError: A clip is in two shards of one stream, or a text style is missing.
+        StorageError: A shard is damaged; likewise on every read.
     """
 
     def __init__(
@@ -64,26 +73,26 @@ class LatentSource:
         self._streams |= {_dense_name(task): _Stream(_dense_name(task), paths) for task, paths in dense.items()}
         self._streams |= {_text_name(style): _Stream(_text_name(style), paths) for style, paths in text.items()}
         self.tasks = tuple(dense)
-        for task in self.tasks or (None,):
-            self._text_stream(task)
+        for tasks in [(task,) for task in self.tasks] or [()]:
+            self._text_stream(tasks)
         self._cache = _RowCache(cache_bytes)
         self._lock = RLock()
 
-    def _text_stream(self, task: str | None) -> str:
-        """Return the name of a task's text stream: its own where prompts name the task, else the plain one."""
-        for style in (task, PLAIN_TEXT):
-            if style is not None and _text_name(style) in self._streams:
+    def _text_stream(self, tasks: Sequence[str]) -> str:
+        """Return the name of the text stream: the first task's own where prompts name the task, else the plain one."""
+        for style in (*tasks[:1], PLAIN_TEXT):
+            if _text_name(style) in self._streams:
                 return _text_name(style)
         got = [name for name in self._streams if name.startswith("text ")]
-        raise ValueError(f"No text shards for task {task!r}: got {got}, expected style {PLAIN_TEXT!r} or {task!r}.")
+        raise ValueError(f"No text shards for tasks {list(tasks)}: got {got}, expected {PLAIN_TEXT!r} or a task's own.")
 
-    def clip_ids(self, task: str | None = None) -> list[str]:
-        """Return, sorted, the clips that can be trained on for a task; for None, those with video and text."""
-        return sorted(set(self._streams["video"].shard_of) - set(self.missing(task)))
+    def clip_ids(self, tasks: Sequence[str] = ()) -> list[str]:
+        """Return, sorted, the clips that can be trained on for all of `tasks`; for none, those with video and text."""
+        return sorted(set(self._streams["video"].shard_of) - set(self.missing(tasks)))
 
-    def missing(self, task: str | None = None) -> dict[str, str]:
-        """Return the clips that have video latents but cannot serve the task, with the reason."""
-        names = [self._text_stream(task)] + ([] if task is None else [_dense_name(task)])
+    def missing(self, tasks: Sequence[str] = ()) -> dict[str, str]:
+        """Return the clips that have video latents but cannot serve all of `tasks`, with the reason."""
+        names = [self._text_stream(tasks), *map(_dense_name, tasks)]
         missing: dict[str, str] = {}
         for stream in (self._streams[name] for name in names):
             for clip_id in self._streams["video"].shard_of:
@@ -91,16 +100,22 @@ class LatentSource:
                     missing.setdefault(clip_id, f"{stream.name}: {stream.rejected.get(clip_id, 'absent')}")
         return missing
 
-    def read(self, clip_id: str, task: str | None, caption: str, coloring: float = 0.0) -> LatentExample:
-        """Read one clip.
+    def read(self, clip_id: str, tasks: Sequence[str], caption: str, colouring: float = 0.0) -> LatentExample:
+        """Return one clip.
 
-        caption: `detailed`, `brief` or `empty`. coloring: [0, 1), which of the K colourings of the dense stream.
-        Raises ValueError for a caption of another name or a clip that does not serve the task.
+        Args:
+            clip_id: One of `clip_ids(tasks)`.
+            tasks: Whose dense latents are read; where prompts name a task, they name the first.
+            caption: `detailed`, `brief` or `empty`.
+            colouring: In [0, 1): which of the K colourings of a dense stream.
+
+        Raises:
+            ValueError: A caption of another name, or a clip that does not serve the tasks.
         """
         return LatentExample(
             video_latents=_tensor(self._row("video", clip_id, "latents")),
-            dense_latents=None if task is None else self._dense(_dense_name(task), clip_id, coloring),
-            prompt_embeds=_tensor(self._text(self._text_stream(task), clip_id, caption)),
+            dense_latents={task: self._dense(_dense_name(task), clip_id, colouring) for task in tasks},
+            prompt_embeds=_tensor(self._text(self._text_stream(tasks), clip_id, caption)),
         )
 
     def digest(self) -> str:
@@ -112,9 +127,10 @@ class LatentSource:
         for stream in self._streams.values():
             stream.close()
 
-    def _dense(self, name: str, clip_id: str, coloring: float) -> torch.Tensor:
-        parts = self._streams[name].parts
-        return _tensor(self._row(name, clip_id, "latents", None if parts is None else int(coloring * parts)))
+    def _dense(self, name: str, clip_id: str, colouring: float) -> torch.Tensor:
+        with self._lock:
+            parts = self._streams[name].parts
+        return _tensor(self._row(name, clip_id, "latents", None if parts is None else int(colouring * parts)))
 
     def _text(self, name: str, clip_id: str, caption: str) -> np.ndarray:
         if caption == "empty":
@@ -151,8 +167,7 @@ class _Stream:
             self._index(ShardReader(path))
 
     def _index(self, shard: ShardReader) -> None:
-        with shard:
-            self.checksums.append(shard.sha256)
+        self.checksums.append(shard.sha256)
         for clip_id in shard.clip_ids:
             # Every text shard carries the empty prompt; any of them serves.
             if clip_id in self.shard_of and clip_id != EMPTY_PROMPT_ID:

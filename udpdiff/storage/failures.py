@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from udpdiff.clip import Rejection
 from udpdiff.storage.captions import CaptionWriter
+from udpdiff.storage.errors import StorageError
 from udpdiff.storage.shards import ShardWriter
 
 
@@ -18,7 +19,9 @@ class TooManyFailures(RuntimeError):
 class Failures:
     """Counts failed clips of a shard.
 
-    max_share: of `total`; beyond it TooManyFailures is raised, with a summary. One clip may always fail.
+    Args:
+        total: How many clips the shard has.
+        max_share: Of them that may fail; one always may.
     """
 
     def __init__(self, total: int, max_share: float) -> None:
@@ -27,9 +30,17 @@ class Failures:
 
     @contextmanager
     def caught(self, clip_id: str) -> Iterator[None]:
-        """A context that records an error as this clip's failure."""
+        """A context that records an error as this clip's failure.
+
+        Raises:
+            TooManyFailures: It is one failure too many; the message lists the first ones.
+            StorageError: A file of ours is damaged or cannot be written, which is no clip's fault.
+            MemoryError: Likewise.
+        """
         try:
             yield
+        except (StorageError, MemoryError):
+            raise
         except Exception as error:  # whatever is wrong with one clip, the others go on
             words = " ".join(str(error).split())[:200]
             self.reasons[clip_id] = f"{type(error).__name__}: {words}"

@@ -3,9 +3,11 @@
     /header            text (json): schema, version, attrs
     /clip_ids          text (N,)      written last of a row: a row without it does not count
     /scores            text (N,)      json
-    /digests           text (N,)      sha256 of the clip's content
+    /digests           text (N,)      json: sha256 of the clip and of every stored value, see `digests.clip_digests`
     /rejected          text (R,)      json: clip_id, reason, scores
     /data/{name}       (N, ...)       chunked per clip; bytes as variable-length uint8
+    /sum               uint64 (H, W)  sum of the labels over clips and frames, where the schema asks for it;
+                                      attribute frames: how many
     attribute sha256   of the whole content, set when the shard is complete
 
 Nothing is pickled. Knows nothing about temporary names and renaming; that is `shards.py`.
@@ -15,22 +17,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from udpdiff.storage.digests import canonical_json, shard_digest
-from udpdiff.storage.schema import DatasetSpec, Schema, Value
+from udpdiff.storage.digests import canonical_json, shard_digest, value_digest
+from udpdiff.storage.schema import VERSION, DatasetSpec, Schema, Value
+from udpdiff.storage.staging import StagingFile
 
 _TEXT = h5py.string_dtype()
 _ROW_LISTS = ("scores", "digests", "clip_ids")
+_SUM = "sum"
 
 
-def create_file(path: Path, schema: Schema, attrs: Mapping[str, Any]) -> h5py.File:
-    """Create an empty shard file, replacing what is there, and return it open for writing."""
-    file = h5py.File(path, "w", locking="best-effort")
+def create_file(stored: StagingFile, schema: Schema, attrs: Mapping[str, Any]) -> h5py.File:
+    """Lay out an empty shard in a new file, and return it open for writing."""
+    file = h5py.File(stored, "w")
     file.create_dataset("header", data=header_json(schema, attrs), dtype=_TEXT)
     for name in (*_ROW_LISTS, "rejected"):
         file.create_dataset(name, shape=(0,), maxshape=(None,), dtype=_TEXT, chunks=(64,))
@@ -41,11 +44,11 @@ def create_file(path: Path, schema: Schema, attrs: Mapping[str, Any]) -> h5py.Fi
 
 def header_json(schema: Schema, attrs: Mapping[str, Any]) -> str:
     """Return the header text: schema, version and attributes; equal for equal content."""
-    return canonical_json({"schema": schema.name, "version": schema.version, "attrs": attrs})
+    return canonical_json({"schema": schema.name, "version": VERSION, "attrs": attrs})
 
 
 def append_clip(
-    file: h5py.File, schema: Schema, clip_id: str, arrays: Mapping[str, Value], scores: str, content_digest: str
+    file: h5py.File, schema: Schema, clip_id: str, arrays: Mapping[str, Value], scores: str, digests: str
 ) -> None:
     """Write one checked clip after the last complete row and flush; its id, written last, makes the row count."""
     row = len(file["clip_ids"])
@@ -54,7 +57,7 @@ def append_clip(
         if dataset is None:
             dataset = _create_dataset(file, name, spec, arrays[name])
         _write_row(dataset, row, _stored(spec, arrays[name]))
-    for name, text in zip(_ROW_LISTS, (scores, content_digest, clip_id), strict=True):
+    for name, text in zip(_ROW_LISTS, (scores, digests, clip_id), strict=True):
         _write_row(file[name], row, text)
     file.flush()
 
@@ -65,12 +68,30 @@ def append_rejected(file: h5py.File, entry: str) -> None:
     file.flush()
 
 
-def finish_file(file: h5py.File) -> None:
-    """Cut off what a failed `append_clip` left behind and set the digest that marks the shard complete."""
-    rows = len(file["clip_ids"])
-    for dataset in (*file["data"].values(), *(file[name] for name in _ROW_LISTS)):
-        dataset.resize(rows, axis=0)
-    file.attrs["sha256"] = shard_digest(read_header(file), read_texts(file, "digests"), read_texts(file, "rejected"))
+def finish_file(file: h5py.File, total: np.ndarray | None, frames: int) -> None:
+    """Write the sum, if there is one, and set the digest that marks the shard complete.
+
+    Raises:
+        ValueError: A clip is listed twice, or as stored and as rejected.
+    """
+    names = read_texts(file, "clip_ids") + [json.loads(entry)["clip_id"] for entry in read_texts(file, "rejected")]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Listed twice in one shard: {sorted({name for name in names if names.count(name) > 1})[:5]}.")
+    if total is not None:
+        file.create_dataset(_SUM, data=total.astype("<u8")).attrs["frames"] = frames
+    file.attrs["sha256"] = content_digest(file)
+
+
+def content_digest(file: h5py.File) -> str:
+    """Return the sha256 (hex) of the content, taken of the lists and of the digests in them."""
+    clips = list(zip(*(read_texts(file, name) for name in ("clip_ids", "scores", "digests")), strict=True))
+    total = [value_digest(file[_SUM][:]), int(file[_SUM].attrs["frames"])] if _SUM in file else None
+    return shard_digest(read_header(file), clips, read_texts(file, "rejected"), total)
+
+
+def read_sum(file: h5py.File) -> tuple[np.ndarray, int]:
+    """Return the sum of the labels, uint64 (H, W), and of how many frames; (0, 0) where there are none."""
+    return (file[_SUM][:], int(file[_SUM].attrs["frames"])) if _SUM in file else (np.zeros((), np.uint64), 0)
 
 
 def read_header(file: h5py.File) -> dict[str, Any]:
@@ -83,9 +104,13 @@ def read_texts(file: h5py.File, name: str) -> list[str]:
     return file[name].asstr()[:].tolist()
 
 
-def read_value(file: h5py.File, spec: DatasetSpec, name: str, row: int, part: int | None = None) -> Value:
+def read_text(file: h5py.File, name: str, row: int) -> str:
+    """Return one entry of a text list."""
+    return file[name].asstr()[row]
+
+
+def read_value(dataset: h5py.Dataset, spec: DatasetSpec, row: int, part: int | None = None) -> Value:
     """Read one dataset of one clip, or one part along its first axis."""
-    dataset = file["data"][name]
     if spec.kind == "text":
         return dataset.asstr()[row]
     if spec.kind == "bytes":
@@ -93,14 +118,14 @@ def read_value(file: h5py.File, spec: DatasetSpec, name: str, row: int, part: in
     return dataset[row] if part is None else dataset[row, part]
 
 
-def row_shapes(file: h5py.File) -> dict[str, tuple[int, ...]]:
-    """Return the shape of a row of each dataset written so far; () for text and bytes."""
-    return {name: dataset.shape[1:] for name, dataset in file["data"].items()}
+def row_types(file: h5py.File) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Return shape and type of a row of each dataset written so far."""
+    return {name: (dataset.shape[1:], dataset.dtype) for name, dataset in file["data"].items()}
 
 
 def read_clip(file: h5py.File, schema: Schema, row: int) -> dict[str, Value]:
     """Read all datasets of one clip."""
-    return {name: read_value(file, spec, name, row) for name, spec in schema.datasets.items()}
+    return {name: read_value(file["data"][name], spec, row) for name, spec in schema.datasets.items()}
 
 
 def _create_dataset(file: h5py.File, name: str, spec: DatasetSpec, value: Value) -> h5py.Dataset:
@@ -108,8 +133,7 @@ def _create_dataset(file: h5py.File, name: str, spec: DatasetSpec, value: Value)
     if spec.kind != "array":
         dtype = _TEXT if spec.kind == "text" else h5py.vlen_dtype(np.uint8)
         return group.create_dataset(name, shape=(0,), maxshape=(None,), dtype=dtype, chunks=(64,))
-    by_part = spec.part_axes is not None and value.ndim == len(spec.part_axes.split())
-    chunks = (1, 1, *value.shape[1:]) if by_part else (1, *value.shape)
+    chunks = (1, 1, *value.shape[1:]) if spec.is_stacked(value) else (1, *value.shape)
     dtype = value.dtype.newbyteorder("<")
     filters = {"compression": spec.compression, "shuffle": True} if spec.compression else {}
     shape = (0, *value.shape)

@@ -14,14 +14,21 @@ import numpy as np
 Value = np.ndarray | bytes | str
 
 
+# Of the layout of files and of every schema; raised with any change, for a data set must not mix versions.
+VERSION = 2
+
+
 @dataclass(frozen=True)
 class DatasetSpec:
     """One dataset of a shard, a row per clip.
 
-    kind: "array", "bytes" (opaque, of any length) or "text".
-    dtypes: numpy names allowed for an array. axes: allowed axis lists; a number fixes a size, a name ties sizes.
-    compression: "gzip", "lzf" or None. part_axes: an array with these axes is chunked along its first one too, so that
-    one part (a colouring) is read alone.
+    Attributes:
+        kind: "array", "bytes" (opaque, of any length) or "text".
+        dtypes: numpy names allowed for an array.
+        axes: Allowed axis lists; a number fixes a size, a name ties sizes.
+        compression: "gzip", "lzf" or None.
+        part_axes: An array with these axes is chunked and checked along its first one too, so that one part (a
+            colouring) is read alone.
     """
 
     kind: str
@@ -30,35 +37,48 @@ class DatasetSpec:
     compression: str | None = None
     part_axes: str | None = None
 
+    def is_stacked(self, value: Value) -> bool:
+        """Return whether a value has parts, along its first axis."""
+        return self.part_axes is not None and value.ndim == len(self.part_axes.split())
+
 
 @dataclass(frozen=True)
 class Schema:
-    """A named, versioned set of datasets and of the attributes that a shard must state."""
+    """A named set of datasets and of the attributes that a shard must state.
+
+    Attributes:
+        summed: The dataset (T, H, W) whose sum over clips and frames is kept in the shard; None for none.
+    """
 
     name: str
-    version: int
     datasets: Mapping[str, DatasetSpec]
     required_attrs: tuple[str, ...] = ()
+    summed: str | None = None
 
 
 _BYTES, _TEXT = DatasetSpec("bytes"), DatasetSpec("text")
 # Integer labels shrink tenfold and more under gzip; float noise does not, so floats take the fast filter or none.
 _LABELS = DatasetSpec("array", ("uint16",), ("T H W",), "gzip")
-
-_FRAMES = DatasetSpec("array", ("uint8",), ("T H W 3",), "lzf")
+_EMBEDDINGS = DatasetSpec("array", ("float16",), ("L D",), "lzf")
 
 SCHEMAS: Mapping[str, Schema] = {
     schema.name: schema
     for schema in (
         Schema(
             "clips",
-            1,
-            {"video_mp4": _BYTES, "brief": _TEXT, "detailed": _TEXT, "source_id": _TEXT},
-            ("height", "width", "num_frames", "fps"),
+            {
+                "video_mp4": _BYTES,
+                "brief": _TEXT,
+                "detailed": _TEXT,
+                "source_id": _TEXT,
+                # Digests of the file and of the table's record that a clip was made from; "" where there is none.
+                "source_sha256": _TEXT,
+                "record_sha256": _TEXT,
+            },
+            ("height", "width", "num_frames", "fps", "source"),
         ),
         Schema(
             "truth",
-            1,
             {
                 "entity_ids": _LABELS,
                 "z": DatasetSpec("array", ("float32",), ("T H W",), "lzf"),
@@ -68,48 +88,43 @@ SCHEMAS: Mapping[str, Schema] = {
                 "scene": _TEXT,
             },
         ),
-        Schema("entities", 1, {"entity_ids": _LABELS}),
-        Schema("depth", 1, {"depth": _LABELS}),
+        Schema("entities", {"entity_ids": _LABELS}),
+        Schema("depth", {"depth": _LABELS}, summed="depth"),
         Schema(
             "latents",
-            1,
             {"latents": DatasetSpec("array", ("float16", "float32"), ("F C h w", "K F C h w"), None, "K F C h w")},
             ("scaling_factor", "vae"),
         ),
-        Schema(
-            "text",
-            1,
-            {
-                "brief": DatasetSpec("array", ("float16",), ("L D",), "lzf"),
-                "detailed": DatasetSpec("array", ("float16",), ("L D",), "lzf"),
-            },
-            ("text_style",),
-        ),
-        Schema("videos", 1, {"video": _FRAMES, "prompt": _TEXT}, ("run", "task", "fps")),
+        Schema("text", {"brief": _EMBEDDINGS, "detailed": _EMBEDDINGS}, ("text_style",)),
+        # The dense stream of generated videos, as a video and as the task stores its prediction.
         Schema(
             "predictions",
-            1,
-            # prediction: entity ids, or depth as in the depth shards
-            {"video": _FRAMES, "dense": _FRAMES, "prediction": _LABELS, "prompt": _TEXT},
+            {
+                "dense_mp4": _BYTES,
+                "prediction": DatasetSpec("array", ("uint16", "int8"), ("T H W", "T H W 3"), "gzip"),
+                "prompt": _TEXT,
+            },
             ("run", "task", "fps"),
         ),
+        # Of one video, by the extractors that the attributes name; figures of single videos stand in the scores.
+        Schema("features", {"video_features": DatasetSpec("array", ("float64",), ("D",))}, ("names",)),
+        # Figures of single predictions against labels of their videos stand in the scores; there is nothing else.
+        Schema("comparisons", {}, ("task", "judge")),
     )
 }
 
 
-def find_schema(name: str, version: int | None = None) -> Schema:
-    """Return the schema called `name`; ValueError if there is none, or if a file states another `version`."""
+def find_schema(name: str) -> Schema:
+    """Return the schema of that name.
+
+    Raises:
+        ValueError: There is none.
+    """
     if name not in SCHEMAS:
         raise ValueError(
             f"Unknown shard schema: got {name!r}, expected one of {sorted(SCHEMAS)}; add it to storage/schema.py."
         )
-    schema = SCHEMAS[name]
-    if version is not None and version != schema.version:
-        raise ValueError(
-            f"Schema version of {name!r}: got {version}, expected {schema.version}; "
-            "build the shard again with this version of udpdiff, or read it with the version that wrote it."
-        )
-    return schema
+    return SCHEMAS[name]
 
 
 def check_attrs(schema: Schema, attrs: Mapping[str, Any]) -> None:

@@ -1,13 +1,14 @@
 """Fills a table: our figures with their intervals beside the paper's, never in one column.
 
-Reads results/metrics/{run}/{task}/*.json, each {"run", "task", "seed", "n", "metrics": {name: {"value", "low", "high",
-"n", "per_video", "extractor"}}}; knows nothing of how they came about.
+Reads files of measurements, each {"run", "task", "seed", "n", "metrics": {name: {"value", "low", "high", "n",
+"per_video", "extractor"}}}; knows nothing of how they came about.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,17 +21,24 @@ if TYPE_CHECKING:
 _FIELDS = ("value", "low", "high", "n", "per_video", "extractor")
 
 
-def fill_table(number: int, metrics_dir: str | Path) -> pandas.DataFrame:
-    """Table `number` with one row per model, as it is written to csv.
+def fill_table(number: int, measured_paths: Sequence[str | Path]) -> pandas.DataFrame:
+    """Return a table of the paper with one row per model, as it is written to csv.
 
     Columns: model; run, task (where ours comes from); per metric `NAME_ours`, `NAME_ours_low`, `NAME_ours_high` (95 %
     interval), `NAME_paper`; n_videos; per metric `NAME_extractor`, which also names the figure when it is not the
-    paper's. Consistencies and smoothness are x 100 as in the paper; `specs` holds every unit. A figure that was not
-    measured stays empty. Raises ValueError naming the folders that hold no metrics.
+    paper's. Consistencies and smoothness are x 100 as in the paper; `metrics.registry` holds every unit. A figure that
+    was not measured stays empty.
+
+    Args:
+        number: Of the table.
+        measured_paths: Files of measurements of its runs.
+
+    Raises:
+        ValueError: There is no such table, or a run that it cites is in none of the files.
     """
     import pandas
 
-    spec, measured = table_spec(number), read_metrics(number, metrics_dir)
+    spec, measured = table_spec(number), read_measurements(number, measured_paths)
     printed = PAPER_TABLES[number]
     rows = []
     for row in spec.rows:
@@ -52,8 +60,8 @@ def fill_table(number: int, metrics_dir: str | Path) -> pandas.DataFrame:
     return table[[column for column in table.columns if column not in trailing] + trailing]
 
 
-def compare_rows(number: int, metrics_dir: str | Path) -> pandas.DataFrame:
-    """Each row of a table against its first row, video by video: mean difference and its 95 % interval.
+def compare_rows(number: int, measured_paths: Sequence[str | Path]) -> pandas.DataFrame:
+    """Return each row of a table against its first row, video by video: mean difference and its 95 % interval.
 
     Columns: metric, model, minus (the first row's label), difference, low, high, n. Only figures that exist per video
     and for the same videos on both sides; units as in the table.
@@ -62,7 +70,7 @@ def compare_rows(number: int, metrics_dir: str | Path) -> pandas.DataFrame:
 
     from udpdiff.metrics.bootstrap import bootstrap_difference
 
-    spec, measured = table_spec(number), read_metrics(number, metrics_dir)
+    spec, measured = table_spec(number), read_measurements(number, measured_paths)
     first, lines = spec.rows[0], []
     for row in spec.rows[1:]:
         for metric in spec.metrics:
@@ -76,34 +84,23 @@ def compare_rows(number: int, metrics_dir: str | Path) -> pandas.DataFrame:
     return pandas.DataFrame(lines, columns=["metric", "model", "minus", "difference", "low", "high", "n"])
 
 
-def read_metrics(number: int, metrics_dir: str | Path) -> dict[tuple[str, str], dict[str, dict]]:
-    """The figures of every (run, task) that a table needs: (run, task) -> name -> fields, all json files joined."""
-    measured, missing = {}, []
-    for run, task in needed(number):
-        paths = sorted((Path(metrics_dir) / run / task).glob("*.json"))
-        if not paths:
-            missing.append(f"{run}/{task}")
-        measured[run, task] = {name: figure for path in paths for name, figure in _read(path, run, task).items()}
+def read_measurements(number: int, measured_paths: Sequence[str | Path]) -> dict[tuple[str, str], dict[str, dict]]:
+    """Return the figures that a table needs, of all files joined: (run, task) -> name -> fields."""
+    measured: dict[tuple[str, str], dict[str, dict]] = {}
+    for path in measured_paths:
+        document = json.loads(Path(path).read_text())
+        for name, figure in document["metrics"].items():
+            lacking = [field for field in _FIELDS if field not in figure]
+            if lacking:
+                raise ValueError(f"{path}: metric {name} lacks {', '.join(lacking)}; expected {', '.join(_FIELDS)}.")
+        measured.setdefault((document.get("run"), document.get("task")), {}).update(document["metrics"])
+    missing = [f"{run}/{task}" for run, task in needed(number) if (run, task) not in measured]
     if missing:
         raise ValueError(
-            f"Table {number}: no metrics of {', '.join(missing)} under {metrics_dir}; build them with "
-            f"`snakemake results/table{number}.csv`."
+            f"Table {number}: no measurements of {', '.join(missing)} in the {len(measured_paths)} files given; build "
+            f"them with `snakemake results/table{number}.csv`."
         )
     return measured
-
-
-def _read(path: Path, run: str, task: str) -> dict[str, dict]:
-    document = json.loads(path.read_text())
-    if (document.get("run"), document.get("task")) != (run, task):
-        raise ValueError(
-            f"{path}: got the metrics of run {document.get('run')!r}, task {document.get('task')!r}; "
-            f"expected {run!r}, {task!r} as its folder says. Measure that run again."
-        )
-    for name, figure in document["metrics"].items():
-        lacking = [field for field in _FIELDS if field not in figure]
-        if lacking:
-            raise ValueError(f"{path}: metric {name} lacks {', '.join(lacking)}; expected {', '.join(_FIELDS)}.")
-    return document["metrics"]
 
 
 def _find(figures: dict[str, dict], metric: Metric, row: Row) -> tuple[str, dict | None]:

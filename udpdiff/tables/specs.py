@@ -5,8 +5,10 @@ Knows names only: no files, no numbers. The paper's numbers are in `paper`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from udpdiff.metrics.registry import RUNTIME_PARTS, describe
 from udpdiff.tables.paper import BC, MS, SC
 
 
@@ -14,26 +16,43 @@ from udpdiff.tables.paper import BC, MS, SC
 class Metric:
     """A column of a table.
 
-    name: its key, as in `paper`. label: heading for people. sources: names in the metrics files, the first one found is
-    taken. scale: our value times this is printed. unit: of the printed value. higher_is_better.
+    Attributes:
+        name: Its key, as in `paper`.
+        sources: Keys of the figures that may fill it, the first one found does.
+        label: Heading for people, of the first source, as all that follows.
+        unit: Of the printed value.
+        scale: Our value times this is printed.
+        direction: Which values are better.
     """
 
     name: str
-    label: str
     sources: tuple[str, ...]
-    scale: float = 1.0
-    unit: str = ""
-    higher_is_better: bool = True
+    label: str
+    unit: str
+    scale: float
+    direction: str
 
 
 @dataclass(frozen=True)
 class Row:
-    """label: as the paper prints it. run, task: where our figures come from. prefix: before the names of figures."""
+    """One model of a table.
+
+    Attributes:
+        label: As the paper prints it.
+        run: Where our figures come from.
+        task: The same.
+        labeller: The row is of this labeller's labels of the run's videos, not of what the run predicts.
+    """
 
     label: str
     run: str
     task: str
-    prefix: str = ""
+    labeller: str | None = None
+
+    @property
+    def prefix(self) -> str:
+        """Before the names of the row's figures."""
+        return f"{self.labeller}_" if self.labeller else ""
 
 
 @dataclass(frozen=True)
@@ -46,121 +65,55 @@ class TableSpec:
     extra: tuple[Metric, ...] = ()
 
 
-_PERCENT = {"scale": 100.0, "unit": "x 100"}
-_CONSISTENCY = (
-    Metric(SC, "Subject consistency", (SC,), **_PERCENT),
-    Metric(BC, "Background consistency", (BC,), **_PERCENT),
-    # The frame average stands in where no AMT is given; the extractor's column says which it was.
-    Metric(MS, "Motion smoothness", (MS, f"{MS}_blend"), **_PERCENT),
-)
-_FVD = Metric("fvd", "Frechet video distance", ("fvd",), higher_is_better=False)
-_FVD_EXTRA = (
-    Metric("fvd_infinity", "FVD, bias removed", ("fvd_infinity",), higher_is_better=False),
-    Metric("kvd", "Kernel video distance", ("kvd",), higher_is_better=False),
-    Metric("fvd_floor", "FVD of real against real halves", ("fvd_floor",), higher_is_better=False),
-)
-# The paper's depth figures look like [0, 1] maps compared without alignment; ours after alignment follow as extra.
-_DEPTH = (
-    Metric("delta1", "δ1", ("depth_delta1_unaligned",)),
-    Metric("rmse", "RMSE", ("depth_rmse_unaligned",), higher_is_better=False),
-)
-_DEPTH_EXTRA = (
-    Metric("delta1_aligned", "δ1, aligned per video", ("depth_delta1",)),
-    Metric("rmse_aligned", "RMSE, aligned per video", ("depth_rmse",), higher_is_better=False),
-    Metric("delta1_shuffled", "δ1, depths exchanged between videos", ("depth_delta1_shuffled",)),
-    Metric("delta1_constant", "δ1, one mean map for all", ("depth_delta1_constant",)),
-)
-_SECONDS = {"unit": "seconds", "higher_is_better": False}
-_RUNTIME = (Metric("runtime_seconds", "Run time", ("runtime_seconds",), **_SECONDS),)
-_RUNTIME_EXTRA = tuple(
-    Metric(
-        f"runtime_{part}_seconds", f"Run time of the {part.replace('_', ' ')}", (f"runtime_{part}_seconds",), **_SECONDS
-    )
-    for part in ("text_encoder", "transformer", "vae")
-)
+def _metric(name: str, *sources: str) -> Metric:
+    """A column of figures from the registry; of the figure called `name` without sources."""
+    sources = sources or (name,)
+    figure = describe(sources[0])
+    return Metric(name, sources, figure.label, figure.unit, figure.scale, figure.direction)
 
+
+# The frame average stands in where no AMT is given; the extractor's column says which it was.
+_CONSISTENCY = (_metric(SC), _metric(BC), _metric(MS, MS, f"{MS}_blend"))
+_WITH_FVD = (*_CONSISTENCY, _metric("fvd"))
+_FVD_EXTRA = (_metric("fvd_infinity"), _metric("kvd"), _metric("fvd_floor"))
+# The paper's depth figures look like [0, 1] maps compared without alignment; ours after alignment follow as extra.
+_DEPTH = (_metric("delta1", "depth_delta1_unaligned"), _metric("rmse", "depth_rmse_unaligned"))
+_DEPTH_EXTRA = (
+    _metric("delta1_aligned", "depth_delta1"),
+    _metric("rmse_aligned", "depth_rmse"),
+    _metric("delta1_shuffled", "depth_delta1_shuffled"),
+    _metric("delta1_constant", "depth_delta1_constant"),
+)
+_RUNTIME = (_metric("runtime_seconds"),)
+_RUNTIME_EXTRA = tuple(_metric(f"runtime_{part}_seconds") for part in RUNTIME_PARTS)
+
+# Number -> (label of the row, run, task), the paper's columns, ours.
+_SPECS = {
+    1: ([("CogVideoX 5B", "base", "video"), ("UDPDiff (segmentation)", "seg", "seg"), ("UDPDiff (depth estimation)", "depth", "depth")], _CONSISTENCY, ()),
+    2: ([("CogVideoX 5B", "base", "video"), ("UDPDiff (seg)", "multi", "seg"), ("UDPDiff (depth)", "multi", "depth")], _WITH_FVD, _FVD_EXTRA),
+    3: ([("Depth Anything V2", "multi", "depth", "depth_anything"), ("UDPDiff (multi-depth)", "multi", "depth")], _DEPTH, _DEPTH_EXTRA),
+    4: ([("CogVideoX 5B", "base", "video"), ("Ours (single task)", "depth", "depth"), ("Ours (multi task)", "multi", "depth")], _RUNTIME, _RUNTIME_EXTRA),
+    5: ([("Text prompt", "multi_text", "depth"), ("Task embedding", "multi", "depth")], _WITH_FVD, _FVD_EXTRA),
+    6: ([("Location-aware colormap", "seg_location", "seg"), ("Pixelplanes", "seg", "seg")], _CONSISTENCY, ()),
+    7: ([("(0.3, 0.7)", "multi_30_70", "depth"), ("(0.7, 0.3)", "multi_70_30", "depth"), ("(0.5, 0.5)", "multi", "depth")], _CONSISTENCY, ()),
+    8: ([("Depth Anything V2", "depth_anything", "depth"), ("DepthCrafter", "depth", "depth")], _CONSISTENCY, ()),
+    9: ([("8×8", "seg_grid8", "seg"), ("12×12", "seg_grid12", "seg"), ("EntitySeg", "seg", "seg")], _CONSISTENCY, ()),
+}  # fmt: skip
 TABLES: dict[int, TableSpec] = {
-    spec.number: spec
-    for spec in (
-        TableSpec(
-            1,
-            (
-                Row("CogVideoX 5B", "base", "video"),
-                Row("UDPDiff (segmentation)", "seg", "seg"),
-                Row("UDPDiff (depth estimation)", "depth", "depth"),
-            ),
-            _CONSISTENCY,
-        ),
-        TableSpec(
-            2,
-            (
-                Row("CogVideoX 5B", "base", "video"),
-                Row("UDPDiff (seg)", "multi", "seg"),
-                Row("UDPDiff (depth)", "multi", "depth"),
-            ),
-            (*_CONSISTENCY, _FVD),
-            _FVD_EXTRA,
-        ),
-        TableSpec(
-            3,
-            (
-                Row("Depth Anything V2", "multi", "depth", prefix="comparator_"),
-                Row("UDPDiff (multi-depth)", "multi", "depth"),
-            ),
-            _DEPTH,
-            _DEPTH_EXTRA,
-        ),
-        TableSpec(
-            4,
-            (
-                Row("CogVideoX 5B", "base", "video"),
-                Row("Ours (single task)", "depth", "depth"),
-                Row("Ours (multi task)", "multi", "depth"),
-            ),
-            _RUNTIME,
-            _RUNTIME_EXTRA,
-        ),
-        TableSpec(
-            5,
-            (Row("Text prompt", "multi_text", "depth"), Row("Task embedding", "multi", "depth")),
-            (*_CONSISTENCY, _FVD),
-            _FVD_EXTRA,
-        ),
-        TableSpec(
-            6,
-            (Row("Location-aware colormap", "seg_location", "seg"), Row("Pixelplanes", "seg", "seg")),
-            _CONSISTENCY,
-        ),
-        TableSpec(
-            7,
-            (
-                Row("(0.3, 0.7)", "multi_30_70", "depth"),
-                Row("(0.7, 0.3)", "multi_70_30", "depth"),
-                Row("(0.5, 0.5)", "multi", "depth"),
-            ),
-            _CONSISTENCY,
-        ),
-        TableSpec(
-            8,
-            (Row("Depth Anything V2", "depth_anything", "depth"), Row("DepthCrafter", "depth", "depth")),
-            _CONSISTENCY,
-        ),
-        TableSpec(
-            9,
-            (
-                Row("8×8", "seg_grid8", "seg"),
-                Row("12×12", "seg_grid12", "seg"),
-                Row("EntitySeg", "seg", "seg"),
-            ),
-            _CONSISTENCY,
-        ),
-    )
+    number: TableSpec(number, tuple(Row(*row) for row in rows), metrics, extra)
+    for number, (rows, metrics, extra) in _SPECS.items()
 }
 
 
 def needed(number: int) -> list[tuple[str, str]]:
     """The (run, task) pairs whose metrics table `number` reads, each once, in the order of its rows."""
     return list(dict.fromkeys((row.run, row.task) for row in table_spec(number).rows))
+
+
+def comparators(run: str, task: str, numbers: Iterable[int]) -> list[str]:
+    """The labellers that some tables set beside the predictions of a run, each once."""
+    rows = (row for number in numbers for row in table_spec(number).rows)
+    return list(dict.fromkeys(row.labeller for row in rows if row.labeller and (row.run, row.task) == (run, task)))
 
 
 def table_spec(number: int) -> TableSpec:

@@ -1,62 +1,28 @@
-"""The dense tasks of UDPDiff: a task is a value (name, id, phrase, colormap, decoder), never a file or a branch.
+"""The dense prediction tasks of UDPDiff: a task is a value, one module and one line below.
 
-Knows nothing about models, colours or data. Adding a dense task is one line in `TASKS` plus the
-representation module that its decoder names.
+Nothing outside this room names a task, but for configurations, the paper's tables and the labellers themselves.
+
+Source: UDPDiff, sections 3.2 and 3.4.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
+from udpdiff.tasks.depth import Depth
+from udpdiff.tasks.entities import Entities
+from udpdiff.tasks.normals import Normals
+from udpdiff.tasks.task import Task, TaskOptions
 
-import numpy as np
+__all__ = ["TASKS", "Task", "TaskOptions", "get_task", "task_prompt"]
 
-
-@dataclass(frozen=True)
-class Task:
-    """One dense prediction task d.
-
-    name: key used in configurations, folder names and calls. id: row of the task embedding, never reused.
-    phrase: how a prompt names the task in the task-as-text variant. colormap: name of the standard
-    representation. decoder: `module:function`, imported on first use, which turns a colormap uint8 (T, H, W,
-    3) into the prediction (T, H, W).
-
-    Source: UDPDiff, section 3.4 (task id d and its embedding).
-    """
-
-    name: str
-    id: int
-    phrase: str
-    colormap: str
-    decoder: str
-
-    def decode(self, colormap: np.ndarray) -> np.ndarray:
-        """Decode a colormap uint8 (T, H, W, 3) into the task's prediction (T, H, W)."""
-        module, function = self.decoder.split(":")
-        decode: Callable[[np.ndarray], np.ndarray] = getattr(import_module(module), function)
-        return decode(colormap)
-
-
-_REPRESENTATIONS = "udpdiff.representations"
-
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        Task(
-            "seg",
-            0,
-            "entity segmentation",
-            "pixelplanes",
-            f"{_REPRESENTATIONS}.entity_decoding:decode_entities",
-        ),
-        Task("depth", 1, "depth estimation", "spectral", f"{_REPRESENTATIONS}.spectral:decode_depth"),
-    )
-}
+TASKS: dict[str, Task] = {task.name: task for task in (Entities(), Depth(), Normals())}
 
 
 def get_task(name: str) -> Task:
-    """Return the task of that name; ValueError when there is none."""
+    """Return the task of that name.
+
+    Raises:
+        ValueError: There is none.
+    """
     if name not in TASKS:
         raise ValueError(f"Unknown task: got {name!r}, expected one of {sorted(TASKS)}. Register it in udpdiff.tasks.")
     return TASKS[name]

@@ -1,24 +1,22 @@
-"""From a completed training to a diffusers folder, and back: `export_run` writes it, `load_run` reads it."""
+"""From a completed training to a diffusers folder, which `udpdiff.model.loading.load_run` reads."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from diffusers import CogVideoXTransformer3DModel
 
-from udpdiff.storage.folders import replace_folder
+from udpdiff.model.loading import RUN_RECIPE, base_folder, load_scheduler, load_trained
+from udpdiff.storage.files import replace_folder, write_json
 from udpdiff.tasks import get_task
-from udpdiff.training.checkpointing import load_checkpoint
-from udpdiff.training.denoiser import add_lora, base_folder, build_transformer, load_scheduler, load_trained
+from udpdiff.training.checkpoint import load_checkpoint
 from udpdiff.training.settings import TrainingSettings
+from udpdiff.training.step import run_streams, starting_transformer
 
-if TYPE_CHECKING:
-    from diffusers import CogVideoXPipeline, CogVideoXTransformer3DModel
-
-_RECIPE = "run.json"
 _SHARED_PARTS = ("vae", "text_encoder", "tokenizer")
 _SMALL_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -28,6 +26,9 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
 
     The averaged weights if there are any, in the precision trained with. `export: pipeline` gives a whole pipeline
     folder; `export: transformer` leaves VAE, text encoder and tokenizer to the base checkpoint that `run.json` names.
+
+    Raises:
+        DamagedCheckpoint: The checkpoint is not what was written.
     """
     whole = settings.export == "pipeline"
     base = Path(base_folder(settings.base, whole=whole))
@@ -41,9 +42,10 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
             for part in _SHARED_PARTS:
                 shutil.copytree(base / part, folder / part)
             index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
-            _write_json(folder / "model_index.json", index | _index_entries(settings, transformer))
+            write_json(folder / "model_index.json", index | _index_entries(settings, transformer))
         recipe = {"run": settings.run, "base": settings.base, "export": settings.export, **_task_entries(settings)}
-        _write_json(folder / _RECIPE, recipe)
+        recipe["streams"] = {stream.name: list(stream.tasks) for stream in run_streams(settings, transformer).streams}
+        write_json(folder / RUN_RECIPE, recipe)
         for name in ("train.jsonl", "provenance.json"):
             if (checkpoints / name).exists():
                 shutil.copy2(checkpoints / name, folder / name)
@@ -53,9 +55,7 @@ def trained_transformer(
     settings: TrainingSettings, base: str, checkpoints: Path, step: int
 ) -> CogVideoXTransformer3DModel:
     """Return the transformer of a checkpoint, float32, its low-rank updates merged into the weights."""
-    transformer = build_transformer(settings, base)
-    if settings.lora_rank:
-        add_lora(transformer, settings.lora_rank)
+    transformer = starting_transformer(settings, base)
     checkpoint = load_checkpoint(checkpoints, step)
     load_trained(transformer, checkpoint.average or checkpoint.weights)
     if settings.lora_rank:
@@ -64,49 +64,11 @@ def trained_transformer(
     return transformer.eval()
 
 
-def load_run(
-    folder: str | Path, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
-) -> CogVideoXPipeline:
-    """Return the pipeline of an exported run: `UDPDiffPipeline`, or diffusers' own for the base run.
-
-    dtype: of all models; by default float32. device: where they are put. For `export: transformer` the rest comes
-    from the base checkpoint, which must still be in its place. Raises ValueError for a folder that is no exported run.
-    """
-    return _load_pipeline(Path(folder), {"dtype": dtype or torch.float32}).to(device)
-
-
-def _load_pipeline(folder: Path, loading: dict[str, Any]) -> CogVideoXPipeline:
-    from diffusers import CogVideoXPipeline
-
-    from udpdiff.model.pipeline import UDPDiffPipeline
-
-    if not (folder / _RECIPE).exists():
-        raise ValueError(f"{folder}: got no {_RECIPE}, expected the folder of an exported run. Train the run first.")
-    recipe = json.loads((folder / _RECIPE).read_text(encoding="utf-8"))
-    if recipe["export"] == "pipeline":
-        pipeline_class = UDPDiffPipeline if recipe["tasks"] else CogVideoXPipeline
-        return pipeline_class.from_pretrained(folder, **loading)
-    base = base_folder(recipe["base"], whole=True)
-    parts = CogVideoXPipeline.from_pretrained(base, transformer=None, **loading).components
-    parts |= {"transformer": _load_transformer(folder, recipe, loading), "scheduler": load_scheduler(str(folder))}
-    if not recipe["tasks"]:
-        return CogVideoXPipeline(**parts)
-    return UDPDiffPipeline(**parts, **{name: recipe[name] for name in ("task_condition", "tasks")})
-
-
-def _load_transformer(folder: Path, recipe: dict[str, Any], loading: dict[str, Any]) -> CogVideoXTransformer3DModel:
-    from diffusers import CogVideoXTransformer3DModel
-
-    from udpdiff.model.transformer import UDPDiffTransformer3DModel
-
-    transformer_class = UDPDiffTransformer3DModel if recipe["tasks"] else CogVideoXTransformer3DModel
-    return transformer_class.from_pretrained(folder, subfolder="transformer", **loading)
-
-
 def _task_entries(settings: TrainingSettings) -> dict[str, Any]:
+    """Return how tasks are told to the model, and each with its colormap, in the order of the rows of the embedding."""
     return {
         "task_condition": settings.task_condition,
-        "tasks": {task: settings.colormaps.get(task, get_task(task).colormap) for task in settings.tasks},
+        "tasks": {task: settings.colormaps.get(task, get_task(task).colormaps[0]) for task in settings.tasks},
     }
 
 
@@ -118,7 +80,3 @@ def _index_entries(settings: TrainingSettings, transformer: CogVideoXTransformer
     network = type(transformer)
     entries |= {"_class_name": "UDPDiffPipeline", "transformer": [network.__module__, network.__name__]}
     return entries | _task_entries(settings)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,31 +1,27 @@
 """The training log: `train.jsonl`, one json object per line, only ever appended to while a training runs.
 
-Losses are means over all samples since the entry before. An entry has `step`, `seconds`, `loss`, `loss_video`,
-`loss_dense`, `loss_task` (by task), `loss_timestep` (quarters of the timesteps, least noise first), `grad_norm`,
+Losses are means over all samples since the entry before. An entry has `step`, `seconds`, `loss`, `loss_STREAM` (by
+stream), `loss_task` (by task), `loss_timestep` (quarters of the video's timesteps, least noise first), `grad_norm`,
 `learning_rate`, `steps_per_second`, `seconds_left` and `compute_share`; a validation entry has `step` and
 `validation`. A value is missing where no sample contributed to it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
+
+from udpdiff.storage.files import write_text
 
 if TYPE_CHECKING:
     import torch
 
+    from udpdiff.training.objective import SampleLosses
+
 TIMESTEP_BINS = 4
-
-
-class Losses(Protocol):
-    """What a loss per sample comes as: float (B,) each."""
-
-    total: torch.Tensor
-    video: torch.Tensor
-    dense: torch.Tensor | None
 
 
 class LossWindow:
@@ -46,36 +42,42 @@ class LossWindow:
         total, count = self.sums.get(name, (0.0, 0))
         return total / count if count else None
 
-    def add_samples(self, losses: Losses, timestep_bins: torch.Tensor, tasks: Sequence[str | None]) -> None:
-        """Add the losses of B samples; timestep_bins: long (B,); tasks: B names, None for the base model."""
-        self.add("loss", losses.total)
-        self.add("loss_video", losses.video)
-        if losses.dense is not None:
-            self.add("loss_dense", losses.dense)
+    def add_samples(self, losses: SampleLosses, timestep_bins: torch.Tensor, tasks: Sequence[str | None]) -> None:
+        """Add the losses of B samples.
+
+        Args:
+            losses: Of each stream.
+            timestep_bins: Long (B,).
+            tasks: B names; None where a sample shows no single task.
+        """
+        total = losses.total
+        self.add("loss", total)
+        for stream, values in losses.by_stream.items():
+            self.add(f"stream {stream}", values)
         for index in range(TIMESTEP_BINS):
-            self.add(f"bin {index}", losses.total[timestep_bins == index])
+            self.add(f"bin {index}", total[timestep_bins == index])
         for task in sorted(set(tasks) - {None}):
             rows = [row for row, name in enumerate(tasks) if name == task]
-            self.add(f"task {task}", losses.total[rows])
+            self.add(f"task {task}", total[rows])
 
     def entry(self) -> dict[str, Any]:
         """Return the loss part of a log entry and start anew."""
-        bins = [self.mean(f"bin {index}") for index in range(TIMESTEP_BINS)]
-        tasks = {name.removeprefix("task "): self.mean(name) for name in sorted(self.sums) if name.startswith("task ")}
         entry = {
             "loss": self.mean("loss"),
-            "loss_video": self.mean("loss_video"),
-            "loss_dense": self.mean("loss_dense"),
-            "loss_task": tasks or None,
-            "loss_timestep": bins,
+            **{f"loss_{stream}": mean for stream, mean in self._means("stream ").items()},
+            "loss_task": dict(sorted(self._means("task ").items())) or None,
+            "loss_timestep": [self.mean(f"bin {index}") for index in range(TIMESTEP_BINS)],
             "grad_norm": self.mean("grad_norm"),
         }
         self.sums = {}
         return {name: value for name, value in entry.items() if value is not None}
 
+    def _means(self, prefix: str) -> dict[str, float | None]:
+        return {name.removeprefix(prefix): self.mean(name) for name in self.sums if name.startswith(prefix)}
+
 
 def timestep_bins(timesteps: torch.Tensor, num_timesteps: int) -> torch.Tensor:
-    """Return the quarter of the noise schedule that each timestep is in, long (B,)."""
+    """Return the quarter of the noise schedule that each timestep is in, of the shape of `timesteps`."""
     return timesteps * TIMESTEP_BINS // num_timesteps
 
 
@@ -90,17 +92,13 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
+    for line in path.read_bytes().splitlines():
+        with contextlib.suppress(ValueError):
             entries.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
     return entries
 
 
 def truncate_log(path: Path, step: int) -> None:
-    """Drop the entries after a step: the steps are about to be taken again."""
+    """Drop the entries after a step: the steps are about to be trained again."""
     kept = [entry for entry in read_log(path) if entry["step"] <= step]
-    temporary = path.with_suffix(".part")
-    temporary.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, "".join(json.dumps(entry) + "\n" for entry in kept))

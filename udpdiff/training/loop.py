@@ -1,7 +1,7 @@
 """Train one run: from cached latents to a diffusers folder, interruptible at any moment and exactly resumable.
 
 The state folder survives what Snakemake deletes; the output folder appears once, complete. What a step trains on comes
-from `batch`, the step itself is `stepping`'s; here is their order, and when to log, validate, save and stop.
+from `data`, the step itself is `step`'s; here is their order, and when to log, validate, save and stop.
 """
 
 from __future__ import annotations
@@ -10,27 +10,32 @@ import contextlib
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedType
 
+from udpdiff.model.loading import base_folder, load_scheduler
+from udpdiff.model.streams import Streams
+from udpdiff.progress import progress
 from udpdiff.storage.dataset import LatentSource
-from udpdiff.tasks import TASKS
-from udpdiff.training.arrangement import arrange
-from udpdiff.training.batch import TrainingBatch
-from udpdiff.training.checkpointing import load_checkpoint, save_checkpoint
-from udpdiff.training.denoiser import base_folder
+from udpdiff.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+from udpdiff.training.data import SampleDraws, StepBatches, TrainingBatch, prefetched, split_clips
 from udpdiff.training.export import export_run
-from udpdiff.training.fingerprint import fingerprint
-from udpdiff.training.interruption import StopRequest, TrainingInterrupted
-from udpdiff.training.lock import exclusive
 from udpdiff.training.log import LossWindow, append_entry, timestep_bins
-from udpdiff.training.prefetch import prefetched
-from udpdiff.training.progress import Progress
-from udpdiff.training.run_state import RunState
 from udpdiff.training.settings import TrainingSettings
-from udpdiff.training.stepping import StepLosses, Stepper, TrainingDiverged, learning_rate_at
+from udpdiff.training.state import RunState, StopRequest, TrainingInterrupted, exclusive, identify
+from udpdiff.training.step import (
+    StepLosses,
+    Stepper,
+    TrainingDiverged,
+    check_fit,
+    learning_rate_at,
+    run_streams,
+    starting_transformer,
+)
+from udpdiff.training.validation import Validation
 
 
 def train(
@@ -39,38 +44,45 @@ def train(
     state_dir: str | Path,
     output: str | Path,
     evaluation: LatentSource | None = None,
+    cpu: bool = False,
 ) -> None:
     """Train a run, or continue it from `state_dir`, and write its model as the folder `output`.
 
-    source: training clips. evaluation: clips for the validation loss; without it a few training clips are held back.
     A completed run is only exported again. Under `accelerate launch`, processes share each batch.
 
-    Raises TrainingInterrupted (exit code 75) after SIGTERM or SIGUSR1, with a checkpoint saved; FolderLocked when
-    another process trains in `state_dir`; TrainingDiverged; ValueError for settings that do not fit the data.
+    Args:
+        settings: Of the run.
+        source: Training clips.
+        state_dir: Checkpoints, log and lock.
+        output: A diffusers folder.
+        evaluation: Clips for the validation loss; without it a few training clips are held back.
+        cpu: Leave GPUs alone.
+
+    Raises:
+        TrainingInterrupted: After SIGTERM or SIGUSR1, with a checkpoint saved (exit code 75).
+        FolderLocked: Another process trains in `state_dir`.
+        TrainingDiverged: A loss or a gradient is not finite.
+        ValueError: The settings do not fit the data.
 
     Source: UDPDiff, section 4.1; the trainer contract of the project's design.
     """
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision)
+    accelerator = Accelerator(mixed_precision=settings.mixed_precision, cpu=cpu)
     _check_processes(accelerator, settings)
     state, first = RunState(Path(state_dir)), accelerator.is_main_process
     folder = base_folder(settings.base)
     with StopRequest() as stop, exclusive(state.folder) if first else contextlib.nullcontext():
-        identity = fingerprint(settings, source, folder)
+        identity = identify(settings, source, evaluation, folder)
         if first and (message := state.claim(identity, settings.steps)):
-            _say(f"{settings.run}: {message}")
+            _say(settings, message)
         accelerator.wait_for_everyone()
-        if state.completed_step() is None:
-            if first:
-                state.open_session(settings, identity)
-            accelerator.wait_for_everyone()
-            _Loop(settings, source, evaluation, folder, state, identity["fingerprint"], accelerator).run(stop)
+        _continue(settings, source, evaluation, folder, state, identity, accelerator, stop)
         if first:
             export_run(settings, state.folder, Path(output), settings.steps)
         accelerator.wait_for_everyone()
 
 
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+def _say(settings: TrainingSettings, message: str) -> None:
+    print(f"{settings.run}: {message}", file=sys.stderr, flush=True)
 
 
 def _check_processes(accelerator: Accelerator, settings: TrainingSettings) -> None:
@@ -88,101 +100,158 @@ def _check_processes(accelerator: Accelerator, settings: TrainingSettings) -> No
         )
 
 
+def _continue(
+    settings: TrainingSettings,
+    source: LatentSource,
+    evaluation: LatentSource | None,
+    folder: str,
+    state: RunState,
+    identity: dict[str, Any],
+    accelerator: Accelerator,
+    stop: StopRequest,
+) -> None:
+    """Train from the newest whole checkpoint to the last step; nothing is left to do where that one is the last."""
+    checkpoint, faults = load_newest(state.folder)
+    done, first = checkpoint.step if checkpoint else 0, accelerator.is_main_process
+    if faults and first:
+        _say(settings, "; ".join(faults))
+    if done == settings.steps:
+        return
+    if first:
+        state.open_session(settings, identity, done)
+        if done or faults:
+            _say(settings, f"continuing at step {done} of {settings.steps}")
+    transformer = starting_transformer(settings, folder)
+    streams = run_streams(settings, transformer)
+    stepper = Stepper(settings, transformer, load_scheduler(folder), streams, accelerator, checkpoint)
+    batches, validation = _read_data(settings, source, evaluation, stepper, streams)
+    _Loop(stepper, batches, validation, state, identity, checkpoint).run(stop)
+
+
+def _read_data(
+    settings: TrainingSettings,
+    source: LatentSource,
+    evaluation: LatentSource | None,
+    stepper: Stepper,
+    streams: Streams,
+) -> tuple[StepBatches, Validation]:
+    """Return the training batches of this process and the validation batches, which fit the network.
+
+    Raises:
+        ValueError: A task has no clips, or latents or prompts do not fit the network.
+    """
+    accelerator, num_timesteps = stepper.accelerator, stepper.objective.num_timesteps
+    frame_multiple = stepper.transformer.config.patch_size_t or 1
+    clips, validation_clips = split_clips(source, evaluation, tuple(settings.tasks), settings.validation_clips)
+    draws = SampleDraws(
+        clips,
+        settings.tasks,
+        num_streams=len(streams),
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        num_timesteps=num_timesteps,
+        detailed_share=settings.detailed_share,
+        caption_dropout=settings.caption_dropout,
+    )
+    check_fit(TrainingBatch.read(source, draws.of_step(0)[:1], streams, frame_multiple), stepper.transformer)
+    process, processes = accelerator.process_index, accelerator.num_processes
+    batches = StepBatches(draws, source, streams, process, processes, frame_multiple)
+    micro_size = settings.batch_size // processes // settings.gradient_accumulation_steps
+    validation = Validation(
+        evaluation or source, validation_clips, streams, settings.seed, micro_size, num_timesteps, frame_multiple
+    )
+    return batches, validation
+
+
 class _Loop:
     """One training from its newest checkpoint to its last step."""
 
     def __init__(
         self,
-        settings: TrainingSettings,
-        source: LatentSource,
-        evaluation: LatentSource | None,
-        folder: str,
+        stepper: Stepper,
+        batches: StepBatches,
+        validation: Validation,
         state: RunState,
-        identity: str,
-        accelerator: Accelerator,
+        identity: dict[str, Any],
+        checkpoint: Checkpoint | None,
     ) -> None:
-        self.settings, self.state, self.identity, self.accelerator = settings, state, identity, accelerator
-        checkpoint = load_checkpoint(state.folder, state.last_step()) if state.last_step() else None
-        self.stepper = Stepper(settings, folder, accelerator, checkpoint)
-        self.num_timesteps = self.stepper.objective.num_timesteps
-        self.batches, self.validation = arrange(
-            settings, source, evaluation, self.stepper.transformer, self.num_timesteps, accelerator
-        )
+        self.settings, self.stepper, self.accelerator = stepper.settings, stepper, stepper.accelerator
+        self.batches, self.validation, self.state, self.identity = batches, validation, state, identity
         self.window = LossWindow(checkpoint.extra["window"] if checkpoint else None)
         self.seconds = self._earlier_seconds = checkpoint.extra["seconds"] if checkpoint else 0.0
+        self._first_step = stepper.steps_done
         self._started, self._computing = time.monotonic(), 0.0
 
     def run(self, stop: StopRequest) -> None:
-        """Take the remaining steps and mark the training as completed."""
-        settings, stepper = self.settings, self.stepper
-        progress = Progress(settings.run, stepper.step, settings.steps, shown=self.accelerator.is_main_process)
-        if stepper.step:
-            progress.say(f"continuing at step {stepper.step} of {settings.steps}")
-        steps = range(stepper.step, settings.steps)
+        """Do the remaining steps."""
+        settings, first = self.settings, self._first_step
+        shown = self.accelerator.is_main_process
+        bar = progress(description=settings.run, total=settings.steps, initial=first, unit="step", shown=shown)
         self._started = time.monotonic()
-        with contextlib.closing(progress), prefetched(self.batches, steps, settings.num_workers) as batches:
+        with bar, prefetched(self.batches, range(first, settings.steps)) as batches:
             for batch in batches:
-                losses = self._take_step(batch)
-                self._log(losses, progress)
-                progress.update(stepper.step, losses.total.mean().item())
+                losses = self._step(batch)
+                self._log(losses)
+                bar.set_postfix(loss=f"{losses.total.mean().item():.4f}", refresh=False)
+                bar.update()
                 self._save_if_due(stop)
-        if self.accelerator.is_main_process:
-            self.state.complete(stepper.step, self.seconds)
-        self.accelerator.wait_for_everyone()
 
-    def _take_step(self, batch: TrainingBatch) -> StepLosses:
-        begun = time.monotonic()
+    def _step(self, batch: TrainingBatch) -> StepLosses:
+        begun, done = time.monotonic(), self.stepper.steps_done
         try:
-            losses = self.stepper.take(batch)
+            losses = self.stepper.step(batch)
         except TrainingDiverged as error:
-            draws = self.batches.plan.draws(self.stepper.step)
             raise TrainingDiverged(
-                f"{self.settings.run}: training diverged at step {self.stepper.step + 1}: {error}. Its clips were"
-                f" {[draw.clip_id for draw in draws]}. The last checkpoint is unharmed; lower learning_rate or"
-                " max_grad_norm, or look for such numbers in the latents of these clips."
+                f"{self.settings.run}: training diverged at step {done + 1}: {error}. Its clips were"
+                f" {[draw.clip_id for draw in self.batches.draws.of_step(done)]}. The last checkpoint is unharmed; lower"
+                " learning_rate or max_grad_norm, or look for such numbers in the latents of these clips."
             ) from None
         now = time.monotonic()
         self._computing += now - begun
         self.seconds = self._earlier_seconds + now - self._started
         return losses
 
-    def _log(self, losses: StepLosses, progress: Progress) -> None:
-        settings, step = self.settings, self.stepper.step
-        names = {task.id: task.name for task in TASKS.values()}
+    def _log(self, losses: StepLosses) -> None:
+        settings, step = self.settings, self.stepper.steps_done
+        names = tuple(settings.tasks)
         tasks = [None] * len(losses.total) if losses.task_ids is None else [names[i] for i in losses.task_ids.tolist()]
-        self.window.add_samples(losses, timestep_bins(losses.timesteps, self.num_timesteps), tasks)
+        bins = timestep_bins(losses.timesteps, self.stepper.objective.num_timesteps)
+        self.window.add_samples(losses, bins, tasks)
         self.window.add("grad_norm", torch.tensor([self.stepper.grad_norm]))
         entries = []
         if step % settings.log_every_steps == 0 or step == settings.steps:
-            entries.append(
-                {
-                    **self.window.entry(),
-                    "learning_rate": learning_rate_at(settings, step - 1),
-                    "steps_per_second": round(progress.steps_per_second(step), 4),
-                    "seconds_left": round(progress.seconds_left(step), 1),
-                    "compute_share": round(self._computing / (time.monotonic() - self._started), 4),
-                }
-            )
+            entries.append(self.window.entry() | self._speed())
         if self.validation and (step % settings.validation_every_steps == 0 or step == settings.steps):
             entries.append({"validation": self.validation.measure(self.stepper)})
         if self.accelerator.is_main_process:
             for entry in entries:
                 append_entry(self.state.log, {"step": step, "seconds": round(self.seconds, 3), **entry})
 
+    def _speed(self) -> dict[str, float]:
+        step, elapsed = self.stepper.steps_done, time.monotonic() - self._started
+        steps_per_second = (step - self._first_step) / elapsed
+        return {
+            "learning_rate": learning_rate_at(self.settings, step - 1),
+            "steps_per_second": round(steps_per_second, 4),
+            "seconds_left": round((self.settings.steps - step) / steps_per_second, 1),
+            "compute_share": round(self._computing / elapsed, 4),
+        }
+
     def _save_if_due(self, stop: StopRequest) -> None:
         """Save at the chosen steps, at the last one, and when asked to stop; then stop."""
-        settings, step = self.settings, self.stepper.step
+        settings, step = self.settings, self.stepper.steps_done
         last = step == settings.steps
         stopping = self._anyone(stop.requested) and not last
         if not (last or stopping or step % settings.checkpoint_every_steps == 0):
             return
         if self.accelerator.is_main_process:
             extra = {"window": self.window.sums, "seconds": self.seconds}
+            self.state.note_seconds(self.seconds)
             save_checkpoint(self.state.folder, self.stepper.checkpoint(self.identity, extra))
         self.accelerator.wait_for_everyone()
         if stopping:
             if self.accelerator.is_main_process:
-                _say(f"{settings.run}: asked to stop; saved step {step} of {settings.steps}")
+                _say(settings, f"asked to stop; saved step {step} of {settings.steps}")
             raise TrainingInterrupted(step)
 
     def _anyone(self, flag: bool) -> bool:

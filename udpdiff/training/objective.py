@@ -1,4 +1,4 @@
-r"""The diffusion objective on (video, dense) latents, in float32 whatever the model computes in.
+r"""The diffusion objective on the latents of all streams, in float32 whatever the model computes in.
 
     x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) eps          v = sqrt(a_t) eps - sqrt(1 - a_t) x_0
 
@@ -12,29 +12,36 @@ Knows nothing about models, tasks or captions.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from diffusers import SchedulerMixin
 
+from udpdiff.model.streams import Streams
+
 ObjectiveKind = Literal["v", "eps_weighted"]
 
 
 @dataclass
 class SampleLosses:
-    """Loss of each sample: `video` float32 (B,), `dense` float32 (B,) or None without dense latents."""
+    """Losses of some samples.
 
-    video: torch.Tensor
-    dense: torch.Tensor | None
-    dense_weight: float
+    Attributes:
+        by_stream: Float32 (B,) for each stream, in their order.
+        weights: Of the streams in the total.
+    """
+
+    by_stream: dict[str, torch.Tensor]
+    weights: Mapping[str, float]
 
     @property
     def total(self) -> torch.Tensor:
-        """Float32 (B,); with dense_weight 1 the mean over all channels of both halves."""
-        if self.dense is None:
-            return self.video
-        return (self.video + self.dense_weight * self.dense) / (1 + self.dense_weight)
+        """Float32 (B,), the weighted mean; with equal weights the mean over all channels."""
+        weighted = [self.weights[name] * loss for name, loss in self.by_stream.items()]
+        # From the first on, not from 0: the order of the sums decides the last bits.
+        return sum(weighted[1:], start=weighted[0]) / sum(self.weights.values())
 
 
 class Objective:
@@ -43,10 +50,18 @@ class Objective:
     The cumulative alphas are taken from the scheduler once, in float32: `add_noise` and `get_velocity` cast them to
     the latents' dtype, and in bfloat16 the first timesteps would get no noise at all.
 
+    Args:
+        scheduler: Of the base checkpoint.
+        streams: What the latents hold.
+        kind: `v` or `eps_weighted`.
+
+    Raises:
+        ValueError: Unknown kind, or a scheduler for another kind of output.
+
     Source: UDPDiff, eq. (2); diffusers, examples/cogvideo/train_cogvideox_lora.py; diffusers issue 9004.
     """
 
-    def __init__(self, scheduler: SchedulerMixin, kind: ObjectiveKind = "v", dense_weight: float = 1.0) -> None:
+    def __init__(self, scheduler: SchedulerMixin, streams: Streams, kind: ObjectiveKind = "v") -> None:
         if kind not in ("v", "eps_weighted"):
             raise ValueError(f"Unknown objective: got {kind!r}, expected 'v' or 'eps_weighted'.")
         if scheduler.config.prediction_type != "v_prediction":
@@ -54,8 +69,8 @@ class Objective:
                 f"Got a scheduler with prediction_type {scheduler.config.prediction_type!r}, expected 'v_prediction':"
                 " the loss reads the model's output as v. Use the scheduler of a CogVideoX checkpoint."
             )
-        self.kind = kind
-        self.dense_weight = dense_weight
+        self.streams, self.kind = streams, kind
+        self.weights = {stream.name: stream.loss_weight for stream in streams.streams}
         self.alphas_cumprod = scheduler.alphas_cumprod.detach().to(torch.float32).clone()
 
     @property
@@ -64,31 +79,22 @@ class Objective:
         return len(self.alphas_cumprod)
 
     def add_noise(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Return x_t, float32 (B, F, C, h, w), from x_0 and eps of that shape and timesteps long (B,)."""
+        """Return x_t, float32 (B, F, S * C, h, w), from x_0 and eps of that shape and timesteps long (B, S)."""
         signal, sigma = self._scales(timesteps)
         return signal * latents.float() + sigma * noise.float()
 
     def velocity(self, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
-        """Return v, float32 (B, F, C, h, w)."""
+        """Return v, float32 (B, F, S * C, h, w), from what `add_noise` takes."""
         signal, sigma = self._scales(timesteps)
         return signal * noise.float() - sigma * latents.float()
 
     def losses(
-        self,
-        model_output: torch.Tensor,
-        latents: torch.Tensor,
-        noise: torch.Tensor,
-        timesteps: torch.Tensor,
-        video_channels: int,
+        self, model_output: torch.Tensor, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
     ) -> SampleLosses:
-        """Compare the model's output with the target, all (B, F, C, h, w); channels from `video_channels` are dense."""
+        """Compare the model's output (B, F, S * C, h, w) with the target; the rest as `add_noise` takes it."""
         error = self._squared_error(model_output.float(), latents, noise, timesteps)
-        video, dense = error[:, :, :video_channels], error[:, :, video_channels:]
-        return SampleLosses(
-            video=video.flatten(1).mean(1),
-            dense=dense.flatten(1).mean(1) if dense.shape[2] else None,
-            dense_weight=self.dense_weight,
-        )
+        parts = self.streams.split(error)
+        return SampleLosses({name: part.flatten(1).mean(1) for name, part in parts.items()}, self.weights)
 
     def _squared_error(
         self, output: torch.Tensor, latents: torch.Tensor, noise: torch.Tensor, timesteps: torch.Tensor
@@ -100,8 +106,8 @@ class Objective:
         return (predicted_noise - noise.float()).square()
 
     def _scales(self, timesteps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return sqrt(a_t) and sqrt(1 - a_t), float32 (B, 1, 1, 1, 1)."""
+        """Return sqrt(a_t) and sqrt(1 - a_t), float32 (B, 1, S * C, 1, 1)."""
         if self.alphas_cumprod.device != timesteps.device:
             self.alphas_cumprod = self.alphas_cumprod.to(timesteps.device)
-        alphas = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
+        alphas = self.alphas_cumprod[timesteps].repeat_interleave(self.streams.channels, dim=1)[:, None, :, None, None]
         return alphas.sqrt(), (1 - alphas).sqrt()

@@ -1,10 +1,11 @@
-"""Which optimizer a run uses, and which weights get which kind of step."""
+"""Which optimizer a run uses, which weights get which kind of step, and how their average is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 import torch
+from diffusers.training_utils import EMAModel
 from torch import nn
 
 from udpdiff.training.muon import MuonAdam
@@ -30,3 +31,15 @@ def split_parameters(named: Iterable[tuple[str, nn.Parameter]]) -> tuple[list[nn
         plain = weight.ndim == 2 and "norm" not in name and "relative_attention_bias" not in name
         (matrices if inside and plain else others).append(weight)
     return matrices, others
+
+
+def weight_average(trained: Iterable[nn.Parameter], decay: float) -> EMAModel:
+    """Return the exponential moving average of float32 weights, which starts as what they are.
+
+    After optimizer step s, counting from 1, the average moves by min(decay, (1 + s) / (10 + s)), or it would remember the
+    initial weights for 1 / (1 - decay) steps. EMAModel counts the steps before the present one and copies the weights at
+    the first; `update_after_step=-1` makes it count the present one too.
+    """
+    trained = list(trained)
+    assert all(weight.dtype == torch.float32 for weight in trained)  # bfloat16 cannot hold so small a move
+    return EMAModel(trained, decay=decay, update_after_step=-1, foreach=True)

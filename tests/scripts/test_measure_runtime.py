@@ -1,0 +1,83 @@
+"""Sampling of several runs is timed in turns; stubs say how long a call takes."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from scripts import measure_runtime
+from udpdiff import jobs
+from udpdiff.config import ClipSize
+from udpdiff.model import runtime
+
+
+class Clock:
+    """Seconds that pass only when a stub says so."""
+
+    now = 0.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class TimedPipeline:
+    """Takes 1 s for text, 2 s for the decoder, `seconds` between, 50 s for a prediction; 10 times as long at first."""
+
+    transformer = SimpleNamespace(config=SimpleNamespace(max_text_seq_length=48))
+    _execution_device = torch.device("cpu")
+
+    def __init__(self, clock: Clock, seconds: float, calls: list) -> None:
+        self.clock, self.seconds, self.calls, self.slowness = clock, seconds, calls, 10
+
+    def set_progress_bar_config(self, disable: bool) -> None: ...
+
+    def encode_prompt(self) -> None:
+        self.clock.pass_by(self.slowness)
+
+    def decode_latents(self) -> None:
+        self.clock.pass_by(2 * self.slowness)
+
+    def __call__(self, prompt, task=None, generator=None, decode_prediction=True, **others) -> None:
+        self.calls.append((self.seconds, task, generator.initial_seed(), others["num_inference_steps"]))
+        self.encode_prompt()
+        self.clock.pass_by(self.slowness * self.seconds)
+        self.decode_latents()
+        self.clock.pass_by(50 if decode_prediction and task else 0)
+        self.slowness = 1
+
+
+def test_runs_are_timed_in_turns_without_the_first_round_and_without_decoding(monkeypatch, tmp_path):
+    clock, calls = Clock(), []
+    seconds = {"base": 3.0, "multi": 5.0}
+    monkeypatch.setattr(time, "perf_counter", lambda: clock.now)
+    monkeypatch.setattr(runtime, "load_run", lambda folder, *_: TimedPipeline(clock, seconds[Path(folder).name], calls))
+    job = jobs.MeasureRuntime(
+        runs=(("base", "video"), ("multi", "depth")),
+        seed=7,
+        repeats=2,
+        num_inference_steps=10,
+        guidance_scale=3.0,
+        dtype="float32",
+        size=ClipSize(height=64, width=64, num_frames=5, fps=8),
+    )
+    outputs = [tmp_path / "base.json", tmp_path / "multi.json"]
+    words = ["--job", job.dump(), "--execution", jobs.Execution(device="cpu").dump()]
+    words += ["--runs", "runs/base", "runs/multi", "--runtimes", *map(str, outputs)]
+    monkeypatch.setattr(sys, "argv", ["measure_runtime", *words])
+    measure_runtime.main()
+    assert calls == [(s, t, number, 10) for number in range(3) for s, t in ((3.0, None), (5.0, "depth"))]
+    for path, (run, task), own in zip(outputs, job.runs, seconds.values(), strict=True):
+        document = json.loads(path.read_text())
+        assert (document["run"], document["task"], document["seed"], document["n"]) == (run, task, 7, 2)
+        measured = {name: entry["value"] for name, entry in document["metrics"].items()}
+        assert measured["runtime_seconds"] == pytest.approx(own + 3)
+        assert measured["runtime_transformer_seconds"] == pytest.approx(own)
+        assert measured["runtime_text_encoder_seconds"] == pytest.approx(1)
+        assert measured["runtime_vae_seconds"] == pytest.approx(2)
+        assert "CPU" in document["metrics"]["runtime_seconds"]["extractor"]

@@ -1,0 +1,56 @@
+"""A step's attention kernel on a CPU computes the same attention, and only where it pays; its rates and its seeds."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from udpdiff.training.step import dropout_seed, learning_rate_at, training_attention
+
+CPU = torch.device("cpu")
+
+
+def attend() -> tuple[torch.Tensor, torch.Tensor, str]:
+    """Attention's output, its gradient and the name of the node that computes the gradient."""
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(2, 2, 24, 16, generator=generator).bfloat16() for _ in range(3))
+    query.requires_grad_()
+    output = F.scaled_dot_product_attention(query, key, value)
+    output.square().sum().backward()
+    return output.detach().float(), query.grad.float(), type(output.grad_fn).__name__
+
+
+def test_same_attention_by_another_kernel():
+    output, gradient, kernel = attend()
+    with training_attention(24, CPU, "bf16"):
+        plain_output, plain_gradient, plain_kernel = attend()
+    assert kernel != plain_kernel
+    torch.testing.assert_close(plain_output, output, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(plain_gradient, gradient, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("tokens, device, precision", [(5000, "cpu", "bf16"), (24, "cuda", "bf16"), (24, "cpu", "no")])
+def test_elsewhere_the_fused_kernel_stays(tokens, device, precision):
+    kernel = attend()[2]
+    with training_attention(tokens, torch.device(device), precision):
+        assert attend()[2] == kernel
+
+
+def test_learning_rate_warms_up_and_falls(make_settings):
+    cosine = make_settings(steps=100, warmup_steps=10, schedule="cosine", learning_rate=1.0)
+    rates = [learning_rate_at(cosine, step) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert rates[10] == 1.0
+    assert rates[55] == pytest.approx(0.5, abs=0.02)
+    assert rates[99] < 0.001
+    assert learning_rate_at(make_settings(warmup_steps=10, learning_rate=1.0), 10**6) == 1.0
+
+
+def test_dropout_has_a_valid_seed_of_its_own_in_every_step_and_process():
+    assert dropout_seed(5, 7, 0, 1) == 5 * 2**32 + 7
+    for seed in (0, 3_000_000_000, 2**100 + 1):
+        seeds = {dropout_seed(seed, step, process, 8) for step in range(50) for process in range(8)}
+        assert len(seeds) == 400
+        assert all(seed in range(2**64) for seed in seeds)
+        torch.manual_seed(max(seeds))

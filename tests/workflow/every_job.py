@@ -1,0 +1,89 @@
+"""Every job of a workflow as a value: what it is told and what it reads, by rule and wildcards."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import yaml
+
+from udpdiff import workflow_jobs
+from udpdiff.clip import SPLITS
+from udpdiff.config_parsing import parse
+from udpdiff.workflow import VIDEO, Workflow
+
+ROOT = Path(__file__).parents[2]
+DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(key: str, value) -> dict:
+    """The default configuration with one dotted key changed."""
+    raw = copy.deepcopy(DEFAULT)
+    *path, last = key.split(".")
+    section = raw
+    for part in path:
+        section = section[part]
+    section[last] = value
+    return raw
+
+
+def workflow_of(raw: dict) -> Workflow:
+    return Workflow(parse(copy.deepcopy(raw)))
+
+
+def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
+    """(rule, wildcards...) -> (its job as text, the paths it reads that follow from the configuration)."""
+    found: dict[tuple, tuple[str, tuple]] = {}
+
+    def add(rule, job, *wildcards, reads=()):
+        found[(rule, *wildcards)] = (job.dump() if job else "", tuple(reads))
+
+    labels = flow.config.labels
+    splits = [*SPLITS, *(f"samples/{run}/{task}" for run, task in flow.run_tasks())]
+    for split in SPLITS:
+        for shard in flow.shard_numbers(split):
+            if flow.config.source.kind == "scenes":
+                add("render_scenes", workflow_jobs.render_scenes(flow, split, shard), split, shard)
+            else:
+                add("download_clips", workflow_jobs.download_clips(flow, split, shard), split, shard)
+            add("write_captions", workflow_jobs.write_captions(flow), split, shard)
+    if flow.config.source.kind == "panda70m":
+        add("choose_clips", workflow_jobs.choose_clips(flow), reads=[flow.source_path()])
+    for split in splits:
+        for shard in flow.shard_numbers(split):
+            clips = [flow.clip_shard(split, shard)]
+            for name in labels.entities:
+                add("segment_entities", workflow_jobs.segment_entities(flow, name), name, split, shard, reads=clips)
+            for name in labels.depth:
+                add("estimate_depth", workflow_jobs.estimate_depth(flow, name), name, split, shard, reads=clips)
+            if split != "train":
+                add("extract_features", workflow_jobs.extract_features(flow, split), split, shard, reads=clips)
+    streams = [flow.run_streams(run) for run in flow.config.runs]
+    for stream in {VIDEO, *(name for each in streams for name in each.dense.values())}:
+        for shard in flow.shard_numbers("train"):
+            reads = [flow.stream_source(stream, "train", shard)]
+            add("encode_latents", workflow_jobs.encode_latents(flow, stream), stream, shard, reads=reads)
+    for style in {style for each in streams for style in each.text}:
+        add("encode_text", workflow_jobs.encode_text(flow, style), style)
+    for run in flow.config.runs:
+        add("train", workflow_jobs.train(flow, run), run, reads=flow.run_latents(run))
+    for run, task in flow.run_tasks():
+        for shard in flow.shard_numbers(f"samples/{run}/{task}"):
+            reads = flow.caption_tables("evaluation")
+            add("sample", workflow_jobs.sample(flow, run, task, shard), run, task, shard, reads=reads)
+            if flow.judge_of(run, task):
+                reads = [path for paths in flow.comparison_inputs(run, task, shard).values() for path in paths]
+                add("compare_samples", workflow_jobs.compare_samples(flow, run, task), run, task, shard, reads=reads)
+        reads = [path for paths in flow.evaluation_inputs(run, task).values() for path in paths]
+        add("evaluate_samples", workflow_jobs.evaluate_samples(flow, run, task), run, task, reads=reads)
+    if flow.config.source.kind == "scenes":
+        reads = flow.variant_shards("entities", "evaluation") + flow.variant_shards("depth", "evaluation")
+        add("label_quality", workflow_jobs.label_quality(flow), reads=reads)
+    reads = [path for kind in ("entities", "depth") for path in flow.shard_paths(flow.judge_folder(kind), "evaluation")]
+    add("codec_quality", workflow_jobs.codec_quality(flow), reads=reads)
+    add("measure_runtime", workflow_jobs.measure_runtime(flow), reads=flow.runtime_files())
+    for number in flow.fillable_tables():
+        add("fill_table", None, number, reads=flow.table_inputs(number))
+    reads = flow.measured_files() + flow.report_clips() + flow.report_summaries() + flow.shown_samples()
+    add("render_report", workflow_jobs.render_report(flow), reads=reads)
+    return found

@@ -1,0 +1,218 @@
+"""Bad configurations are refused before a job starts, in words that name the key."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+from every_job import DEFAULT, changed
+
+from udpdiff import preflight
+from udpdiff.config_labels import ConfigError
+from udpdiff.config_parsing import parse
+from udpdiff.sources import panda70m_table
+
+
+def test_default_is_accepted_and_describes_itself():
+    flow = preflight.check(copy.deepcopy(DEFAULT))
+    clips = DEFAULT["clips"]
+    assert f"{clips['train']} training and {clips['evaluation']} evaluation clips from scenes" in flow.describe()
+    flow = preflight.check(changed("clips.shard_clips", clips["train"] - 1))
+    assert len(flow.shard_numbers("train")) == len(flow.shards["train"]) == 2
+
+
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("training.stepz", 3, ["training.stepz", "unknown key", "'steps'"]),
+        ("metrics.judged_runs.entities", ["multy"], ["metrics.judged_runs.entities", "'multy'", "multi_text"]),
+        ("clipz", {}, ["clipz", "unknown key", "'clips'"]),
+        ("training.steps", "many", ["training.steps", "'many'", "integer"]),
+        ("training.learning_rate", -1, ["training.learning_rate", "-1", "greater than 0"]),
+        ("model.init_in", "twice", ["model.init_in", "twice", "'zero', 'copy', 'half', 'resample' or 'orthogonal'"]),
+        ("clips.num_frames", 10, ["clips.num_frames", "10", "4 n + 1", "9 or 13"]),
+        ("clips.height", 70, ["clips.height", "70", "multiple of 8", "64 or 72"]),
+        ("model.base", "mini:cogvideo", ["model.base", "cogvideo"]),
+        ("labels.tracker.checkpoint", "./nowhere", ["labels.tracker.checkpoint", "nowhere", "no such folder"]),
+        ("runs.multi.tasks", {"seg": 0.5, "depth": 0.2}, ["runs.multi", "0.7", "add up to 1"]),
+        ("runs.multi.tasks", {"flow": 1.0}, ["runs.multi", "flow", "seg, depth, normals"]),
+        ("runs.multi.entities", "grid9", ["runs.multi.entities", "grid9", "entityseg"]),
+        ("runs.multi.training", {"stps": 5}, ["runs.multi.training", "stps", "'steps'"]),
+        ("sampling.num_inference_steps", 30, ["sampling.num_inference_steps", "30", "25"]),
+        ("labels.depth.depth_anything.model", "midas", ["labels.depth.depth_anything.model", "midas", "depthcrafter"]),
+        ("labels.depth.other", {"checkpoint": "a/b"}, ["labels.depth.other.model", "missing", "depth_anything"]),
+        (
+            "labels.depth.other",
+            {"model": "depthcrafter", "checkpoint": "a/b", "windw": 9},
+            ["labels.depth.other.windw", "unknown key", "'window'"],
+        ),
+        (
+            "labels.depth.other",
+            {"model": "depthcrafter", "checkpoint": "a/b", "window": 9, "overlap": 9},
+            ["labels.depth.other", "overlap 9", "window 9"],
+        ),
+        (
+            "labels.depth.other",
+            {"model": "depthcrafter", "checkpoint": "a/b", "base": "./nowhere"},
+            ["labels.depth.other.base", "nowhere", "no such folder"],
+        ),
+        ("labels.captions.captioner", "./nowhere", ["labels.captions.captioner", "nowhere", "no such folder"]),
+        ("labels.captions.max_tokens", 400, ["labels.captions.max_tokens", "400", "at most 48"]),
+        ("labels.captions.max_token", 4, ["labels.captions.max_token", "unknown key", "'max_tokens'"]),
+        ("labels.entities.entityseg.model", "sam", ["labels.entities.entityseg.model", "sam", "segmenter, point_grid"]),
+        ("labels.entities.other", {"segmenter": "a/b"}, ["labels.entities.other.score_threshold", "missing"]),
+        (
+            "labels.entities.other",
+            {"model": "point_grid", "points_per_side": 8, "filtring": "amg"},
+            ["labels.entities.other.filtring", "unknown key", "'filtering'"],
+        ),
+        (
+            "labels.entities.other",
+            {"model": "point_grid", "points_per_side": 0, "filtering": "some"},
+            ["labels.entities.other.points_per_side", "greater than 0", "labels.entities.other.filtering", "'amg'"],
+        ),
+        ("metrics.judges.depth", "eyes", ["metrics.judges.depth", "eyes", "depth_anything"]),
+        ("labels.entities.a; touch pwned; #", {"segmenter": "a/b", "score_threshold": 0.5}, ["touch pwned", "pattern"]),
+        ("runs.multi.colormaps", {"seg": "plasma"}, ["colormaps.seg", "plasma", "pixelplanes, location"]),
+        ("runs.depth.colormaps", {"seg": "location"}, ["colormaps", "seg", "depth"]),
+        ("report.goals", ["labels.entity_miou is good"], ["report.goals", "labels.entity_miou is good"]),
+        ("tasks.seg.location_grid", 12, ["tasks.seg.location_grid", "12", "less than or equal to 11"]),
+        ("tasks.seg.colors", 12, ["tasks.seg.colors", "unknown key", "colourings"]),
+    ],
+)
+def test_faults_name_the_key_and_the_remedy(key, value, words):
+    with pytest.raises(ConfigError) as caught:
+        preflight.check(changed(key, value))
+    for word in words:
+        assert word in str(caught.value), str(caught.value)
+
+
+def test_all_faults_are_told_at_once():
+    raw = changed("training.steps", 0)
+    raw["clips"]["fps"] = "fast"
+    with pytest.raises(ConfigError) as caught:
+        parse(raw)
+    assert "training.steps" in str(caught.value) and "clips.fps" in str(caught.value)
+
+
+def test_a_run_overrides_training_for_itself_alone():
+    config = parse(changed("runs.multi.training", {"learning_rate": 0.25}))
+    assert config.run_training("multi").learning_rate == 0.25
+    assert config.run_training("seg").learning_rate == DEFAULT["training"]["learning_rate"]
+
+
+def folder_source(tmp_path: Path, names: list[str], captions: str) -> dict:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(b"")
+    (tmp_path / "captions.csv").write_text(captions)
+    raw = copy.deepcopy(DEFAULT)
+    raw["source"] |= {"kind": "videos", "path": str(folder), "captions": str(tmp_path / "captions.csv")}
+    return raw
+
+
+def test_empty_folder(tmp_path):
+    with pytest.raises(ConfigError, match=r"source\.path: .*no video"):
+        preflight.check(folder_source(tmp_path, [], "clip,caption\n"))
+
+
+def test_missing_folder_and_csv(tmp_path):
+    raw = folder_source(tmp_path, ["a.mp4", "b.mp4"], "clip,caption\na.mp4,A\nb.mp4,B\n")
+    raw["source"]["captions"] = str(tmp_path / "none.csv")
+    with pytest.raises(ConfigError, match=r"source\.captions: .*no such file"):
+        preflight.check(raw)
+    raw["source"]["path"] = str(tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"source\.path: .*no such folder"):
+        preflight.check(raw)
+
+
+def test_a_captioner_makes_up_for_missing_captions(tmp_path):
+    raw = folder_source(tmp_path, ["a.mp4", "b.mp4"], "")
+    raw["source"]["captions"] = None
+    with pytest.raises(ConfigError, match=r"source\.captions: got null; .*labels\.captions\.captioner"):
+        preflight.check(raw)
+    raw["labels"]["captions"]["captioner"] = "Qwen/Qwen3-VL-8B-Instruct"
+    assert len(preflight.check(raw).shard_numbers("train")) == 1
+
+
+@pytest.mark.parametrize("kind", ["videos", "panda70m"])
+def test_a_source_may_be_unnamed_while_planning_only(kind):
+    raw = copy.deepcopy(DEFAULT)
+    raw["source"]["kind"] = kind
+    raw["clips"] |= {"train": 1000, "shard_clips": 300}
+    flow = preflight.check(raw)
+    assert len(flow.shard_numbers("train")) == 4 and flow.describe()
+    with pytest.raises(ConfigError, match=r"source\.path: got null.*name"):
+        flow.source_path()
+    raw["source"]["path"] = "no/such/place"
+    with pytest.raises(ConfigError, match="no such f"):
+        preflight.check(raw)
+
+
+def test_captions_of_unknown_clips(tmp_path):
+    with pytest.raises(ConfigError, match=r"source\.captions: .*zebra"):
+        preflight.check(folder_source(tmp_path, ["a.mp4", "b.mp4"], "clip,caption\na.mp4,A\nzebra.mp4,B\n"))
+
+
+def test_splits_of_a_folder_share_no_source(tmp_path):
+    names = [f"video{index:02d}.{part}.mp4" for index in range(10) for part in range(3)]
+    rows = "".join(f"{name},caption\n" for name in names)
+    flow = preflight.check(folder_source(tmp_path, names, f"clip,caption\n{rows}"))
+    sources = {
+        split: {name.split(".")[0] for shard in flow.shards[split] for name in shard}
+        for split in ("train", "evaluation")
+    }
+    assert sources["train"] and sources["evaluation"] and not sources["train"] & sources["evaluation"]
+
+
+def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
+    raw = folder_source(tmp_path, ["a.mp4", "b.mp4", "c.mp4"], "clip,caption\na.mp4,A\nb.mp4,B\nc.mp4,C\n")
+    raw["source"] |= {"path": "videos", "captions": "captions.csv"}
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("source: {kind: videos, path: videos, captions: captions.csv}")
+    flow = preflight.check(raw, [mine])
+    assert flow.config.source.path == str(tmp_path / "videos")
+
+
+def test_checkpoint_folders_are_relative_to_the_file_that_names_them(tmp_path):
+    for name in ("base", "swin/tiny"):
+        (tmp_path / "weights" / name).mkdir(parents=True)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "{model: {base: weights/base}, labels: {entities: {entityseg: {segmenter: weights/swin/tiny}}, "
+        "tracker: {checkpoint: facebook/sam2.1-hiera-large}}}"
+    )
+    raw = copy.deepcopy(DEFAULT)
+    raw["model"]["base"] = "weights/base"
+    raw["labels"]["entities"]["entityseg"]["segmenter"] = "weights/swin/tiny"
+    raw["labels"]["tracker"]["checkpoint"] = "facebook/sam2.1-hiera-large"
+    config = preflight.check(raw, [mine]).config
+    assert config.model.base == str(tmp_path / "weights/base")
+    assert config.labels.entities["entityseg"].segmenter == str(tmp_path / "weights/swin/tiny")
+    assert config.labels.tracker.checkpoint == "facebook/sam2.1-hiera-large", "a hub id stays one"
+    assert config.labels.depth["depthcrafter"].checkpoint == "mini:depthcrafter", "the default file's keys stay"
+
+
+def test_cookies_are_relative_to_the_file_that_names_them(tmp_path):
+    (tmp_path / "table.csv").write_text(",".join(panda70m_table.COLUMNS) + "\n")
+    (tmp_path / "cookies.txt").write_text("# Netscape HTTP Cookie File\n")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("{source: {kind: panda70m, path: table.csv}, panda70m: {cookies: cookies.txt}}")
+    raw = copy.deepcopy(DEFAULT)
+    raw["source"] |= {"kind": "panda70m", "path": "table.csv"}
+    raw["panda70m"]["cookies"] = "cookies.txt"
+    config = preflight.check(raw, [mine]).config
+    assert config.panda70m.cookies == str(tmp_path / "cookies.txt")
+    assert config.source.path == str(tmp_path / "table.csv")
+
+
+def test_a_torchscript_file_is_relative_to_the_file_that_names_it(tmp_path):
+    (tmp_path / "i3d.pt").write_bytes(b"")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("{metrics: {video_encoder: 'i3d:i3d.pt#0123'}}")
+    raw = changed("metrics.video_encoder", "i3d:i3d.pt#0123")
+    assert preflight.check(raw, [mine]).config.metrics.video_encoder == f"i3d:{tmp_path / 'i3d.pt'}#0123"
+    with pytest.raises(ConfigError, match=r"metrics.video_encoder: got .*missing.pt"):
+        preflight.check(changed("metrics.video_encoder", "i3d:missing.pt#0123"))

@@ -1,0 +1,187 @@
+"""The workflow as it is used: dry runs in a fresh folder, and one small real run of everything."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from udpdiff.storage.shards import ShardReader
+from udpdiff.video_io import decode_mp4
+
+ROOT = Path(__file__).parents[2]
+SMOKE = ROOT / "tests" / "smoke.yaml"
+
+
+def snakemake(folder: Path, *arguments: str, config: Path = SMOKE) -> subprocess.CompletedProcess:
+    # Jobs share few cores: one thread each, whatever the tests themselves were told.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", "--directory", str(folder), "--configfile", str(config), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+    )
+
+
+def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
+    """rule -> number of jobs, from the table of a dry run; empty when there is nothing to do."""
+    assert done.returncode == 0, done.stderr + done.stdout
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M) if rule != "total"}
+
+
+def test_dry_run_of_everything(tmp_path):
+    jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules"))
+    assert jobs["train"] == 12 and jobs["sample"] + jobs["sample_video"] == 16 and jobs["fill_table"] == 9
+    assert jobs["render_scenes"] == 3, "two shards of training clips and one for evaluation"
+
+
+def test_one_table_needs_only_its_runs(tmp_path):
+    jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules", "--", "results/table7.csv"))
+    assert jobs["train"] == 3 and jobs["sample"] == 3 and jobs["fill_table"] == 1
+    assert "render_report" not in jobs and "codec_quality" not in jobs
+
+
+def test_a_table_of_labellings_needs_the_labels_of_each(tmp_path):
+    jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules", "--", "results/table9.csv"))
+    assert jobs["train"] == 3 and jobs["segment_entities"] == 6 and jobs["fill_table"] == 1
+
+
+def test_bad_configuration_is_refused_in_one_readable_message(tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("training: {stepz: 3}\nclips: {num_frames: 12}\n")
+    done = snakemake(tmp_path, "-n", config=bad)
+    told = done.stdout + done.stderr
+    assert done.returncode != 0 and "training.stepz: unknown key; did you mean 'steps'" in told
+    assert "Traceback" not in told
+
+
+def test_slurm_profile_plans_the_paper_scale(tmp_path):
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for index in range(12):
+        (folder / f"{index}.mp4").write_bytes(b"")
+    (tmp_path / "captions.csv").write_text("clip,caption\n" + "".join(f"{index}.mp4,words\n" for index in range(12)))
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(
+        "source: {kind: videos, path: clips, captions: captions.csv}\nmetrics: {video_encoder: 'mini:video_encoder'}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "--quiet", "rules", "--directory", tmp_path,
+         "--configfile", "slurm/paper.yaml", str(mine)],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert planned(done)["train"] == 11
+
+
+def test_plan_of_the_mini_scale(tmp_path):
+    done = snakemake(tmp_path, "--cores", "1", "--", "plan")
+    assert done.returncode == 0, done.stderr
+    told = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "12 train and 6 evaluation clips of 9 frames, 64 x 64" in told
+    assert "entities/entityseg 3 18 - - < 0.00133 not known" in told, (
+        "nothing was measured, and nobody cites mini models"
+    )
+    assert not list(tmp_path.glob("results/clips")), "a plan makes nothing"
+
+
+def test_plan_of_the_papers_scale_before_there_is_a_source(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--profile", "slurm", "--executor", "local", "--cores", "1",
+         "--directory", tmp_path, "--configfile", "slurm/paper.yaml", "--", "plan"],
+        capture_output=True, text=True, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "300,000 train and 1,024 evaluation clips of 49 frames, 480 x 720" in done.stdout
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "301,024" in rows["depth/depthcrafter"] and "cited [" in rows["depth/depthcrafter"]
+    assert "> 169" in rows["entities/entityseg"], "300,000 x 49 frames at 24.2 a second, at least"
+    assert "not known" in rows["captions"]
+
+
+def test_only_a_plan_may_lack_a_source(tmp_path):
+    done = snakemake(tmp_path, "-n", "--", "all", config=ROOT / "slurm" / "paper.yaml")
+    assert done.returncode != 0 and "source.path: got null" in done.stdout + done.stderr
+
+
+def test_throughput_needs_one_shard_of_clips(tmp_path):
+    jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules", "--", "results/throughput.json"))
+    assert jobs == {"render_scenes": 1, "measure_throughput": 1}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A small run of everything, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("smoke")
+    done = snakemake(folder, "--cores", "2")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return folder, done
+
+
+def test_everything_ends_in_a_report(finished):
+    folder, done = finished
+    assert "The report: " in done.stdout + done.stderr
+    assert (folder / "results/report/index.html").stat().st_size > 20_000
+    figures = json.loads((folder / "results/quality.json").read_text())
+    for key in ("labels.entity_miou", "codec.vae_entity_miou", "generated.depth_delta1", "cost.total_seconds"):
+        assert key in figures
+    assert figures["codec.pixelplanes_exact_share"] == 1.0
+    timed = {path.relative_to(folder / "benchmarks").parts[0] for path in (folder / "benchmarks").rglob("*.tsv")}
+    assert {"segment_entities", "estimate_depth", "extract_features", "train", "sample"} <= timed
+    assert {f"cost.{rule}_seconds" for rule in timed} <= set(figures)
+    if not torch.cuda.is_available():
+        assert "CPU, 1 thread(s)" in (folder / "results/table4.csv").read_text()
+    for number in range(1, 10):
+        header = (folder / f"results/table{number}.csv").read_text().splitlines()[0]
+        assert "_ours" in header and "_paper" in header and "n_videos" in header
+
+
+def test_entities_are_judged_for_the_runs_named(finished):
+    def measured(run):
+        return json.loads((finished[0] / f"results/metrics/{run}/seg/quality.json").read_text())["metrics"]
+
+    assert "entity_tube_iou" in measured("multi") and "entity_tube_iou" not in measured("seg")
+
+
+def test_a_finished_run_plans_with_its_own_speeds(finished):
+    done = snakemake(finished[0], "--cores", "1", "--", "plan")
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    for name in ("entities/entityseg", "depth/depthcrafter"):
+        assert "measured [" in rows[name] and "< " not in rows[name], "speed and disk are those of the shards"
+
+
+def test_second_run_has_nothing_to_do(finished):
+    assert planned(snakemake(finished[0], "-n", "--quiet", "rules")) == {}
+
+
+def test_new_learning_rate_of_one_run_retrains_it_alone(finished):
+    folder, _ = finished
+    settings = yaml.safe_load(SMOKE.read_text())
+    settings["runs"]["multi_30_70"] = {"training": {"learning_rate": 1.0e-5}}
+    other = folder / "other.yaml"
+    other.write_text(yaml.safe_dump(settings))
+    jobs = planned(snakemake(folder, "-n", "--quiet", "rules", config=other))
+    assert jobs["train"] == jobs["fill_table"] == 1
+    assert jobs["sample"] == jobs["evaluate_samples"] == 2, "one for each of its tasks"
+    assert not {"encode_latents", "encode_text", "write_captions", "render_scenes"} & set(jobs)
+
+
+def test_runs_on_one_seed_meet_the_same_video_noise(finished):
+    """Base and widened runs share the noise of their videos: barely trained from one base, they stay alike."""
+    videos = {}
+    for run, task in (("base", "video"), ("depth", "depth")):
+        with ShardReader(finished[0] / f"results/samples/{run}/{task}/0.clips.h5") as shard:
+            videos[run] = np.stack([decode_mp4(data["video_mp4"]) for _, data in shard.items(["video_mp4"])])
+            videos[run] = videos[run].astype(float)
+    gap = np.abs(videos["base"] - videos["depth"]).mean()
+    shuffled = np.abs(videos["base"] - videos["depth"][::-1]).mean()
+    assert gap < 0.5 * shuffled

@@ -1,0 +1,53 @@
+"""Files that appear whole or not at all, and stay through a power cut: written beside their place, synced, renamed.
+
+Every file and folder of results goes through here. Knows nothing of what they hold.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def staging_path(path: Path, kind: str) -> Path:
+    """Return the hidden name beside `path` under which it grows; kind tells several of them apart."""
+    return path.with_name(f".{path.name}.{kind}")
+
+
+@contextmanager
+def replaced_file(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a hidden name to write to, which takes the place of `path` on a clean exit and goes on an error.
+
+    Args:
+        path: Its folder is made if it is missing.
+
+    Raises:
+        OSError: The file cannot be written; an old one stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staging = staging_path(path, "writing")
+    try:
+        yield staging
+        publish(staging, path)
+    except BaseException:
+        staging.unlink(missing_ok=True)
+        raise
+
+
+def publish(staging: Path, path: Path) -> None:
+    """Bring a finished file or folder to the disk and rename it, an old file of that name being replaced."""
+    fsync(staging)
+    os.replace(staging, path)
+    fsync(path.parent)
+
+
+def fsync(path: Path) -> None:
+    """Flush a file, or a folder's entries, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

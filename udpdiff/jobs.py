@@ -1,0 +1,292 @@
+"""What each job is told, as typed values: one model per script.
+
+A job holds what its result depends on, and nothing else: rules put it into `params`, so that a change reruns what it must
+and no more; scripts read it back with `parse`. How a job is carried out (`Execution`) comes beside it and reruns nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from udpdiff.config import ClipSize, Config, Fetching, Filters, Model, PandaGates, TrainingExecution, TrainingRecipe
+from udpdiff.config_labels import Captions, Cleanup, DepthEstimator, Dtype, EntityLabeller, Tracker
+
+
+class Job(BaseModel):
+    """Base of all jobs: frozen, every field named, written as one line of JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the job that `dump` wrote.
+
+        Raises:
+            pydantic.ValidationError: A field is missing, unknown or of another type.
+        """
+        return cls.model_validate_json(text)
+
+    def dump(self) -> str:
+        """Return the job as one line of JSON; equal jobs give equal text."""
+        return self.model_dump_json()
+
+
+class Execution(Job):
+    """How jobs are carried out on this machine; a change reruns nothing.
+
+    Attributes:
+        device: Of every network; None for a GPU where there is one.
+        max_failed_share: Clips of a shard that may make a labeller or the encoder fail.
+        fetching: How clips of Panda-70M are fetched.
+        training: By run.
+    """
+
+    device: str | None = None
+    max_failed_share: float = 0.05
+    fetching: Fetching | None = None
+    training: dict[str, TrainingExecution] = {}
+
+
+class RenderScenes(Job):
+    """Scenes number first_scene, first_scene + 1, ... of one shard."""
+
+    first_scene: int
+    count: int
+    min_solids: int
+    max_solids: int
+    solid_size: float
+    size: ClipSize
+    filters: Filters
+
+
+class CutVideos(Job):
+    """One shard of a folder of videos.
+
+    Attributes:
+        folder: Where the files are.
+        captions: A csv, None where a captioner writes them.
+        clip_ids: File names as `sources.videos.printable` writes them.
+        content: Digest of the files' sizes and captions, so that a changed folder cuts anew.
+    """
+
+    folder: str
+    captions: str | None
+    clip_ids: tuple[str, ...]
+    content: str
+    size: ClipSize
+    filters: Filters
+
+
+class ChooseClips(Job):
+    """A seeded sample of Panda-70M's table."""
+
+    seed: int
+    train: int
+    evaluation: int
+    min_seconds: float
+    gates: PandaGates
+    reserve: float
+
+
+class DownloadClips(Job):
+    """One shard of the chosen clips: number `shard` of `split`, which has `split_clips` in shards of `shard_clips`."""
+
+    split: str
+    shard: int
+    split_clips: int
+    shard_clips: int
+    stream_height: int
+    size: ClipSize
+    filters: Filters
+
+
+class SegmentEntities(Job):
+    """One labeller of entities on one shard."""
+
+    labeller: EntityLabeller
+    tracker: Tracker
+    cleanup: Cleanup
+
+
+class EstimateDepth(Job):
+    """One labeller of depth on one shard."""
+
+    labeller: DepthEstimator
+
+
+class WriteCaptions(Job):
+    """Captions of one shard.
+
+    Attributes:
+        base: The checkpoint whose tokenizer counts.
+        named_tasks: Tasks that some run names in its prompts, which leave room for the longest of their names.
+    """
+
+    captions: Captions
+    base: str
+    named_tasks: tuple[str, ...]
+    seed: int
+
+
+class EncodeLatents(Job):
+    """One stream of one shard through the VAE.
+
+    Attributes:
+        base: The checkpoint with the VAE.
+        batch_clips: How many clips are encoded at once, which may show in the last bits.
+        task: None for the video itself.
+        colormap: The task's colour encoding.
+        options: Those of the task that labels and colormap depend on.
+        encodings: How many colour encodings of each clip.
+        seed: Of drawn colours; None where none are drawn.
+    """
+
+    base: str
+    batch_clips: int
+    task: str | None = None
+    colormap: str | None = None
+    options: dict = {}
+    encodings: int = 1
+    seed: int | None = None
+
+
+class EncodeText(Job):
+    """Prompts of one shard. task: named in every prompt; None for plain captions."""
+
+    base: str
+    task: str | None
+
+
+class Streams(Job):
+    """The folders of latents that a run trains on: of the video, of each task, of each style of prompts."""
+
+    video: str
+    dense: dict[str, str]
+    text: dict[str, str]
+
+
+class Train(Job):
+    """One run.
+
+    Attributes:
+        tasks: Share of the samples by task, in the order of the rows of the task embedding; empty for the base.
+        colormaps: The colour encoding of each task.
+    """
+
+    run: str
+    seed: int
+    tasks: dict[str, float]
+    task_condition: Literal["embedding", "text"]
+    colormaps: dict[str, str]
+    streams: Streams
+    model: Model
+    recipe: TrainingRecipe
+
+
+class Sample(Job):
+    """Prompts number first to first + count - 1 of the evaluation captions, for one run and task.
+
+    Attributes:
+        task: `video` for the base, which has no dense stream.
+        seed: Of the noise of prompt number 0; prompt i has seed + i, whatever the run.
+    """
+
+    run: str
+    task: str
+    first: int
+    count: int
+    caption: Literal["brief", "detailed"]
+    num_inference_steps: int
+    guidance_scale: float
+    seed: int
+    batch_size: int
+    dtype: Dtype
+    codec: Literal["lossless", "h264"]
+    size: ClipSize
+
+
+class ExtractFeatures(Job):
+    """Features and per-clip figures of one shard of videos; of reference clips the video features alone are needed."""
+
+    video_encoder: str
+    subject_encoder: str | None = None
+    image_encoder: str | None = None
+    interpolator: str | None = None
+
+
+class CompareSamples(Job):
+    """Dense predictions of one shard of samples against a judge's labels of the same videos.
+
+    Attributes:
+        judge: Name of the labeller that the reference comes from.
+        comparators: Names of further labellers, compared with the judge as the predictions are (table 3).
+    """
+
+    task: str
+    options: dict
+    judge: str
+    comparators: tuple[str, ...] = ()
+
+
+class EvaluateSamples(Job):
+    """All figures of one run and task, with intervals. judge: None where its dense predictions are not compared."""
+
+    run: str
+    task: str
+    seed: int
+    bootstrap_samples: int
+    judge: str | None
+    comparators: tuple[str, ...] = ()
+
+
+class LabelQuality(Job):
+    """Labels of the evaluation scenes against exact truth.
+
+    Attributes:
+        judges: Labeller by kind, that the others are compared with.
+        tasks: Options of the tasks that are measured.
+    """
+
+    seed: int
+    bootstrap_samples: int
+    judges: dict[str, str]
+    tasks: dict[str, dict]
+
+
+class CodecQuality(Job):
+    """Round trips of the judges' labels. tasks: options of the tasks that are measured."""
+
+    base: str
+    batch_clips: int
+    seed: int
+    bootstrap_samples: int
+    tasks: dict[str, dict]
+
+
+class MeasureRuntime(Job):
+    """Table 4. runs: (run, task) pairs, timed in turns."""
+
+    runs: tuple[tuple[str, str], ...]
+    seed: int
+    repeats: int
+    num_inference_steps: int
+    guidance_scale: float
+    dtype: Dtype
+    size: ClipSize
+
+
+class MeasureThroughput(Job):
+    """Labellers by folder of their shards (`entities/NAME`, `depth/NAME`)."""
+
+    labellers: dict[str, SegmentEntities | EstimateDepth]
+
+
+class RenderReport(Job):
+    """The report. shown: (run, task) pairs. sheet: how many clips the contact sheet shows."""
+
+    config: Config
+    shown: tuple[tuple[str, str], ...]
+    tables: tuple[int, ...]
+    sheet: int

@@ -1,0 +1,248 @@
+"""Compares predictions with references of the same clips, clip by clip, by what their task measures.
+
+Three uses: labels against exact truth, round trips of labels through a colormap and the VAE, and what a model generated
+beside its videos against labels of those videos. Every one goes through its shards with one clip, or one batch, in
+memory. What the figures of all clips say together is in `evaluate`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from udpdiff.jobs import CompareSamples
+from udpdiff.progress import progress
+from udpdiff.storage.digests import digest, value_digest
+from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.tasks import Task, TaskOptions, get_task
+
+EXCHANGES = 4  # predictions of other videos that a video is set against, at most
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Figures by clip id, and the clips that could not be compared, each with the reason."""
+
+    clips: dict[str, dict[str, float]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def compare_labels(
+    truth_paths: Sequence[Path], label_paths: Mapping[str, Sequence[Path]], tasks: Mapping[str, dict]
+) -> dict[str, dict[str, Comparison]]:
+    """Compare labels with the exact truth of scenes.
+
+    Args:
+        truth_paths: Shards with the schema `truth`.
+        label_paths: Kind of labeller -> KIND/LABELLER/SPLIT/SHARD.h5 of any labellers, SHARD as in the truth.
+        tasks: Options of the tasks that are measured, by name.
+
+    Returns:
+        Kind -> labeller -> comparison; rejected clips are left out.
+    """
+    found = {kind: {labeller_of(path): Comparison() for path in paths} for kind, paths in label_paths.items()}
+    for truth_path in truth_paths:
+        with ExitStack() as stack:
+            truth = stack.enter_context(ShardReader(truth_path))
+            labels = [
+                (kind, stack.enter_context(ShardReader(path)), found[kind][labeller_of(path)])
+                for kind, paths in label_paths.items()
+                for path in paths
+                if Path(path).name == Path(truth_path).name
+            ]
+            for _, shard, comparison in labels:
+                comparison.left_out.update(_rejections(shard))
+            names = [name for name in truth.names if name != "scene"]
+            for clip_id, exact in progress(truth.items(names), "label quality", len(truth)):
+                for kind, shard, comparison in labels:
+                    if clip_id in shard.scores:
+                        comparison.clips[clip_id] = {
+                            name: value
+                            for task, options in _tasks_of(kind, tasks)
+                            for name, value in task.compare_with_truth(
+                                _labelled(task, shard, clip_id, options), exact, options
+                            ).items()
+                        }
+    return found
+
+
+def compare_round_trips(
+    label_paths: Mapping[str, Sequence[Path]],
+    tasks: Mapping[str, dict],
+    through_vae: Callable[[np.ndarray], np.ndarray],
+    *,
+    batch_clips: int,
+    seed: int,
+) -> dict[str, list[float]]:
+    """Measure what the standard colormap of each task loses by itself, and through the VAE.
+
+    Args:
+        label_paths: Kind of labeller -> shards of one labeller.
+        tasks: Options of the tasks that are measured, by name.
+        through_vae: From colormaps uint8 (B, T, H, W, 3) to what the VAE makes of them.
+        batch_clips: B.
+        seed: Of drawn colours, with the clip's id.
+
+    Returns:
+        Figure -> its values, clip by clip.
+    """
+    values: dict[str, list[float]] = {}
+    for kind, paths in label_paths.items():
+        for task, options in _tasks_of(kind, tasks):
+            for path in paths:
+                with ShardReader(path) as shard:
+                    for clip_ids in progress(_batches(shard.clip_ids, batch_clips), f"{task.name} codec"):
+                        rows = _round_trips(task, options, shard, clip_ids, through_vae, seed)
+                        for name, value in (item for row in rows for item in row.items()):
+                            values.setdefault(name, []).append(value)
+    return values
+
+
+def compare_samples(
+    job: CompareSamples,
+    predictions_path: str | Path,
+    reference_path: str | Path,
+    comparison_path: str | Path,
+    comparator_paths: Sequence[str | Path] = (),
+    training_paths: Sequence[str | Path] = (),
+) -> None:
+    """Compare the predictions of one shard of samples with a judge's labels of the generated videos; resumes in the shard.
+
+    Of the task's main figure there are controls, which say what it is without a link between video and prediction:
+    `..._shuffled`, the mean over the predictions of up to four other videos of the shard, and `..._constant`, one prediction
+    from the mean of the training labels. Figures of a comparator are called LABELLER_FIGURE.
+
+    Args:
+        job: The task, and the names of judge and comparators.
+        predictions_path: A shard with the schema `predictions`.
+        reference_path: The judge's labels of the same videos.
+        comparison_path: The shard with the schema `comparisons` to write: figures as scores, and what was left out.
+        comparator_paths: Those of `job.comparators`, in their order.
+        training_paths: The labels that the run learned from.
+    """
+    task = get_task(job.task)
+    options = task.Options(**job.options)
+    constant = _constant(task, options, training_paths)
+    with ExitStack() as stack:
+        predictions, reference, *others = shards = [
+            stack.enter_context(ShardReader(path)) for path in (predictions_path, reference_path, *comparator_paths)
+        ]
+        compared = _Compared(task, options, predictions, reference, dict(zip(job.comparators, others, strict=True)))
+        attrs = {"task": job.task, "judge": job.judge, "job": json.loads(job.dump())}
+        attrs |= {"inputs": [shard.sha256 for shard in shards], "constant": _digest_of(constant)}
+        writer = stack.enter_context(ShardWriter(comparison_path, "comparisons", attrs, resume=True))
+        rejections = _rejections(reference)
+        for clip_id in progress(predictions.clip_ids, f"{job.task} comparison"):
+            if clip_id in writer.done:
+                continue
+            if clip_id not in reference.scores:
+                writer.reject(clip_id, rejections.get(clip_id, f"not among the labels of {job.judge}"))
+            elif figures := compared.figures(clip_id, constant):
+                writer.add(clip_id, {}, figures)
+            else:
+                writer.reject(clip_id, f"{job.judge} finds nothing in it")
+
+
+def read_comparisons(paths: Sequence[str | Path]) -> Comparison:
+    """Join shards that `compare_samples` wrote, in the order given."""
+    joined = Comparison()
+    for path in paths:
+        with ShardReader(path) as shard:
+            joined.clips.update(shard.scores)
+            joined.left_out.update(_rejections(shard))
+    return joined
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The shards of one comparison: predictions, the judge's labels, and comparators' by name."""
+
+    task: Task
+    options: TaskOptions
+    predictions: ShardReader
+    reference: ShardReader
+    comparators: Mapping[str, ShardReader]
+
+    def figures(self, clip_id: str, constant: np.ndarray | None) -> dict[str, float]:
+        """Return all figures of one clip, controls and comparators' included; none where the judge finds nothing."""
+        task, main = self.task, self.task.main_figure
+        target = _labelled(task, self.reference, clip_id, self.options)
+        figures = task.compare(_predicted(task, self.predictions, clip_id), target)
+        if not figures:
+            return {}
+        if others := self._others(clip_id):
+            exchanged = [task.compare(_predicted(task, self.predictions, other), target)[main] for other in others]
+            figures[f"{main}_shuffled"] = float(np.mean(exchanged))
+        if constant is not None:
+            same = np.broadcast_to(constant, target.shape)
+            figures[f"{main}_constant"] = task.compare(same, target)[main]
+        for name, shard in self.comparators.items():
+            if clip_id in shard.scores:
+                compared = task.compare(_labelled(task, shard, clip_id, self.options), target)
+                figures |= {f"{name}_{figure}": value for figure, value in compared.items()}
+        return figures
+
+    def _others(self, clip_id: str) -> list[str]:
+        """Return the videos that follow in the shard, round its end, never the video itself."""
+        ids = self.predictions.clip_ids
+        index = ids.index(clip_id)
+        return [ids[(index + shift) % len(ids)] for shift in range(1, min(len(ids), EXCHANGES + 1))]
+
+
+def labeller_of(path: str | Path) -> str:
+    """Return the name of the labeller that a shard KIND/LABELLER/SPLIT/SHARD.h5 is of."""
+    return Path(path).parts[-3]
+
+
+def _constant(task: Task, options: TaskOptions, training_paths: Sequence[str | Path]) -> np.ndarray | None:
+    """The prediction (1, H, W, ...) of a model that looks at nothing; None for tasks and data without one."""
+    means = []
+    for path in training_paths if task.has_constant else ():
+        with ShardReader(path) as shard:
+            if len(shard):
+                means.append(shard.mean())
+    if not means:
+        return None
+    maps, counts = zip(*means, strict=True)
+    return task.constant(np.average(maps, axis=0, weights=counts), 1, options)
+
+
+def _digest_of(constant: np.ndarray | None) -> str:
+    return "" if constant is None else value_digest(np.asarray(constant))
+
+
+def _round_trips(task: Task, options, shard, clip_ids, through_vae, seed) -> Iterator[dict[str, float]]:
+    """Figures of a batch of clips."""
+    labels = [_labelled(task, shard, clip_id, options) for clip_id in clip_ids]
+    generators = [np.random.default_rng(int(digest([seed, clip_id])[:16], 16)) for clip_id in clip_ids]
+    colormaps = [
+        task.encode(label, task.colormaps[0], options, rng) for label, rng in zip(labels, generators, strict=True)
+    ]
+    for label, colormap, coded in zip(labels, colormaps, through_vae(np.stack(colormaps)), strict=True):
+        yield task.compare_round_trip(label, task.decode(colormap), task.decode(coded))
+
+
+def _tasks_of(kind: str, tasks: Mapping[str, dict]) -> list[tuple[Task, TaskOptions]]:
+    known = [(get_task(name), options) for name, options in tasks.items()]
+    return [(task, task.Options(**options)) for task, options in known if task.labels == kind]
+
+
+def _labelled(task: Task, shard: ShardReader, clip_id: str, options: TaskOptions) -> np.ndarray:
+    return task.from_labels(shard.read(clip_id, task.dataset), options)
+
+
+def _predicted(task: Task, shard: ShardReader, clip_id: str) -> np.ndarray:
+    return task.from_storage(shard.read(clip_id, "prediction"))
+
+
+def _rejections(shard: ShardReader) -> dict[str, str]:
+    return {entry["clip_id"]: entry["reason"] for entry in shard.rejected}
+
+
+def _batches(clip_ids: Sequence[str], size: int) -> list[Sequence[str]]:
+    return [clip_ids[start : start + size] for start in range(0, len(clip_ids), size)]

@@ -1,0 +1,109 @@
+"""Features and per-clip figures of the videos of one shard, computed once, and read back for any number of comparisons.
+
+Knows clips in and numbers out; what the numbers of many shards say together is in `evaluate`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from udpdiff.jobs import ExtractFeatures
+from udpdiff.measures import vbench
+from udpdiff.metrics.features import Extractors, load_extractors
+from udpdiff.progress import progress
+from udpdiff.storage.shards import ShardReader, ShardWriter
+from udpdiff.video_io import decode_mp4
+
+
+@dataclass(frozen=True)
+class VideoSet:
+    """Features and figures of the videos of some shards, one row per video.
+
+    Attributes:
+        clip_ids: N of them.
+        features: float64 (N, D).
+        scores: Figures by video, each a mapping; empty ones of reference videos.
+        num_frames: int (N,).
+        names: What made them: `video`, and of generated videos `subject`, `image`, `interpolator`.
+        smoothness: Key of the figure of the interpolator, None without one.
+    """
+
+    clip_ids: list[str]
+    features: np.ndarray
+    scores: list[dict[str, float]]
+    num_frames: np.ndarray
+    names: dict[str, str]
+    smoothness: str | None
+
+
+def extract_features(
+    clips_path: str | Path, features_path: str | Path, job: ExtractFeatures, device: str = "cpu"
+) -> None:
+    """Measure every video of a shard of clips into a shard of features; resumes inside the shard.
+
+    Memory stays at one batch of the video encoder. Batches are those of an uninterrupted job, for how videos are
+    batched may show in the last bits of their features.
+
+    Args:
+        clips_path: A shard with the schema `clips`.
+        features_path: Where the shard with the schema `features` will stand.
+        job: The networks. Without a subject encoder, video features alone.
+        device: Of the networks.
+    """
+    extractors = load_extractors(**job.model_dump(), device=device)
+    with ShardReader(clips_path) as clips:
+        attrs = {
+            "names": extractors.names,
+            "smoothness": extractors.smoothness,
+            "num_frames": clips.attrs["num_frames"],
+        }
+        attrs |= {"job": json.loads(job.dump()), "source": clips.sha256}
+        with ShardWriter(features_path, "features", attrs, resume=True) as shard:
+            batches = shard.unfinished(clips.clip_ids, extractors.video.batch_videos)
+            for clip_ids in progress(batches, "batches of features"):
+                videos = [decode_mp4(clips.read(clip_id, "video_mp4")) for clip_id in clip_ids]
+                for clip_id, video, features in zip(
+                    clip_ids, videos, extractors.video.encode_videos(videos), strict=True
+                ):
+                    if clip_id not in shard.done:
+                        shard.add(clip_id, {"video_features": features}, measure_video(video, extractors))
+
+
+def measure_video(video: np.ndarray, extractors: Extractors) -> dict[str, float]:
+    """Return the figures, in [0, 1], of a video uint8 (T, H, W, 3): those that there is a network for."""
+    figures = {}
+    if extractors.subject:
+        figures["subject_consistency"] = vbench.consistency(extractors.subject.encode(video))
+    if extractors.image:
+        figures["background_consistency"] = vbench.consistency(extractors.image.encode(video))
+    if extractors.interpolator:
+        figures[extractors.smoothness] = vbench.motion_smoothness(video, extractors.interpolator.interpolate)
+    return figures
+
+
+def read_features(paths: Sequence[str | Path]) -> VideoSet:
+    """Join shards of features, in the order given.
+
+    Raises:
+        ValueError: They were made by different networks, or hold no video at all.
+    """
+    clip_ids, features, scores, num_frames, made_by = [], [], [], [], {}
+    for path in paths:
+        with ShardReader(path) as shard:
+            features += [data["video_features"] for _, data in shard.items()]
+            clip_ids += shard.clip_ids
+            scores += shard.scores.values()
+            num_frames += [shard.attrs["num_frames"]] * len(shard)
+            made_by[json.dumps([shard.attrs["names"], shard.attrs["smoothness"]])] = path
+    if len(made_by) != 1 or not clip_ids:
+        raise ValueError(
+            f"Features: got {len(clip_ids)} videos in {len(paths)} shards by {len(made_by)} sets of networks "
+            f"({'; '.join(made_by)}), expected some videos and one set; extract them again."
+        )
+    names, smoothness = json.loads(next(iter(made_by)))
+    return VideoSet(clip_ids, np.stack(features), scores, np.array(num_frames), names, smoothness)

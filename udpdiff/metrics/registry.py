@@ -1,0 +1,172 @@
+"""Every figure that this project measures, once: how it is called, printed and read, by tables and pages.
+
+A dense task describes its own (see `tasks`); here are the others, and the controls and comparators that every dense
+figure has. Knows names only: no file, no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from udpdiff.tasks import TASKS, Task
+from udpdiff.tasks.figure import Figure
+
+_SUBSETS = " Two small sets of one kind are not at 0: read it beside the distance of real halves, at equal numbers."
+_SMOOTHNESS = "How well every other frame is predicted from its neighbours, x 100."
+_VIDEOS = (
+    Figure("subject_consistency", "Subject consistency", "higher", 2, "Cosine between the features of a frame (DINO) and those of the first and of the previous one, mean over frames, x 100 as VBench prints it. Longer videos weigh more.", scale=100),
+    Figure("background_consistency", "Background consistency", "higher", 2, "The same with features of the whole picture (CLIP).", scale=100),
+    Figure("motion_smoothness", "Motion smoothness", "higher", 2, _SMOOTHNESS + " By the network that VBench uses, AMT.", scale=100),
+    Figure("motion_smoothness_blend", "Motion smoothness, by averages", "higher", 2, _SMOOTHNESS + " By the average of both neighbours, which needs no weights and is not what VBench uses; never to be set beside its figures.", scale=100),
+    Figure("fvd", "Frechet video distance", "lower", 2, "Distance between the features of generated and of real videos, each set taken as a normal distribution." + _SUBSETS),
+    Figure("fvd_infinity", "FVD, bias removed", "lower", 2, "The distance extrapolated to endless samples from subsets of both sets."),
+    Figure("kvd", "Kernel video distance", "lower", 4, "Maximum mean discrepancy of the same features with a cubic kernel; it has no bias, and may be below 0."),
+    Figure("fvd_floor", "FVD of real against real halves", "neither", 2, "What the distance is between random halves of the real videos: about twice what real against real has at the full number."),
+)  # fmt: skip
+RUNTIME_PARTS = {"text_encoder": "text encoder", "transformer": "transformer", "vae": "VAE"}
+_RUNTIME = (
+    Figure("runtime_seconds", "Run time", "lower", 2, "Median time of one video with all its parts, once loaded and warm.", "s"),
+    *(Figure(f"runtime_{part}_seconds", f"Run time of the {name}", "lower", 2, "Its part of the run time, median.", "s") for part, name in (*RUNTIME_PARTS.items(), ("other", "rest"))),
+)  # fmt: skip
+# By kind of labeller. The clips whose labels were refused are in no training set, so they count as refused, not as bad.
+REFUSED = {
+    "entities": Figure("refused_share", "refused", "lower", 3, "Share of the clips that got no labels, because too little was covered or the labeller failed. They are in no training set and in no other figure."),
+    "depth": Figure("depth_refused_share", "failed", "lower", 3, "Share of the clips on which the estimator failed."),
+}  # fmt: skip
+_COST = (
+    Figure("total_seconds", "Time in all", "lower", 0, "From the start of the workflow to its last job, in wall-clock time.", "s"),
+    Figure("peak_rss_gb", "Memory", "lower", 2, "The most that all jobs at one moment held together.", "GB"),
+)  # fmt: skip
+
+_LEFT_OUT = (
+    " Against the labels that a labeller gives the same generated videos. Videos that it rejects, and those in which it "
+    "finds nothing, are left out: n says how many were compared."
+)
+_SHUFFLED = (
+    "exchanged between videos",
+    "The same of the predictions of up to four other videos: what it is without any link between video and prediction.",
+)
+_CONSTANT = (
+    "one prediction for all",
+    "The same of one prediction for all videos, from the mean of the training labels: what a model that looks at nothing gets.",
+)
+
+
+def _generated(task: Task) -> list[Figure]:
+    """The figures of a task's predictions, with the controls of its main figure and the gains over them."""
+    figures = {figure.key: replace(figure, words=figure.words + _LEFT_OUT) for figure in task.figures["generated"]}
+    main = figures[task.main_figure]
+    controls = {"shuffled": _SHUFFLED} | ({"constant": _CONSTANT} if task.has_constant else {})
+    for control, (label, words) in controls.items():
+        key, gain = f"{main.key}_{control}", f"{main.key}_over_{control}"
+        figures[key] = replace(main, key=key, label=f"{main.label}, {label}", direction="neither", words=words)
+        words = f"How much higher it is, video by video, than the following. {words}"
+        figures[gain] = replace(main, key=gain, label=f"{main.label}, gain over {label}", words=words)
+    return list(figures.values())
+
+
+def _of_tasks(group: str) -> list[Figure]:
+    return [figure for task in TASKS.values() for figure in task.figures[group]]
+
+
+def _by_key(figures: Iterable[Figure]) -> dict[str, Figure]:
+    return {figure.key: figure for figure in figures}
+
+
+# Group -> key -> figure. Groups are those of `quality.json`; `labellers`: what labellers say of their own work.
+FIGURES: Mapping[str, Mapping[str, Figure]] = {
+    "generated": _by_key([*_VIDEOS, *(figure for task in TASKS.values() for figure in _generated(task))]),
+    "runtime": _by_key(_RUNTIME),
+    "labels": _by_key([*_of_tasks("labels"), *REFUSED.values()]),
+    "labellers": _by_key(_of_tasks("labeller")),
+    "codec": _by_key(_of_tasks("codec")),
+    "cost": _by_key(_COST),
+}
+
+
+def describe(key: str) -> Figure:
+    """Return the figure of a key, with its group (`labels.grid8.entity_miou`) or without (the first that has it).
+
+    Besides `FIGURES`: those of labellers set beside a prediction (`depth_anything_depth_delta1`), the smoothness by a
+    user's own network (`motion_smoothness_NAME`), video figures of one task (`fvd_depth`) and the time of a rule
+    (`cost.train_seconds`).
+
+    Raises:
+        ValueError: There is no such figure.
+    """
+    group, _, rest = key.partition(".")
+    groups, name = ([group], rest.rpartition(".")[2]) if group in FIGURES else (FIGURES, key)
+    for group in groups:
+        found = FIGURES[group].get(name) or _DERIVED.get(group, FIGURES[group].get)(name)
+        if found:
+            return replace(found, key=name)
+    raise ValueError(f"Figure: got {key!r}, which udpdiff.metrics.registry does not describe; add it there.")
+
+
+def label_figures(kind: str) -> tuple[Figure, ...]:
+    """Return the figures of labels of a kind against truth, in the order of a page."""
+    own = [figure for task in TASKS.values() if task.labels == kind for figure in task.figures["labels"]]
+    return (*own, REFUSED[kind])
+
+
+def labeller_figures(kind: str) -> tuple[Figure, ...]:
+    """Return what the labellers of a kind say of their own work, where there is no truth."""
+    return tuple(figure for task in TASKS.values() if task.labels == kind for figure in task.figures["labeller"])
+
+
+def _derived_generated(name: str) -> Figure | None:
+    for figure in _of_tasks("generated"):
+        if name.endswith(f"_{figure.key}"):
+            labeller = name.removesuffix(f"_{figure.key}")
+            words = f"Of the labels of {labeller} in place of the prediction. {figure.words}{_LEFT_OUT}"
+            return replace(figure, label=f"{figure.label}, of {labeller}", words=words)
+    base, _, task = name.rpartition("_")
+    video = next((figure for figure in _VIDEOS if figure.key == base), None)
+    if video and task in (*TASKS, "video"):
+        return replace(video, label=f"{video.label}, {task}")
+    if video and video.key == "motion_smoothness":
+        return replace(
+            video, label=f"Motion smoothness, by {task}", words=f"{_SMOOTHNESS} Not as VBench does, by {task}."
+        )
+    return None
+
+
+def _derived_cost(name: str) -> Figure | None:
+    rule = name.removesuffix("_seconds")
+    if rule == name:
+        return None
+    return Figure(name, f"Time of {rule}", "lower", 0, f"Of all jobs of the rule {rule} together.", "s")
+
+
+_DERIVED = {"generated": _derived_generated, "cost": _derived_cost}
+
+
+_GROUPS = {
+    "labels": "Labels of the evaluation scenes against exact truth. `labels.FIGURE` is the judge's, `labels.LABELLER.FIGURE` that of every labeller.",
+    "codec": "What the representations lose by themselves, and what the VAE loses on top, on the judges' labels: the ceiling of what a model can say.",
+    "generated": "The run with several tasks: its videos (`FIGURE_TASK`) and its dense predictions.",
+    "runtime": "Table 4, `runtime.RUN.FIGURE`.",
+    "cost": "The run of the workflow itself; `cost.RULE_seconds` is the time of all jobs of a rule.",
+}  # fmt: skip
+
+
+def as_markdown() -> str:
+    """Return the page docs/figures.md: every figure of quality.json in words."""
+    lines = [
+        "# Figures",
+        "",
+        "What stands in `results/quality.json`, with `_low` and `_high` (95 % interval) and `_n` beside each. Written by",
+        "`python -m udpdiff.metrics.registry > docs/figures.md`; the tables' columns and the report use the same words.",
+    ]
+    for group, words in _GROUPS.items():
+        lines += ["", f"## {group}", "", words, "", "| key | what | better | meaning |", "|---|---|---|---|"]
+        for figure in FIGURES[group].values():
+            unit = f", {figure.unit}" if figure.unit else f", x {figure.scale:g}" if figure.scale != 1 else ""
+            better = "" if figure.direction == "neither" else figure.direction
+            lines.append(f"| `{figure.key}` | {figure.label}{unit} | {better} | {figure.words} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")

@@ -1,0 +1,249 @@
+"""The training loop of all mini checkpoints, and what a trainer of one has to bring.
+
+It knows nothing of any model: a `Trainer` brings model, recipe, loss, measure and a way to save.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers.training_utils import EMAModel
+
+from udpdiff.mini.card import earlier_training, write_card
+from udpdiff.mini.scenes import HELD_OUT_SEED, Scenes, load_scenes
+from udpdiff.sources.scenes import SceneClip, SceneSettings, render_clip
+from udpdiff.storage.files import replace_folder
+from udpdiff.training.muon import MuonAdam
+from udpdiff.training.optimizer import weight_average
+
+LOG_EVERY_STEPS, SAVE_EVERY_SECONDS = 20, 600
+
+
+def cosine(progress: float, floor: float = 0.01) -> float:
+    """Share of the peak learning rate: half a cosine from 1 down to `floor`."""
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How weights are moved: Muon for matrices, Adam for the rest, one learning rate for both.
+
+    schedule: share of the peak at a progress in [0, 1], after warmup_steps. average_decay: of the running mean of the
+    weights, which is what gets measured and saved; with 0 it is the weights themselves. adam_names, largest_matrix: see
+    `split_parameters`; adam_ratio: see `MuonAdam`.
+    """
+
+    peak_learning_rate: float
+    warmup_steps: int = 100
+    schedule: Callable[[float], float] = cosine
+    average_decay: float = 0.998
+    weight_decay: float = 0.02
+    adam_ratio: float = 1.0
+    adam_names: tuple[str, ...] = ("embed", "bias")
+    largest_matrix: float = 50_000
+
+    def learning_rate(self, budget: Budget) -> float:
+        """That of the step to come."""
+        warmup = min(1.0, (budget.step + 1) / self.warmup_steps)
+        return self.peak_learning_rate * warmup * self.schedule(budget.progress)
+
+
+class Budget:
+    """A training's length in steps (reproducible) or minutes (as far as this machine gets), as progress in [0, 1]."""
+
+    def __init__(self, steps: int | None, minutes: float | None = None) -> None:
+        if (steps is None) == (minutes is None):
+            raise ValueError(f"got steps={steps}, minutes={minutes}; expected exactly one of --steps and --minutes")
+        self.steps, self.seconds = steps, None if minutes is None else 60 * minutes
+        self.step = 0
+        self.started = time.monotonic()
+
+    @property
+    def elapsed_seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def progress(self) -> float:
+        done = self.step / self.steps if self.steps else self.elapsed_seconds / self.seconds
+        return min(1.0, done)
+
+
+@dataclass(frozen=True)
+class Options:
+    """One training of a stage: where its folder goes, for how long, and the folders it starts from (see `stages`).
+
+    cache: folder of rendered scenes, by default in the temporary one.
+    """
+
+    stage: str
+    out: Path
+    steps: int | None
+    minutes: float | None = None
+    seed: int = 0
+    start_from: Path | None = None
+    vae: Path | None = None
+    cache: Path | None = None
+
+
+class Trainer:
+    """What is trained. A subclass sets in `__init__`: model, recipe and `data`, words for the card.
+
+    name: of the checkpoint on its card. notes: a paragraph on what a reader would not expect. continues: whether
+    start_from is an earlier state of the same checkpoint, whose steps and curve the card counts. Random draws come from
+    `generator`, or from `rng` where numpy draws.
+    """
+
+    name: str
+    model: torch.nn.Module
+    recipe: Recipe
+    data: str
+    notes = ""
+    continues = True
+    train_scenes: int
+    held_out_scenes: int
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.generator = torch.Generator().manual_seed(options.seed)
+        self.rng = np.random.default_rng(options.seed)
+
+    @property
+    def second(self) -> bool:
+        """Whether the training goes on from a trained folder."""
+        return self.options.start_from is not None
+
+    def loss(self, budget: Budget) -> torch.Tensor:
+        """The loss of one random batch."""
+        raise NotImplementedError
+
+    def measure(self, model: torch.nn.Module, finished: bool) -> dict[str, float]:
+        """Quality on held-out scenes, on few of them unless finished. May change what is then saved of the model."""
+        raise NotImplementedError
+
+    def save(self, model: torch.nn.Module, folder: Path) -> None:
+        """Write the checkpoint; log and card are added to it."""
+        raise NotImplementedError
+
+    def load_scenes(self, settings: SceneSettings) -> Scenes:
+        """The scenes to train on."""
+        return load_scenes(settings, 0, self.train_scenes, self.options.cache)
+
+    def load_held_out(self, settings: SceneSettings) -> Scenes:
+        """Scenes that nothing is trained on."""
+        return load_scenes(settings, HELD_OUT_SEED, self.held_out_scenes, self.options.cache)
+
+    def render_held_out(self, settings: SceneSettings) -> list[SceneClip]:
+        """The same with all their truth."""
+        return [render_clip(settings, HELD_OUT_SEED + index) for index in range(self.held_out_scenes)]
+
+
+def train(trainer: Trainer) -> dict[str, float]:
+    """Train, printing a line every few steps; put the checkpoint in place every few minutes and at the end.
+
+    Returns:
+        The quality of the finished checkpoint on held-out scenes.
+    """
+    model, recipe = trainer.model, trainer.recipe
+    parts = split_parameters(model, recipe.adam_names, recipe.largest_matrix)
+    optimizer = MuonAdam(
+        *parts, lr=recipe.peak_learning_rate, weight_decay=recipe.weight_decay, adam_ratio=recipe.adam_ratio
+    )
+    average = weight_average(model.parameters(), recipe.average_decay)
+    budget, log = Budget(trainer.options.steps, trainer.options.minutes), []
+    losses, next_save = [], SAVE_EVERY_SECONDS
+    while budget.progress < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.learning_rate(budget)
+        loss = trainer.loss(budget)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        budget.step += 1
+        average.step(model.parameters())
+        losses.append(loss.item())
+        if budget.step % LOG_EVERY_STEPS == 0:
+            _write_line(log, budget, loss=sum(losses) / len(losses))
+            losses.clear()
+        if budget.elapsed_seconds > next_save and budget.progress < 1:
+            _export(trainer, averaged_copy(model, average), budget, log)
+            next_save = budget.elapsed_seconds + SAVE_EVERY_SECONDS
+    return _export(trainer, averaged_copy(model, average), budget, log)
+
+
+def split_parameters(
+    model: torch.nn.Module, adam_names: tuple[str, ...], largest_matrix: float
+) -> tuple[list[torch.nn.Parameter], list[torch.nn.Parameter]]:
+    """The trained weights of a model: hidden matrices and kernels for Muon, and the others for Adam.
+
+    Adam gets vectors, embedding tables, weights with one of `adam_names` in their name, and those of more than
+    `largest_matrix` numbers, where orthogonalising costs more of a CPU's step than it gains.
+    """
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, torch.nn.Embedding)}
+    matrices, others = [], []
+    for name, weight in model.named_parameters():
+        if not weight.requires_grad:
+            continue
+        hidden = weight.ndim in (2, 4, 5) and id(weight) not in tables and not any(part in name for part in adam_names)
+        (matrices if hidden and weight.numel() <= largest_matrix else others).append(weight)
+    return matrices, others
+
+
+@torch.no_grad()
+def averaged_copy(model: torch.nn.Module, average: EMAModel) -> torch.nn.Module:
+    """A frozen copy of the model that holds the average of its weights."""
+    copied = copy.deepcopy(model).eval().requires_grad_(False)
+    for weight, mean in zip(copied.parameters(), average.shadow_params, strict=True):
+        weight.copy_(mean)
+    return copied
+
+
+def _export(trainer: Trainer, model: torch.nn.Module, budget: Budget, log: list[dict]) -> dict[str, float]:
+    quality = trainer.measure(model, finished=budget.progress == 1)
+    quality = {name: round(value, 4) if isinstance(value, float) else value for name, value in quality.items()}
+    _write_line(log, budget, **quality)
+    options, notes = trainer.options, [trainer.notes] if trainer.notes else []
+    steps, curve = earlier_training(options.start_from) if trainer.continues else (0, [])
+    if steps:
+        notes.append(f"The last stage went on from a checkpoint of {steps} steps with a fresh schedule.")
+    curve = curve + [(steps + row["step"], row["loss"]) for row in log if "loss" in row]
+    with replace_folder(options.out) as folder:
+        trainer.save(model, folder)
+        (folder / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+        write_card(
+            folder,
+            name=trainer.name,
+            data=trainer.data,
+            steps=steps + budget.step,
+            seed=options.seed,
+            quality=quality,
+            curve=curve,
+            notes="\n\n".join(notes),
+        )
+    return quality
+
+
+def _write_line(log: list[dict], budget: Budget, **values: float) -> None:
+    """Add {"step", "loss" or figures of quality, "seconds"} to the log and print it."""
+    row = {"step": budget.step, **values, "seconds": budget.elapsed_seconds}
+    log.append({name: round(value, 5) if isinstance(value, float) else value for name, value in row.items()})
+    print(json.dumps(log[-1]), flush=True)
+
+
+def save_half(model: torch.nn.Module, folder: Path) -> None:
+    """Write a model of transformers or diffusers in float16 for its size; its config says float32, so it loads as that."""
+    copy.deepcopy(model).half().to(memory_format=torch.contiguous_format).save_pretrained(folder)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config.pop("_name_or_path", None)  # where it was once loaded from, which means nothing elsewhere
+    if "dtype" in config:
+        config["dtype"] = "float32"
+    path.write_text(json.dumps(config, indent=2) + "\n")

@@ -1,0 +1,182 @@
+"""Checkpoints in, networks out: the parts of a base, the transformer that a run starts from, an exported run.
+
+A reference is a folder, `mini:NAME` or a hub id. Libraries are imported when they load something: scripts of every
+kind ask this module for a device.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from udpdiff.checkpoints import resolve
+
+if TYPE_CHECKING:
+    from diffusers import (
+        AutoencoderKLCogVideoX,
+        CogVideoXDDIMScheduler,
+        CogVideoXPipeline,
+        CogVideoXTransformer3DModel,
+    )
+
+RUN_RECIPE = "run.json"
+# Layers that a low-rank update cannot stand in for: they changed shape, or did not exist.
+_WIDENED_LAYERS = ("patch_embed.proj", "proj_out", "task_embedding", "stream_projections")
+_LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
+
+
+def default_device() -> str:
+    """`cuda` when there is a GPU, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_vae(base: str, device: str | None = None, dtype: str = "float32") -> AutoencoderKLCogVideoX:
+    """Return the frozen VAE of a CogVideoX checkpoint, given by reference."""
+    from diffusers import AutoencoderKLCogVideoX
+
+    vae = AutoencoderKLCogVideoX.from_pretrained(resolve(base), subfolder="vae", dtype=getattr(torch, dtype))
+    return vae.eval().requires_grad_(False).to(device or default_device())
+
+
+def base_folder(reference: str, whole: bool = False) -> str:
+    """Return the local folder of a base checkpoint, given by reference, which is fetched if need be.
+
+    Args:
+        whole: With the VAE, text encoder and tokenizer, which only an export needs.
+    """
+    reference = resolve(reference)
+    if Path(reference).is_dir():
+        return reference
+    from huggingface_hub import snapshot_download
+
+    parts = ["transformer", "scheduler"] + (["vae", "text_encoder", "tokenizer"] if whole else [])
+    return snapshot_download(reference, allow_patterns=["model_index.json", *(f"{part}/*" for part in parts)])
+
+
+def load_scheduler(folder: str) -> CogVideoXDDIMScheduler:
+    """Return the base's noise schedule as a DDIM scheduler with `trailing` timesteps.
+
+    Deterministic sampling is what makes runs comparable seed by seed; the spacing is set because stored copies of the
+    hub's configuration disagree on it.
+    """
+    from diffusers import CogVideoXDDIMScheduler
+
+    return CogVideoXDDIMScheduler.from_pretrained(folder, subfolder="scheduler", timestep_spacing="trailing")
+
+
+def build_transformer(
+    folder: str, tasks: Sequence[str], task_condition: str, init_in: str, init_out: str, seed: int
+) -> CogVideoXTransformer3DModel:
+    """Return the transformer of a run at step 0, float32: the base's for a run without tasks, else the widened one.
+
+    Single-task and task-as-text runs get no task embedding.
+
+    Args:
+        folder: Of the base checkpoint.
+        tasks: Of the run, in the order of the rows of the task embedding.
+        task_condition: `embedding` or `text`.
+        init_in: As in `expand_transformer`, as is init_out.
+        seed: The random part of the widening depends on it alone.
+    """
+    from diffusers import CogVideoXTransformer3DModel
+
+    from udpdiff.model.expansion import expand_transformer
+
+    base = CogVideoXTransformer3DModel.from_pretrained(folder, subfolder="transformer", dtype=torch.float32)
+    if not tasks:
+        return base
+    num_tasks = len(tasks) if task_condition == "embedding" and len(tasks) > 1 else 0
+    return expand_transformer(base, num_tasks, init_in, init_out, torch.Generator().manual_seed(seed))
+
+
+def add_lora(transformer: CogVideoXTransformer3DModel, rank: int) -> None:
+    """Freeze the transformer but for low-rank updates of its attention and for the layers that widening touched.
+
+    Raises:
+        ValueError: `peft` is not installed.
+    """
+    try:
+        from peft import LoraConfig
+    except ImportError:
+        raise ValueError(
+            f"lora_rank: got {rank}, but LoRA needs the package `peft`, which is not installed."
+            " Install it, or set lora_rank to null for full fine-tuning."
+        ) from None
+    # The adapter's own start is random, and a resumed run must not depend on what drew numbers before.
+    torch.manual_seed(0)
+    transformer.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=_LORA_TARGETS))
+    for name, parameter in transformer.named_parameters():
+        if "lora_" in name or any(layer in name for layer in _WIDENED_LAYERS):
+            parameter.requires_grad_(True)
+
+
+def load_trained(transformer: CogVideoXTransformer3DModel, weights: dict[str, torch.Tensor]) -> None:
+    """Put trained weights in their places.
+
+    Raises:
+        ValueError: They are not exactly the trained ones of this model.
+    """
+    expected = {name for name, parameter in transformer.named_parameters() if parameter.requires_grad}
+    if set(weights) != expected:
+        odd = sorted(set(weights) ^ expected)
+        raise ValueError(f"Got weights of another model ({odd[:3]} ... differ), expected those of this run's.")
+    transformer.load_state_dict(weights, strict=False)
+
+
+def rotary_embedding(
+    transformer: CogVideoXTransformer3DModel, latents: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Return the rotary embedding for latents (B, F, C, h, w), None for a model with a positional table.
+
+    Asks the pipeline itself: a trainer with a formula of its own agrees with inference at one size only.
+
+    Source: diffusers, pipelines/cogvideo/pipeline_cogvideox.py (0.42), `_prepare_rotary_positional_embeddings`.
+    """
+    from diffusers import CogVideoXPipeline
+
+    if not transformer.config.use_rotary_positional_embeddings:
+        return None
+    pipeline = CogVideoXPipeline(None, None, None, transformer, None)
+    scale = pipeline.vae_scale_factor_spatial
+    _, num_frames, _, height, width = latents.shape
+    return pipeline._prepare_rotary_positional_embeddings(height * scale, width * scale, num_frames, latents.device)
+
+
+def load_run(
+    folder: str | Path, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
+) -> CogVideoXPipeline:
+    """Return the pipeline of an exported run: `UDPDiffPipeline`, or diffusers' own for the base run.
+
+    Args:
+        dtype: Of all models; by default float32.
+        device: Where they are put.
+
+    Raises:
+        ValueError: The folder is no exported run.
+    """
+    return _load_pipeline(Path(folder), {"dtype": dtype or torch.float32}).to(device)
+
+
+def _load_pipeline(folder: Path, loading: dict[str, Any]) -> CogVideoXPipeline:
+    from diffusers import CogVideoXPipeline, CogVideoXTransformer3DModel
+
+    from udpdiff.model.pipeline import UDPDiffPipeline
+    from udpdiff.model.transformer import UDPDiffTransformer3DModel
+
+    if not (folder / RUN_RECIPE).exists():
+        raise ValueError(f"{folder}: got no {RUN_RECIPE}, expected the folder of an exported run. Train the run first.")
+    recipe = json.loads((folder / RUN_RECIPE).read_text(encoding="utf-8"))
+    pipeline_class = UDPDiffPipeline if recipe["tasks"] else CogVideoXPipeline
+    if recipe["export"] == "pipeline":
+        return pipeline_class.from_pretrained(folder, **loading)
+    # `export: transformer`: the other parts are still the base's.
+    base = base_folder(recipe["base"], whole=True)
+    parts = CogVideoXPipeline.from_pretrained(base, transformer=None, **loading).components
+    network = UDPDiffTransformer3DModel if recipe["tasks"] else CogVideoXTransformer3DModel
+    transformer = network.from_pretrained(folder, subfolder="transformer", **loading)
+    options = {name: recipe[name] for name in ("task_condition", "tasks")} if recipe["tasks"] else {}
+    return pipeline_class(**parts | {"transformer": transformer, "scheduler": load_scheduler(str(folder))}, **options)

@@ -1,0 +1,96 @@
+"""What the report reads: files that the workflow names, never what else lies in the folders.
+
+A shard that an earlier configuration left behind is so not shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from udpdiff.config import LABEL_KINDS
+from udpdiff.jobs import RenderReport
+from udpdiff.storage.summaries import Summary, read_summary
+from udpdiff.tasks import TASKS, Task
+from udpdiff.workflow import VIDEO, Workflow
+
+
+class Inputs:
+    """The files of one report.
+
+    Args:
+        job: What is shown.
+        results: The results folder.
+        measured: Files of the measuring rules.
+        summaries: Of the shards in `Workflow.report_summaries`.
+
+    Attributes:
+        shown: (run, task) pairs.
+        runs: The runs among them, in order.
+        examples: How many clips or prompts a gallery shows.
+    """
+
+    def __init__(
+        self, job: RenderReport, results: str | Path, measured: Sequence[Path], summaries: Iterable[Path]
+    ) -> None:
+        self.job, self.config, self.workflow = job, job.config, Workflow(job.config)
+        self.results, self.measured = Path(results), [Path(path) for path in measured]
+        self.summaries: list[Summary] = [read_summary(path) for path in summaries]
+        self.shown = list(job.shown)
+        self.runs = list(dict.fromkeys(run for run, _ in self.shown))
+        self.examples = job.config.report.examples
+
+    def path(self, name: str) -> Path:
+        """Return where a file lies that the workflow names `results/...`."""
+        return self.results / Path(name).relative_to("results")
+
+    def shard(self, folder: str, split: str, number: int) -> Path:
+        """Return a shard of the data set or of its labels."""
+        return self.path(f"results/{folder}/{split}/{number}.h5")
+
+    def captions(self, split: str, number: int) -> Path:
+        return self.path(f"results/captions/{split}/{number}.parquet")
+
+    def samples(self, run: str, task: str) -> list[tuple[Path, Path]]:
+        """Return the shards of generated clips and of what was generated beside them, in the order of the prompts."""
+        folder = f"samples/{run}/{task}"
+        return [
+            (self.path(self.workflow.clip_shard(folder, number)), self.path(f"results/{folder}/{number}.dense.h5"))
+            for number in self.workflow.shard_numbers(folder)
+        ]
+
+    def label_quality(self) -> dict[str, Any] | None:
+        """Return the content of labels.json; None where the clips have no truth."""
+        path = next((path for path in self.measured if path.name == "labels.json"), None)
+        return json.loads(path.read_text()) if path else None
+
+    def judges(self) -> dict[str, list[str]]:
+        """Return the judge of each kind of labels, as the one labeller of its kind."""
+        return {kind: [getattr(self.config.metrics.judges, kind)] for kind in LABEL_KINDS}
+
+    def labellers(self) -> dict[str, list[str]]:
+        """Return all labellers of each kind."""
+        return {kind: list(getattr(self.config.labels, kind)) for kind in LABEL_KINDS}
+
+    def featured_run(self) -> str | None:
+        """Return the run that galleries and headline figures are of: the first that is shown with several tasks."""
+        runs = [run for run, _ in self.shown]
+        return next((run for run in runs if runs.count(run) > 1), None)
+
+    def featured_pairs(self) -> list[tuple[str, str]]:
+        """Return the (run, task) pairs that galleries show: the featured run's, without one the first of each task."""
+        featured = self.featured_run()
+        if featured:
+            return [pair for pair in self.shown if pair[0] == featured]
+        first: dict[str, str] = {}
+        for run, task in self.shown:
+            if task != VIDEO:
+                first.setdefault(task, run)
+        return [(run, task) for task, run in first.items()]
+
+
+def labelled_task(kind: str) -> Task:
+    """Return the task whose labels the labellers of a kind write as they are."""
+    return next(task for task in TASKS.values() if task.labels == kind and not task.derived)

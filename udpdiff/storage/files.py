@@ -1,0 +1,69 @@
+"""Small files and whole folders of results, written as `udpdiff.files` does; a failing write is a StorageError."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from udpdiff.files import fsync, publish, replaced_file, staging_path
+from udpdiff.storage.errors import writing
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a UTF-8 file, whole or not at all.
+
+    Raises:
+        StorageError: It cannot be written; an old one stays.
+    """
+    with writing(Path(path)), replaced_file(path) as staging:
+        staging.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write readable JSON, numbers in full, as `write_text` does.
+
+    Raises:
+        StorageError: It cannot be written; an old one stays.
+        TypeError: `content` is not json-able.
+    """
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+@contextmanager
+def replace_folder(path: str | Path) -> Iterator[Path]:
+    """Give an empty folder beside `path` to fill, which takes `path`'s place on a clean exit and goes on an error.
+
+    Whoever reads `path` sees the old folder or the new one. Files become readable as the user's umask says, since some
+    writers keep weights private to their user.
+
+    Raises:
+        StorageError: A file cannot be written; the old folder stays.
+    """
+    path = Path(path)
+    fresh, stale = staging_path(path, "new"), staging_path(path, "old")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if stale.exists() and not path.exists():  # a writer was killed between the two renames below
+            stale.rename(path)
+        for leftover in (fresh, stale):
+            shutil.rmtree(leftover, ignore_errors=True)
+        fresh.mkdir()
+    try:
+        yield fresh
+        with writing(path):
+            readable = fresh.stat().st_mode & 0o666
+            for child in fresh.rglob("*"):
+                if child.is_file():
+                    child.chmod(readable)
+                fsync(child)
+            if path.exists():
+                path.rename(stale)
+            publish(fresh, path)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    shutil.rmtree(stale, ignore_errors=True)

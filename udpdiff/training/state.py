@@ -1,0 +1,191 @@
+"""A run's own folder: its checkpoints, `train.jsonl`, `provenance.json` and a lock; whose it is, and when to stop.
+
+Snakemake must not know this folder as an output: it deletes outputs before a start and after a failure.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+from udpdiff.provenance import provenance
+from udpdiff.storage.dataset import LatentSource
+from udpdiff.storage.digests import digest
+from udpdiff.storage.files import write_json
+from udpdiff.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_state
+from udpdiff.training.log import truncate_log
+from udpdiff.training.settings import TrainingSettings
+
+EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: "try again later"
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # a SLURM time limit, pre-emption
+
+
+class TrainingInterrupted(SystemExit):
+    """The training saved a checkpoint and stopped as asked; uncaught, the process exits with code 75."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(EXIT_CODE)
+        self.step = step
+
+
+class StopRequest:
+    """Context manager that notes a signal instead of dying of it; afterwards the former handlers are back.
+
+    Outside the main thread, where Python allows no handlers, it notes nothing.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._former: dict[int, object] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+
+
+class FolderLocked(RuntimeError):
+    """Another process trains in this folder."""
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold `folder/lock` while the body runs; the kernel releases it however the process ends.
+
+    Raises:
+        FolderLocked: Another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise FolderLocked(
+                f"{folder} is in use by {file.read().strip() or 'another process'}."
+                " Wait for it to end, or stop it with SIGTERM: it then saves a checkpoint."
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}")
+        file.flush()
+        yield
+
+
+def identify(
+    settings: TrainingSettings, source: LatentSource, evaluation: LatentSource | None, base_folder: str | Path
+) -> dict[str, Any]:
+    """Return what decides the weights, which clips are held back among it, and a `fingerprint` of it all; json-able.
+
+    A training continues checkpoints of the same fingerprint alone.
+    """
+    parts = {
+        "settings": settings.deciding(),
+        "data_sha256": source.digest(),
+        "evaluation_sha256": evaluation.digest() if evaluation else None,
+        "base_sha256": folder_digest(Path(base_folder), ("transformer", "scheduler")),
+    }
+    return parts | {"fingerprint": digest(parts)}
+
+
+def folder_digest(folder: Path, subfolders: tuple[str, ...]) -> str:
+    """Return the sha256 (hex) of the json and safetensors files in some subfolders, names and content."""
+    total = hashlib.sha256()
+    for subfolder in subfolders:
+        for path in sorted((folder / subfolder).iterdir()):
+            if path.suffix in (".json", ".safetensors"):
+                with open(path, "rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                total.update(f"{subfolder}/{path.name}\0{content}\0".encode())
+    return total.hexdigest()
+
+
+class RunState:
+    """The folder of one training. Only the process that holds its lock may write to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "train.jsonl"
+        self.provenance = folder / "provenance.json"
+
+    def claim(self, identity: dict[str, Any], steps: int) -> str | None:
+        """Make the folder one that a training of this identity may continue.
+
+        What another identity left, or a longer training, is moved beside the folder. Returns what was moved and why,
+        None if nothing was.
+        """
+        reason = self._mismatch(identity, steps)
+        if not reason:
+            return None
+        aside = self._move_aside()
+        return f"{self.folder} holds another training ({reason}); moved it to {aside} and starting afresh"
+
+    def open_session(self, settings: TrainingSettings, identity: dict[str, Any], step: int) -> None:
+        """Prepare the log for continuing after `step` steps and record by what and where it is continued."""
+        truncate_log(self.log, step)
+        session = provenance() | {"started": datetime.now(UTC).isoformat(timespec="seconds"), "first_step": step}
+        former = self._record().get("sessions", []) if step else []
+        record = {**identity, "settings": asdict(settings), "seed": settings.seed, **session}
+        write_json(self.provenance, record | {"sessions": [*former, session]})
+
+    def note_seconds(self, seconds: float) -> None:
+        """Record the time that all sessions together have trained."""
+        write_json(self.provenance, self._record() | {"wall_seconds": round(seconds, 3)})
+
+    def _record(self) -> dict[str, Any]:
+        """Return provenance.json; nothing where it is missing or cut short, for no weight depends on it."""
+        try:
+            record = json.loads(self.provenance.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    def _mismatch(self, identity: dict[str, Any], steps: int) -> str | None:
+        steps_saved = checkpoint_steps(self.folder)
+        for step in reversed(steps_saved):
+            try:
+                former = read_state(self.folder, step)["identity"]
+            except DamagedCheckpoint:
+                continue
+            if former["fingerprint"] != identity["fingerprint"]:
+                return "other " + ", ".join(_differences(former, identity))
+            return f"of {step} steps, more than the {steps} asked for" if step > steps else None
+        return "none of its checkpoints can be read" if steps_saved else None
+
+    def _move_aside(self) -> Path:
+        number = 1
+        while (aside := self.folder.with_name(f"{self.folder.name}.superseded-{number}")).exists():
+            number += 1
+        aside.mkdir()
+        for path in self.folder.iterdir():
+            # The lock stays: it is held, and another process may be waiting for this very file.
+            if path.name != "lock":
+                path.rename(aside / path.name)
+        return aside
+
+
+def _differences(former: dict[str, Any], present: dict[str, Any]) -> list[str]:
+    """Name what differs between two identities: settings by name, then data and base."""
+    old, new = former["settings"], present["settings"]
+    names = [name for name in new if name not in old or old[name] != new[name]]
+    names += [name for name in old if name not in new]
+    parts = {"data_sha256": "data", "evaluation_sha256": "evaluation data", "base_sha256": "base checkpoint"}
+    return names + [name for key, name in parts.items() if former[key] != present[key]]

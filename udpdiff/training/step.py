@@ -1,0 +1,280 @@
+"""One optimizer step: forward, loss, backward, clipping, update; and what must be saved to continue after it.
+
+Knows nothing about files, logs or where batches come from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from diffusers import CogVideoXTransformer3DModel, SchedulerMixin
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from udpdiff.model.loading import add_lora, build_transformer, load_trained, rotary_embedding
+from udpdiff.model.streams import Streams
+from udpdiff.training.checkpoint import Checkpoint
+from udpdiff.training.data import TrainingBatch
+from udpdiff.training.objective import Objective, SampleLosses
+from udpdiff.training.optimizer import build_optimizer, weight_average
+from udpdiff.training.settings import TrainingSettings
+
+Rotary = tuple[torch.Tensor, torch.Tensor] | None
+
+# Beyond this the weights of all pairs of tokens outgrow the caches, and later the memory.
+_MAX_PLAIN_TOKENS = 1024
+_SEED_LIMIT = 2**64  # of torch's generators
+
+
+class TrainingDiverged(ArithmeticError):
+    """A loss or a gradient is not a finite number."""
+
+
+@dataclass
+class StepLosses(SampleLosses):
+    """Losses of all samples of a step, over all processes, in the order of the step's draws, on the CPU.
+
+    Attributes:
+        timesteps: Of the video, long (B,).
+        task_ids: Long (B,); None where the samples show no single task.
+    """
+
+    timesteps: torch.Tensor
+    task_ids: torch.Tensor | None
+
+
+def learning_rate_at(settings: TrainingSettings, step: int) -> float:
+    """Return the learning rate of the optimizer step that follows `step` others: linear warm-up, then the schedule."""
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    progress = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def dropout_seed(seed: int, step: int, process: int, processes: int) -> int:
+    """Return what a step's random numbers in the network are seeded by, for any seed, in torch's range."""
+    return ((seed * 2**32 + step) * processes + process) % _SEED_LIMIT
+
+
+def training_attention(tokens: int, device: torch.device, mixed_precision: str) -> contextlib.AbstractContextManager:
+    """Return a context in which short sequences in bfloat16 on a CPU use two matrix products and a softmax.
+
+    Forward and backward take 0.5 to 0.8 of the fused kernel's time there (240 to 1000 tokens, one core of an AMD EPYC, torch
+    2.14); on GPUs, for longer sequences and without a backward pass the fused kernels stay.
+    """
+    if device.type != "cpu" or mixed_precision != "bf16" or tokens > _MAX_PLAIN_TOKENS:
+        return contextlib.nullcontext()
+    # Without this the products would be made in float32.
+    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
+    return sdpa_kernel(SDPBackend.MATH)
+
+
+def starting_transformer(settings: TrainingSettings, folder: str) -> CogVideoXTransformer3DModel:
+    """Return the network of a run at step 0, float32, with its low-rank updates if it has some.
+
+    Args:
+        settings: Of the run.
+        folder: Of the base checkpoint.
+    """
+    transformer = build_transformer(
+        folder,
+        tuple(settings.tasks),
+        settings.task_condition,
+        settings.init_in,
+        settings.init_out,
+        seed=settings.seed % _SEED_LIMIT,
+    )
+    if settings.lora_rank:
+        add_lora(transformer, settings.lora_rank)
+    return transformer
+
+
+def run_streams(settings: TrainingSettings, transformer: CogVideoXTransformer3DModel) -> Streams:
+    """Return the streams of a run of the workflow: the video, and one dense stream that shows its tasks in turn."""
+    channels = transformer.config.in_channels // (2 if settings.tasks else 1)
+    return Streams.in_turn(tuple(settings.tasks), channels, settings.dense_weight)
+
+
+def check_fit(batch: TrainingBatch, transformer: CogVideoXTransformer3DModel) -> None:
+    """Check that a network takes such latents and prompts.
+
+    Raises:
+        ValueError: It does not; the message says which stage read another checkpoint.
+    """
+    config = transformer.config
+    _, _, channels, height, width = batch.latents.shape
+    prompt_size = tuple(batch.prompt_embeds.shape[1:])
+    expected_size = (config.max_text_seq_length, config.text_embed_dim)
+    if channels != config.in_channels:
+        raise ValueError(
+            f"Got latents of {channels} channels in {batch.timesteps.shape[1]} streams, expected {config.in_channels} in"
+            " all. Encode the clips with the VAE of the run's own base checkpoint."
+        )
+    if height % config.patch_size or width % config.patch_size:
+        raise ValueError(
+            f"Got latents of {height} x {width}, expected multiples of the transformer's patch size"
+            f" {config.patch_size}. Choose another clip height and width."
+        )
+    if prompt_size != expected_size:
+        raise ValueError(
+            f"Got prompt embeddings {prompt_size}, expected {expected_size}. Encode the captions with the text encoder of"
+            " the run's own base checkpoint."
+        )
+
+
+def count_tokens(transformer: CogVideoXTransformer3DModel, batch: TrainingBatch) -> int:
+    """Return how many tokens attend to each other in one sample: its patches and its prompt."""
+    config = transformer.config
+    frames, _, height, width = batch.latents.shape[1:]
+    patches = frames // (config.patch_size_t or 1) * (height // config.patch_size) * (width // config.patch_size)
+    return patches + batch.prompt_embeds.shape[1]
+
+
+def predict(model: nn.Module, noisy_latents: torch.Tensor, batch: TrainingBatch, rotary: Rotary) -> torch.Tensor:
+    """Return the network's output for noisy latents (B, F, S * C, h, w), of that shape.
+
+    A network without timesteps per stream gets those of the video, which all streams of a draw share.
+    """
+    config = getattr(model, "module", model).config
+    independent = getattr(config, "independent_timesteps", False)
+    return model(
+        hidden_states=noisy_latents,
+        encoder_hidden_states=batch.prompt_embeds,
+        timestep=batch.timesteps if independent else batch.timesteps[:, 0],
+        image_rotary_emb=rotary,
+        attention_kwargs={"task_ids": batch.task_ids} if getattr(config, "num_tasks", 0) else None,
+        return_dict=False,
+    )[0]
+
+
+class Stepper:
+    """A network in training, with its optimizer and its average.
+
+    Args:
+        settings: Of the run.
+        transformer: At step 0, on the CPU.
+        scheduler: The noise schedule.
+        streams: What the transformer's channels are.
+        accelerator: Of this process.
+        checkpoint: To continue after, None to begin at step 0.
+
+    Attributes:
+        steps_done: Optimizer steps done.
+        grad_norm: Of the last step, before clipping.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        transformer: CogVideoXTransformer3DModel,
+        scheduler: SchedulerMixin,
+        streams: Streams,
+        accelerator: Accelerator,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        self.settings, self.transformer, self.accelerator = settings, transformer, accelerator
+        self.objective = Objective(scheduler, streams, settings.objective)
+        if settings.gradient_checkpointing:
+            transformer.enable_gradient_checkpointing()
+        if checkpoint:
+            load_trained(transformer, checkpoint.weights)
+        transformer.to(accelerator.device).train()
+        self.trained = {name: weight for name, weight in transformer.named_parameters() if weight.requires_grad}
+        optimizer = build_optimizer(self.trained.items(), settings)
+        self.model, self.optimizer = accelerator.prepare(transformer, optimizer)
+        self.average = weight_average(self.trained.values(), settings.ema_decay) if settings.ema_decay else None
+        self.steps_done, self.grad_norm = 0, math.nan
+        if checkpoint:
+            self._restore(checkpoint)
+        self._rotary: dict[torch.Size, Rotary] = {}
+
+    def step(self, batch: TrainingBatch) -> StepLosses:
+        """Do one optimizer step on this process's part of a batch.
+
+        Raises:
+            TrainingDiverged: Before the weights change, for a loss or gradient that is not finite; under fp16 an infinite
+                gradient is left to the loss scaler, which skips the step.
+        """
+        settings, accelerator = self.settings, self.accelerator
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate_at(settings, self.steps_done)
+        # For models with dropout: their masks, too, depend on the step alone.
+        torch.manual_seed(
+            dropout_seed(settings.seed, self.steps_done, accelerator.process_index, accelerator.num_processes)
+        )
+        losses = self._backward(batch.to(accelerator.device))
+        finite = torch.isfinite(losses.total)
+        if not finite.all():
+            rows = (~finite).nonzero().flatten().tolist()
+            raise TrainingDiverged(f"the loss of samples {rows} of {len(finite)} is not a finite number")
+        self.grad_norm = float(accelerator.clip_grad_norm_(self.trained.values(), settings.max_grad_norm))
+        if not math.isfinite(self.grad_norm) and settings.mixed_precision != "fp16":
+            raise TrainingDiverged(f"the gradient's norm is {self.grad_norm} though the loss is finite")
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.steps_done += 1
+        if self.average:
+            self.average.step(self.trained.values())
+        return losses
+
+    def losses(self, batch: TrainingBatch) -> SampleLosses:
+        """Return the losses of a batch that is on the model's device."""
+        noisy = self.objective.add_noise(batch.latents, batch.noise, batch.timesteps)
+        size = batch.latents.shape[1:]
+        if size not in self._rotary:
+            self._rotary[size] = rotary_embedding(self.transformer, batch.latents)
+        tokens = count_tokens(self.transformer, batch)
+        with training_attention(tokens, batch.latents.device, self.settings.mixed_precision):
+            output = predict(self.model, noisy, batch, self._rotary[size])
+        return self.objective.losses(output, batch.latents, batch.noise, batch.timesteps)
+
+    def checkpoint(self, identity: dict[str, Any], extra: dict[str, Any]) -> Checkpoint:
+        """Return what continuing after this step needs; the tensors are the live ones."""
+        scaler = self.accelerator.scaler
+        average = dict(zip(self.trained, self.average.shadow_params, strict=True)) if self.average else None
+        return Checkpoint(
+            step=self.steps_done,
+            identity=identity,
+            weights=dict(self.trained),
+            average=average,
+            optimizer=self.optimizer.state_dict(),
+            extra=extra | {"scaler": scaler.state_dict() if scaler else None},
+        )
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        self.steps_done = checkpoint.step
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        if self.average:
+            saved = [checkpoint.average[name].to(self.accelerator.device) for name in self.trained]
+            self.average.shadow_params, self.average.optimization_step = saved, checkpoint.step
+        if self.accelerator.scaler and checkpoint.extra["scaler"]:
+            self.accelerator.scaler.load_state_dict(checkpoint.extra["scaler"])
+
+    def _backward(self, batch: TrainingBatch) -> StepLosses:
+        """Accumulate the batch's gradient; return the losses of all processes' samples."""
+        size = len(batch) // self.settings.gradient_accumulation_steps
+        rows = []
+        for first in range(0, len(batch), size):
+            last = first + size == len(batch)
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+                losses = self.losses(batch[first : first + size])
+                self.accelerator.backward(losses.total.sum() / len(batch))
+            rows.append(torch.stack(tuple(losses.by_stream.values()), dim=1).detach())
+        timesteps = batch.timesteps[:, 0]
+        task_ids = torch.zeros_like(timesteps) if batch.task_ids is None else batch.task_ids
+        # One transfer between processes and from the device per step, whatever is logged.
+        table = torch.cat((torch.cat(rows), torch.stack((timesteps, task_ids), dim=1).float()), dim=1)
+        *columns, timesteps, task_ids = self.accelerator.gather(table).cpu().T
+        return StepLosses(
+            by_stream=dict(zip(losses.by_stream, columns, strict=True)),
+            weights=losses.weights,
+            timesteps=timesteps.long(),
+            task_ids=None if batch.task_ids is None else task_ids.long(),
+        )

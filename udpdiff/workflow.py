@@ -1,0 +1,300 @@
+"""What the rules ask: which clips, shards and streams there are, where things stand, and what each job is told.
+
+Pure functions of a checked configuration, but for the names of a folder of videos. Imports no model library, for the
+Snakefile runs it at every parse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+
+from udpdiff import jobs
+from udpdiff.clip import SPLITS
+from udpdiff.config import LABEL_KINDS, Config
+from udpdiff.config_labels import ConfigError
+from udpdiff.sources import captions_csv, clip_lists, splits, videos
+from udpdiff.tables import specs
+from udpdiff.tasks import TASKS, get_task
+
+VIDEO = "video"  # the stream that every model has, and the task of a model without another
+PLAIN_TEXT = "plain"
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A checked configuration with what follows from it.
+
+    missing: what only the user can name, as the fault to show when a job first needs it; None when nothing is missing.
+    """
+
+    config: Config
+    missing: str | None = None
+
+    # Clips and shards
+
+    @cached_property
+    def shards(self) -> dict[str, list[list[str]]]:
+        """split -> shards -> clip ids; of Panda-70M, whose clips a job chooses, numbers."""
+        config = self.config
+        if config.source.kind == "scenes":
+            return {split: clip_lists.scene_names(split, config.seed, config.clips) for split in SPLITS}
+        if config.source.kind == "videos" and not self.missing:
+            return clip_lists.video_names(self.files, config.seed, config.clips)
+        counted = {split: range(getattr(config.clips, split)) for split in SPLITS}
+        return {split: splits.assign_shards(counted[split], config.clips.shard_clips) for split in SPLITS}
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """File name -> video file, for a folder of videos."""
+        return {path.name: path for path in videos.list_videos(self.config.source.path)}
+
+    @cached_property
+    def captions(self) -> dict[str, str]:
+        """File name -> caption, for a folder of videos with a csv."""
+        return (
+            captions_csv.read_captions(self.config.source.captions, self.files) if self.config.source.captions else {}
+        )
+
+    def shard_numbers(self, split: str) -> range:
+        """Numbers of the shards of a split: train, evaluation or samples/RUN/TASK."""
+        if split not in SPLITS:
+            return range(ceil(self.prompt_count / self.config.sampling.shard_prompts))
+        if self.config.source.kind == "panda70m" or self.missing:
+            return range(ceil(getattr(self.config.clips, split) / self.config.clips.shard_clips))
+        return range(len(self.shards[split]))
+
+    @property
+    def prompt_count(self) -> int:
+        """How many prompts are sampled at most: fewer when the evaluation split holds fewer."""
+        return min(self.config.sampling.prompts, sum(map(len, self.shards["evaluation"])))
+
+    def source_path(self) -> str:
+        """The table or folder that the clips come from.
+
+        Raises:
+            ConfigError: The user has not named it; planning needs none, any other target does.
+        """
+        if self.missing:
+            raise ConfigError(self.missing)
+        return self.config.source.path
+
+    # Paths
+
+    def shard_paths(self, folder: str, split: str) -> list[str]:
+        """All shards of a folder of results (`clips`, `entities/NAME`, ...) on one split."""
+        return [f"results/{folder}/{split}/{shard}.h5" for shard in self.shard_numbers(split)]
+
+    def clip_shard(self, split: str, shard: int | str) -> str:
+        """A shard of clips: of the data set, or generated ones."""
+        return f"results/{split}/{shard}.clips.h5" if split not in SPLITS else f"results/clips/{split}/{shard}.h5"
+
+    def caption_tables(self, split: str) -> list[str]:
+        return [f"results/captions/{split}/{shard}.parquet" for shard in self.shard_numbers(split)]
+
+    def label_folders(self, kind: str) -> list[str]:
+        """Folders of every labeller of a kind."""
+        return [f"{kind}/{name}" for name in getattr(self.config.labels, kind)]
+
+    def variant_shards(self, kind: str, split: str) -> list[str]:
+        """All shards of every labeller of a kind on one split."""
+        return [path for folder in self.label_folders(kind) for path in self.shard_paths(folder, split)]
+
+    def judge_folder(self, kind: str) -> str:
+        return f"{kind}/{getattr(self.config.metrics.judges, kind)}"
+
+    def stream_source(self, stream: str, split: str, shard: int | str) -> str:
+        """The shard that a stream of latents is encoded from: clips, or a labeller's."""
+        if stream == VIDEO:
+            return self.clip_shard(split, shard)
+        task, _, labeller = stream.split("-")
+        return f"results/{get_task(task).labels}/{labeller}/{split}/{shard}.h5"
+
+    # Runs
+
+    def run_streams(self, run: str) -> jobs.Streams:
+        """The latent streams that a run trains on."""
+        spec = self.config.runs[run]
+        styles = spec.tasks if spec.task_condition == "text" else [PLAIN_TEXT]
+        return jobs.Streams(
+            video=VIDEO,
+            dense={task: f"{task}-{spec.colormap(task)}-{getattr(spec, get_task(task).labels)}" for task in spec.tasks},
+            text={style: f"text-{style}" for style in styles},
+        )
+
+    def run_latents(self, run: str) -> list[str]:
+        """All shards that a run trains on."""
+        streams = self.run_streams(run)
+        names = [streams.video, *streams.dense.values(), *streams.text.values()]
+        return [path for name in names for path in self.shard_paths(f"latents/{name}", "train")]
+
+    def run_tasks(self) -> list[tuple[str, str]]:
+        """All (run, task) pairs that can be sampled."""
+        return [(run, task) for run, spec in self.config.runs.items() for task in (spec.tasks or [VIDEO])]
+
+    def shown_pairs(self) -> list[tuple[str, str]]:
+        """The (run, task) pairs of the report: those that its tables need, and those that no table knows."""
+        cited = {run for number in specs.TABLES for run, _ in specs.needed(number)}
+        needed = {run for number in self.config.report.tables for run, _ in specs.needed(number)}
+        return [pair for pair in self.run_tasks() if pair[0] in needed or pair[0] not in cited]
+
+    # Measuring
+
+    def judge_of(self, run: str, task: str) -> str | None:
+        """The labeller that the dense predictions of a run are compared with; None where they are not."""
+        if task == VIDEO:
+            return None
+        kind = get_task(task).labels
+        judged = getattr(self.config.metrics.judged_runs, kind)
+        return getattr(self.config.metrics.judges, kind) if judged is None or run in judged else None
+
+    def comparators_of(self, run: str, task: str) -> tuple[str, ...]:
+        """Further labellers that a table of the report sets beside the predictions of a run."""
+        numbers = self.fillable_tables()
+        known = getattr(self.config.labels, get_task(task).labels) if task != VIDEO else {}
+        return tuple(name for name in specs.comparators(run, task, numbers) if name in known)
+
+    def comparison_inputs(self, run: str, task: str, shard: int | str) -> dict[str, list[str]]:
+        """Shards that a comparison reads: the judge's labels, the comparators', and training labels for their mean."""
+        kind, split = get_task(task).labels, f"samples/{run}/{task}"
+        folders = [self.judge_of(run, task), *self.comparators_of(run, task)]
+        reference, *others = [f"results/{kind}/{name}/{split}/{shard}.h5" for name in folders]
+        learned = f"{kind}/{getattr(self.config.runs[run], kind)}"
+        training = self.shard_paths(learned, "train") if get_task(task).has_constant else []
+        return {"reference": [reference], "comparators": others, "training": training}
+
+    def evaluation_inputs(self, run: str, task: str) -> dict[str, list[str]]:
+        """What the figures of one run and task are joined from."""
+        numbers = self.shard_numbers(f"samples/{run}/{task}")
+        compared = numbers if self.judge_of(run, task) else []
+        return {
+            "features": self.shard_paths("features", f"samples/{run}/{task}"),
+            "reference": self.shard_paths("features", "evaluation"),
+            "comparisons": [f"results/comparisons/{run}/{task}/{shard}.h5" for shard in compared],
+        }
+
+    def quality_files(self, pairs: list[tuple[str, str]]) -> list[str]:
+        return [f"results/metrics/{run}/{task}/quality.json" for run, task in pairs]
+
+    def runtime_pairs(self) -> list[tuple[str, str]]:
+        """The (run, task) pairs of table 4 that are configured."""
+        return [pair for pair in specs.needed(4) if pair in self.run_tasks()]
+
+    def runtime_files(self) -> list[str]:
+        return [f"results/metrics/{run}/{task}/runtime.json" for run, task in self.runtime_pairs()]
+
+    def table_inputs(self, number: int) -> list[str]:
+        """The measurements that a table is filled from.
+
+        Raises:
+            ConfigError: A run that the table cites is not configured.
+        """
+        known = set(self.run_tasks())
+        for run, task in specs.needed(number):
+            if (run, task) not in known:
+                raise ConfigError(
+                    f"results/table{number}.csv needs run {run!r} with task {task!r}, which `runs:` in the configuration "
+                    f"does not define; defined: {', '.join(self.config.runs)}"
+                )
+        return self.runtime_files() if number == 4 else self.quality_files(specs.needed(number))
+
+    def fillable_tables(self) -> list[int]:
+        """Tables of the report whose runs are all configured."""
+        known, wanted = set(self.run_tasks()), sorted(set(self.config.report.tables))
+        return [number for number in wanted if set(specs.needed(number)) <= known]
+
+    def measured_files(self) -> list[str]:
+        """Every measurement that the report shows."""
+        timed = self.runtime_files() if 4 in self.config.report.tables else []
+        truth = ["results/metrics/labels.json"] if self.config.source.kind == "scenes" else []
+        return ["results/metrics/codec.json", *timed, *self.quality_files(self.shown_pairs()), *truth]
+
+    def measured_tasks(self) -> list[str]:
+        """The tasks whose labels and codec are measured: those with labels of their own, and those that runs learn."""
+        learned = {task for spec in self.config.runs.values() for task in spec.tasks}
+        return [name for name, task in TASKS.items() if not task.derived or name in learned]
+
+    def task_options(self, task: str, colormap: str | None = None) -> dict:
+        """The options of a task that its labels depend on, and those that a colormap of it does."""
+        known = get_task(task)
+        names = {*known.label_options, *known.colormap_options.get(colormap, ())}
+        return self.config.task_options(task).model_dump(mode="json", include=names)
+
+    # The report's own pictures
+
+    @property
+    def sheet_clips(self) -> int:
+        """How many clips the contact sheet shows: of scenes a few examples do, for their labels are measured."""
+        report = self.config.report
+        return report.examples if self.config.source.kind == "scenes" else report.contact_sheet
+
+    def sheet_shards(self) -> list[tuple[str, int]]:
+        """(split, shard) of the clips on the contact sheet: evaluation first, then training."""
+        count, chosen = 0, []
+        for split in ("evaluation", "train"):
+            for number, names in enumerate(self.shards[split]):
+                if count >= self.sheet_clips:
+                    return chosen
+                count += len(names)
+                chosen.append((split, number))
+        return chosen
+
+    def example_shards(self) -> list[tuple[str, int]]:
+        """(split, shard) of the training clips that the data set's gallery shows."""
+        count, chosen = 0, []
+        for number, names in enumerate(self.shards["train"]):
+            if count >= self.config.report.examples:
+                break
+            count += len(names)
+            chosen.append(("train", number))
+        return chosen
+
+    def shown_runs(self) -> list[str]:
+        """Folders of the runs that the report shows."""
+        return list(dict.fromkeys(f"results/runs/{run}" for run, _ in self.shown_pairs()))
+
+    def shown_samples(self) -> list[str]:
+        """Shards of the samples that the report draws: of every pair it shows, the first."""
+        paths = []
+        for run, task in self.shown_pairs():
+            for shard in range(
+                ceil(min(self.config.report.examples, self.prompt_count) / self.config.sampling.shard_prompts)
+            ):
+                kinds = ("clips",) if task == VIDEO else ("clips", "dense")
+                paths += [f"results/samples/{run}/{task}/{shard}.{kind}.h5" for kind in kinds]
+        return paths
+
+    def report_clips(self) -> list[str]:
+        """Clips, captions and labels that the report draws, and the truth beside them where there is one."""
+        paths = []
+        for split, shard in dict.fromkeys(self.sheet_shards() + self.example_shards()):
+            folders = [folder for kind in LABEL_KINDS for folder in self.label_folders(kind)]
+            if (split, shard) not in self.sheet_shards():
+                folders = [self.judge_folder(kind) for kind in LABEL_KINDS]
+            paths += [f"results/{folder}/{split}/{shard}.h5" for folder in ("clips", *folders)]
+            paths.append(f"results/captions/{split}/{shard}.parquet")
+        if self.config.source.kind == "scenes":  # the worst labels, by every variant, beside the truth
+            folders = ["clips", "truth", *(folder for kind in LABEL_KINDS for folder in self.label_folders(kind))]
+            paths += [path for folder in folders for path in self.shard_paths(folder, "evaluation")]
+        return list(dict.fromkeys(paths))
+
+    def report_summaries(self) -> list[str]:
+        """Per-shard figures: of all clips, of the judges' labels, and of every variant's on the contact sheet."""
+        shards = {("clips", split, shard) for split in SPLITS for shard in self.shard_numbers(split)}
+        for kind in LABEL_KINDS:
+            shards |= {(self.judge_folder(kind), "train", shard) for shard in self.shard_numbers("train")}
+            shards |= {(folder, *place) for folder in self.label_folders(kind) for place in self.sheet_shards()}
+        return [f"results/{folder}/{split}/{shard}.json" for folder, split, shard in sorted(shards)]
+
+    def describe(self) -> str:
+        """One paragraph for people: what will be built from what."""
+        config, clips = self.config, self.config.clips
+        counts = {split: sum(map(len, self.shards[split])) for split in SPLITS}
+        return (
+            f"udpdiff: {counts['train']} training and {counts['evaluation']} evaluation clips from {config.source.kind}"
+            f" ({clips.num_frames} frames of {clips.height} x {clips.width} at {clips.fps:g} fps);"
+            f" {len(config.runs)} runs ({', '.join(config.runs)}) of {config.training.steps} steps from"
+            f" {config.model.base}; {config.sampling.prompts} prompts each."
+        )

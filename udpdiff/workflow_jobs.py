@@ -1,0 +1,231 @@
+"""From the configuration to each job: one function per rule, which takes the workflow and the rule's wildcards.
+
+What stands in a job is what a change of the configuration reruns it for; see `udpdiff.jobs`.
+"""
+
+from __future__ import annotations
+
+from udpdiff import jobs
+from udpdiff.config import LABEL_KINDS, Fetching
+from udpdiff.config_labels import Captions
+from udpdiff.sources import clip_lists
+from udpdiff.sources.videos import printable
+from udpdiff.storage.digests import digest
+from udpdiff.tasks import get_task
+from udpdiff.workflow import PLAIN_TEXT, VIDEO, Workflow
+
+
+def execution(workflow: Workflow) -> jobs.Execution:
+    """How all jobs are carried out."""
+    config = workflow.config
+    return jobs.Execution(
+        device=config.device,
+        max_failed_share=config.labels.max_failed_share,
+        fetching=Fetching(**config.panda70m.model_dump(include=set(Fetching.model_fields))),
+        training={run: config.training_execution(run) for run in config.runs},
+    )
+
+
+def render_scenes(workflow: Workflow, split: str, shard: int) -> jobs.RenderScenes:
+    source, names = workflow.config.source, workflow.shards[split][shard]
+    return jobs.RenderScenes(
+        first_scene=clip_lists.scene_seed(names[0]),
+        count=len(names),
+        **source.model_dump(include={"min_solids", "max_solids", "solid_size"}),
+        size=workflow.config.clip_size(),
+        filters=workflow.config.filters,
+    )
+
+
+def cut_videos(workflow: Workflow, split: str, shard: int) -> jobs.CutVideos:
+    folder = workflow.source_path()
+    names = workflow.shards[split][shard]
+    content = [[printable(n), workflow.files[n].stat().st_size, workflow.captions.get(n)] for n in names]
+    return jobs.CutVideos(
+        folder=folder,
+        captions=workflow.config.source.captions,
+        clip_ids=tuple(map(printable, names)),
+        content=digest(content),
+        size=workflow.config.clip_size(),
+        filters=workflow.config.filters,
+    )
+
+
+def choose_clips(workflow: Workflow) -> jobs.ChooseClips:
+    config = workflow.config
+    return jobs.ChooseClips(
+        seed=config.seed,
+        train=config.clips.train,
+        evaluation=config.clips.evaluation,
+        min_seconds=config.clips.num_frames / config.clips.fps,
+        gates=config.panda70m.gates,
+        reserve=config.panda70m.reserve,
+    )
+
+
+def download_clips(workflow: Workflow, split: str, shard: int) -> jobs.DownloadClips:
+    config = workflow.config
+    return jobs.DownloadClips(
+        split=split,
+        shard=shard,
+        split_clips=getattr(config.clips, split),
+        shard_clips=config.clips.shard_clips,
+        stream_height=config.panda70m.height,
+        size=config.clip_size(),
+        filters=config.filters,
+    )
+
+
+def segment_entities(workflow: Workflow, labeller: str) -> jobs.SegmentEntities:
+    labels = workflow.config.labels
+    return jobs.SegmentEntities(labeller=labels.entities[labeller], tracker=labels.tracker, cleanup=labels.cleanup)
+
+
+def estimate_depth(workflow: Workflow, labeller: str) -> jobs.EstimateDepth:
+    return jobs.EstimateDepth(labeller=workflow.config.labels.depth[labeller])
+
+
+def write_captions(workflow: Workflow) -> jobs.WriteCaptions:
+    config, captions = workflow.config, workflow.config.labels.captions
+    if captions.captioner is None:  # nothing is asked, so nothing depends on how
+        captions = Captions(
+            captioner=None,
+            instruction=None,
+            max_new_tokens=1,
+            batch_clips=1,
+            dtype="float32",
+            max_tokens=captions.max_tokens,
+        )
+    named = {task for run in config.runs.values() if run.task_condition == "text" for task in run.tasks}
+    return jobs.WriteCaptions(
+        captions=captions,
+        base=config.model.base,
+        named_tasks=tuple(sorted(named)),
+        seed=config.seed if captions.captioner else 0,
+    )
+
+
+def encode_latents(workflow: Workflow, stream: str) -> jobs.EncodeLatents:
+    config = workflow.config
+    common = {"base": config.model.base, "batch_clips": config.encoding.batch_clips}
+    if stream == VIDEO:
+        return jobs.EncodeLatents(**common)
+    name, colormap, _ = stream.split("-")
+    return jobs.EncodeLatents(
+        **common,
+        task=name,
+        colormap=colormap,
+        options=workflow.task_options(name, colormap),
+        encodings=get_task(name).encodings(colormap, config.task_options(name)),
+        seed=config.seed if colormap in get_task(name).random_colormaps else None,
+    )
+
+
+def encode_text(workflow: Workflow, style: str) -> jobs.EncodeText:
+    return jobs.EncodeText(base=workflow.config.model.base, task=None if style == PLAIN_TEXT else style)
+
+
+def train(workflow: Workflow, run: str) -> jobs.Train:
+    config, spec = workflow.config, workflow.config.runs[run]
+    return jobs.Train(
+        run=run,
+        seed=config.seed,
+        tasks=spec.tasks,
+        task_condition=spec.task_condition,
+        colormaps={task: spec.colormap(task) for task in spec.tasks},
+        streams=workflow.run_streams(run),
+        model=config.model,
+        recipe=config.recipe(run),
+    )
+
+
+def sample(workflow: Workflow, run: str, task: str, shard: int) -> jobs.Sample:
+    sampling = workflow.config.sampling
+    first = shard * sampling.shard_prompts
+    names = {"caption", "num_inference_steps", "guidance_scale", "seed", "batch_size", "dtype", "codec"}
+    return jobs.Sample(
+        run=run,
+        task=task,
+        first=first,
+        count=min(sampling.shard_prompts, workflow.prompt_count - first),
+        size=workflow.config.clip_size(),
+        **sampling.model_dump(include=names),
+    )
+
+
+def extract_features(workflow: Workflow, split: str) -> jobs.ExtractFeatures:
+    extractors = workflow.config.extractors().model_dump()
+    # Of reference videos the distance alone wants features.
+    return jobs.ExtractFeatures(
+        **(extractors if split != "evaluation" else {"video_encoder": extractors["video_encoder"]})
+    )
+
+
+def compare_samples(workflow: Workflow, run: str, task: str) -> jobs.CompareSamples:
+    return jobs.CompareSamples(
+        task=task,
+        options=workflow.task_options(task),
+        judge=workflow.judge_of(run, task),
+        comparators=workflow.comparators_of(run, task),
+    )
+
+
+def evaluate_samples(workflow: Workflow, run: str, task: str) -> jobs.EvaluateSamples:
+    config = workflow.config
+    return jobs.EvaluateSamples(
+        run=run,
+        task=task,
+        seed=config.seed,
+        bootstrap_samples=config.metrics.bootstrap_samples,
+        judge=workflow.judge_of(run, task),
+        comparators=workflow.comparators_of(run, task),
+    )
+
+
+def label_quality(workflow: Workflow) -> jobs.LabelQuality:
+    config = workflow.config
+    return jobs.LabelQuality(
+        seed=config.seed,
+        bootstrap_samples=config.metrics.bootstrap_samples,
+        judges={kind: getattr(config.metrics.judges, kind) for kind in LABEL_KINDS},
+        tasks={name: workflow.task_options(name) for name in workflow.measured_tasks()},
+    )
+
+
+def codec_quality(workflow: Workflow) -> jobs.CodecQuality:
+    config = workflow.config
+    return jobs.CodecQuality(
+        base=config.model.base,
+        batch_clips=config.encoding.batch_clips,
+        seed=config.seed,
+        bootstrap_samples=config.metrics.bootstrap_samples,
+        tasks={name: workflow.task_options(name, get_task(name).colormaps[0]) for name in workflow.measured_tasks()},
+    )
+
+
+def measure_runtime(workflow: Workflow) -> jobs.MeasureRuntime:
+    config = workflow.config
+    return jobs.MeasureRuntime(
+        runs=tuple(workflow.runtime_pairs()),
+        seed=config.seed,
+        repeats=config.metrics.runtime_repeats,
+        size=config.clip_size(),
+        **config.sampling.model_dump(include={"num_inference_steps", "guidance_scale", "dtype"}),
+    )
+
+
+def measure_throughput(workflow: Workflow) -> jobs.MeasureThroughput:
+    labels = workflow.config.labels
+    return jobs.MeasureThroughput(
+        labellers={f"entities/{name}": segment_entities(workflow, name) for name in labels.entities}
+        | {f"depth/{name}": estimate_depth(workflow, name) for name in labels.depth}
+    )
+
+
+def render_report(workflow: Workflow) -> jobs.RenderReport:
+    return jobs.RenderReport(
+        config=workflow.config,
+        shown=tuple(workflow.shown_pairs()),
+        tables=tuple(workflow.fillable_tables()),
+        sheet=workflow.sheet_clips,
+    )
