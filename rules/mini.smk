@@ -12,17 +12,15 @@ rule mini_checkpoints:
         ),
 
 
-def trained_before(wildcards):
-    """The folders a stage starts from, by the option that names each."""
-    inputs = STAGES[wildcards.name].inputs
-    return {
-        option: f"results/mini_checkpoints/{stage}" for option, stage in inputs.items()
-    }
-
-
 rule train_mini:
     input:
-        unpack(trained_before),
+        # The folders a stage starts from, by the option that names each.
+        unpack(
+            lambda wildcards: {
+                option: f"results/mini_checkpoints/{stage}"
+                for option, stage in STAGES[wildcards.name].inputs.items()
+            }
+        ),
     output:
         folder=directory("results/mini_checkpoints/{name}"),
     log:
