@@ -10,15 +10,15 @@ from udpdiff.model.encoding import encode_shard
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", required=True)
-    parser.add_argument("--execution", required=True)
+    parser.add_argument("--job", required=True, type=jobs.EncodeLatents.parse)
+    parser.add_argument("--execution", required=True, type=jobs.Execution.parse)
     parser.add_argument("--stream", required=True, help="video or TASK-COLORMAP-LABELLER")
     parser.add_argument("--source", required=True, help="the shard of clips or labels")
     parser.add_argument("--latents", required=True)
     parser.add_argument("--timing", help="json file: how fast it went")
     arguments = parser.parse_args()
 
-    job, execution = jobs.EncodeLatents.parse(arguments.job), jobs.Execution.parse(arguments.execution)
+    job, execution = arguments.job, arguments.execution
     encode_shard(job, execution, arguments.stream, arguments.source, arguments.latents, arguments.timing)
 
 

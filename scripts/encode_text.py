@@ -10,13 +10,13 @@ from udpdiff.model.text import encode_captions
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", required=True)
-    parser.add_argument("--execution", required=True)
+    parser.add_argument("--job", required=True, type=jobs.EncodeText.parse)
+    parser.add_argument("--execution", required=True, type=jobs.Execution.parse)
     parser.add_argument("--captions", required=True)
     parser.add_argument("--text", required=True)
     arguments = parser.parse_args()
 
-    job, execution = jobs.EncodeText.parse(arguments.job), jobs.Execution.parse(arguments.execution)
+    job, execution = arguments.job, arguments.execution
     encode_captions(job, execution, arguments.captions, arguments.text)
 
 

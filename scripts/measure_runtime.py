@@ -6,22 +6,23 @@ import argparse
 
 from udpdiff import jobs
 from udpdiff.metrics.evaluate import evaluate_runtime, quality_document
-from udpdiff.model.runtime import hardware_name, time_runs
+from udpdiff.model.runtime import time_runs
 from udpdiff.storage.files import write_json
+from udpdiff.timing import device_name
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", required=True)
-    parser.add_argument("--execution", required=True)
+    parser.add_argument("--job", required=True, type=jobs.MeasureRuntime.parse)
+    parser.add_argument("--execution", required=True, type=jobs.Execution.parse)
     parser.add_argument("--runs", required=True, nargs="+", help="folders, in the order of the job")
     parser.add_argument("--runtimes", required=True, nargs="+", help="json files, one for each run")
     arguments = parser.parse_args()
 
-    job, execution = jobs.MeasureRuntime.parse(arguments.job), jobs.Execution.parse(arguments.execution)
+    job, execution = arguments.job, arguments.execution
     timings = time_runs(job, execution, arguments.runs)
     for path, (run, task), found in zip(arguments.runtimes, job.runs, timings, strict=True):
-        metrics = evaluate_runtime(found, hardware=hardware_name(execution))
+        metrics = evaluate_runtime(found, hardware=device_name(execution.device))
         write_json(path, quality_document(run, task, job.seed, len(found), metrics))
 
 

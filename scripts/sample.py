@@ -10,15 +10,15 @@ from udpdiff.model.sampling import sample_shard
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--job", required=True)
-    parser.add_argument("--execution", required=True)
+    parser.add_argument("--job", required=True, type=jobs.Sample.parse)
+    parser.add_argument("--execution", required=True, type=jobs.Execution.parse)
     parser.add_argument("--run", required=True, help="the run's folder")
     parser.add_argument("--captions", required=True, nargs="+", help="all caption tables of the evaluation split")
     parser.add_argument("--clips", required=True)
     parser.add_argument("--predictions", help="not for a run without a dense stream")
     arguments = parser.parse_args()
 
-    job, execution = jobs.Sample.parse(arguments.job), jobs.Execution.parse(arguments.execution)
+    job, execution = arguments.job, arguments.execution
     sample_shard(job, execution, arguments.run, arguments.captions, arguments.clips, arguments.predictions)
 
 

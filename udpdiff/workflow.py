@@ -232,23 +232,21 @@ class Workflow:
 
     def sheet_shards(self) -> list[tuple[str, int]]:
         """(split, shard) of the clips on the contact sheet: evaluation first, then training."""
-        count, chosen = 0, []
-        for split in ("evaluation", "train"):
-            for number, names in enumerate(self.shards[split]):
-                if count >= self.sheet_clips:
-                    return chosen
-                count += len(names)
-                chosen.append((split, number))
-        return chosen
+        return self._first_shards(self.sheet_clips, "evaluation", "train")
 
     def example_shards(self) -> list[tuple[str, int]]:
         """(split, shard) of the training clips that the data set's gallery shows."""
+        return self._first_shards(self.config.report.examples, "train")
+
+    def _first_shards(self, clips: int, *splits: str) -> list[tuple[str, int]]:
+        """As many shards of the splits, in their order, as hold so many clips; all where there are fewer."""
         count, chosen = 0, []
-        for number, names in enumerate(self.shards["train"]):
-            if count >= self.config.report.examples:
-                break
-            count += len(names)
-            chosen.append(("train", number))
+        for split in splits:
+            for number, names in enumerate(self.shards[split]):
+                if count >= clips:
+                    return chosen
+                count += len(names)
+                chosen.append((split, number))
         return chosen
 
     def shown_runs(self) -> list[str]:

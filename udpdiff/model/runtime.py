@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,11 +51,3 @@ def time_call(pipeline: CogVideoXPipeline, task: str, job: jobs.MeasureRuntime, 
         pipeline(prompt=PROMPT, generator=generator, **options)
         timings["total"] = time.perf_counter() - start
     return timings
-
-
-def hardware_name(execution: jobs.Execution) -> str:
-    """Return what the calls ran on."""
-    device = execution.device or default_device()
-    if device.startswith("cuda"):
-        return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
