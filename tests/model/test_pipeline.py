@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import CogVideoXDPMScheduler, CogVideoXPipeline
+from pipeline_calls import quiet, seeded
 
 from udpdiff import UDPDiffPipeline
 from udpdiff.model.expansion import expand_transformer
@@ -17,15 +18,6 @@ from udpdiff.tasks import get_task, task_prompt
 TASKS = {"seg": "pixelplanes", "depth": "spectral"}
 CALL = {"num_inference_steps": 2, "guidance_scale": 3.0, "output_type": "np", "max_sequence_length": 48}
 OURS = {**CALL, "task": "seg", "decode_prediction": False}
-
-
-def seeded(*seeds: int) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
-
-
-def quiet(pipeline):
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 @pytest.fixture

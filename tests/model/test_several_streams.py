@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from pipeline_calls import quiet, seeded
 
 from udpdiff import UDPDiffPipeline
 from udpdiff.model.expansion import expand_transformer
@@ -17,15 +18,6 @@ CALL = {"num_inference_steps": 2, "guidance_scale": 3.0, "output_type": "latent"
 TASKS = {"seg": "pixelplanes", "depth": "spectral"}
 STREAMS = {"seg": ["seg"], "depth": ["depth"]}
 ROLES = {"task_condition": "embedding", "tasks": TASKS, "streams": STREAMS}
-
-
-def seeded(*seeds: int) -> list[torch.Generator]:
-    return [torch.Generator().manual_seed(seed) for seed in seeds]
-
-
-def quiet(pipeline):
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 @pytest.fixture
