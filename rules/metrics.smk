@@ -24,6 +24,26 @@ rule extract_features:
         """
 
 
+# The constant control reads one small file, not every training label: shards keep the mean of their own.
+rule mean_labels:
+    input:
+        labels=lambda wildcards: flow.shard_paths(
+            f"depth/{wildcards.labeller}", "train"
+        ),
+    output:
+        mean="results/depth/{labeller}/mean.npz",
+    log:
+        "logs/mean_labels/{labeller}.log",
+    benchmark:
+        "benchmarks/mean_labels/{labeller}.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    shell:
+        """
+        python -m scripts.mean_labels --labels {input.labels:q} --mean {output.mean:q} 2>&1 | tee {log:q}
+        """
+
+
 rule compare_samples:
     input:
         unpack(
@@ -45,7 +65,7 @@ rule compare_samples:
     shell:
         """
         python -m scripts.compare_samples --job {params.job:q} --predictions {input.predictions:q} \
-            --reference {input.reference:q} --comparators {input.comparators:q} --training {input.training:q} \
+            --reference {input.reference:q} --comparators {input.comparators:q} --mean {input.mean:q} \
             --comparison {output.comparison:q} 2>&1 | tee {log:q}
         """
 

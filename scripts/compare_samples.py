@@ -18,7 +18,7 @@ def main() -> None:
         "--comparators", nargs="*", default=[], type=Path, help="further labellers', as the job names them"
     )
     parser.add_argument(
-        "--training", nargs="*", default=[], type=Path, help="labels that the run learned, for their mean"
+        "--mean", nargs="*", default=[], type=Path, help="of the labels that the run learned; none for a task without"
     )
     parser.add_argument("--comparison", required=True, type=Path)
     arguments = parser.parse_args()
@@ -29,7 +29,7 @@ def main() -> None:
         arguments.reference,
         arguments.comparison,
         arguments.comparators,
-        arguments.training,
+        *arguments.mean,
     )
 
 

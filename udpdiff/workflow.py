@@ -157,13 +157,13 @@ class Workflow:
         return tuple(name for name in specs.comparators(run, task, numbers) if name in known)
 
     def comparison_inputs(self, run: str, task: str, shard: int | str) -> dict[str, list[str]]:
-        """Shards that a comparison reads: the judge's labels, the comparators', and training labels for their mean."""
+        """What a comparison reads: shards of the judge's labels and the comparators', and the training labels' mean."""
         kind, split = get_task(task).labels, f"samples/{run}/{task}"
         folders = [self.judge_of(run, task), *self.comparators_of(run, task)]
         reference, *others = [f"results/{kind}/{name}/{split}/{shard}.h5" for name in folders]
         learned = f"{kind}/{getattr(self.config.runs[run], kind)}"
-        training = self.shard_paths(learned, "train") if get_task(task).has_constant else []
-        return {"reference": [reference], "comparators": others, "training": training}
+        mean = [f"results/{learned}/mean.npz"] if get_task(task).has_constant else []
+        return {"reference": [reference], "comparators": others, "mean": mean}
 
     def evaluation_inputs(self, run: str, task: str) -> dict[str, list[str]]:
         """What the figures of one run and task are joined from."""

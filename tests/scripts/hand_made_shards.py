@@ -133,7 +133,9 @@ def compare(tmp_path, monkeypatch, task, predicted, reference, rejected=(), comp
     )
     learned = [labels(tmp_path / kind / "learned" / task / f"{i}.h5", stored) for i, stored in enumerate(training)]
     optional = {"comparators": paths} if paths else {}
-    optional |= {"training": learned} if learned else {}
+    if learned:
+        run("mean_labels", monkeypatch, labels=learned, mean=tmp_path / "mean.npz")
+        optional |= {"mean": tmp_path / "mean.npz"}
     target = tmp_path / f"{task}-compared.h5"
     run(
         "compare_samples",

@@ -58,6 +58,8 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
                 add("estimate_depth", workflow_jobs.estimate_depth(flow, name), name, split, shard, reads=clips)
             if split != "train":
                 add("extract_features", workflow_jobs.extract_features(flow, split), split, shard, reads=clips)
+    for name in labels.depth:
+        add("mean_labels", None, name, reads=flow.shard_paths(f"depth/{name}", "train"))
     streams = [flow.run_streams(run) for run in flow.config.runs]
     for stream in {VIDEO, *(name for each in streams for name in each.dense.values())}:
         for shard in flow.shard_numbers("train"):

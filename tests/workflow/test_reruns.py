@@ -11,7 +11,7 @@ import pytest
 from every_job import DEFAULT, changed, every_job, workflow_of
 
 SIZE = "measure_runtime render_scenes sample"
-LABELLED = "encode_latents estimate_depth render_scenes segment_entities train write_captions compare_samples"
+LABELLED = "encode_latents estimate_depth render_scenes segment_entities train write_captions mean_labels"
 # dotted key -> (another value, the rules); of a Panda-70M source for keys that only it reads.
 RERUNS = {
     "seed": (8, "codec_quality encode_latents evaluate_samples label_quality measure_runtime render_scenes train"),

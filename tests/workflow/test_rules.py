@@ -66,7 +66,7 @@ def told(job: dict):
 
 
 def test_every_rule_of_all_is_looked_at(smoke):
-    assert {job["rule"] for job in smoke} == {*SCRIPT_JOBS, "fill_table", "all"}
+    assert {job["rule"] for job in smoke} == {*SCRIPT_JOBS, "mean_labels", "fill_table", "all"}
 
 
 def test_every_job_is_valid_and_reaches_its_script(smoke):
@@ -203,19 +203,21 @@ def test_features_of_real_clips_are_extracted_once(smoke):
     assert told(made).subject_encoder == "mini:subject_encoder"
 
 
-def test_comparisons_read_the_judge_the_comparators_and_training_labels(smoke):
+def test_comparisons_read_the_judge_the_comparators_and_the_mean_of_training_labels(smoke):
     job = one(smoke, "compare_samples", run="multi", task="depth")
     assert job["input"]["predictions"] == ["results/samples/multi/depth/0.dense.h5"]
     assert job["input"]["reference"] == ["results/depth/depthcrafter/samples/multi/depth/0.h5"]
     assert job["input"]["comparators"] == ["results/depth/depth_anything/samples/multi/depth/0.h5"]
-    assert job["input"]["training"] == [f"results/depth/depthcrafter/train/{shard}.h5" for shard in (0, 1)]
+    assert job["input"]["mean"] == ["results/depth/depthcrafter/mean.npz"]
     assert told(job).judge == "depthcrafter" and told(job).comparators == ("depth_anything",)
     other = one(smoke, "compare_samples", run="depth_anything", task="depth")
-    assert other["input"]["training"] == [f"results/depth/depth_anything/train/{shard}.h5" for shard in (0, 1)]
+    assert other["input"]["mean"] == ["results/depth/depth_anything/mean.npz"]
+    joined = one(smoke, "mean_labels", labeller="depth_anything")
+    assert joined["input"]["labels"] == [f"results/depth/depth_anything/train/{shard}.h5" for shard in (0, 1)]
     assert other["input"]["comparators"] == [] and told(other).comparators == ()
     entities = one(smoke, "compare_samples", run="multi", task="seg")
     assert entities["input"]["reference"] == ["results/entities/entityseg/samples/multi/seg/0.h5"]
-    assert entities["input"]["training"] == []
+    assert entities["input"]["mean"] == []
 
 
 def test_entities_are_judged_for_the_runs_named_alone(smoke):

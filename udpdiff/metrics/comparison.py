@@ -18,6 +18,7 @@ import numpy as np
 from udpdiff.jobs import CompareSamples
 from udpdiff.progress import progress
 from udpdiff.storage.digests import digest, value_digest
+from udpdiff.storage.means import read_mean
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.tasks import Task, TaskOptions, get_task
 
@@ -109,7 +110,7 @@ def compare_samples(
     reference_path: str | Path,
     comparison_path: str | Path,
     comparator_paths: Sequence[str | Path] = (),
-    training_paths: Sequence[str | Path] = (),
+    mean_path: str | Path | None = None,
 ) -> None:
     """Compare the predictions of one shard of samples with a judge's labels of the generated videos; resumes in the shard.
 
@@ -123,11 +124,11 @@ def compare_samples(
         reference_path: The judge's labels of the same videos.
         comparison_path: The shard with the schema `comparisons` to write: figures as scores, and what was left out.
         comparator_paths: Those of `job.comparators`, in their order.
-        training_paths: The labels that the run learned from.
+        mean_path: The mean of the labels that the run learned from; None for a task without a constant prediction.
     """
     task = get_task(job.task)
     options = task.Options(**job.options)
-    constant = _constant(task, options, training_paths)
+    constant = _constant(task, options, mean_path)
     with ExitStack() as stack:
         predictions, reference, *others = shards = [
             stack.enter_context(ShardReader(path)) for path in (predictions_path, reference_path, *comparator_paths)
@@ -199,17 +200,10 @@ def labeller_of(path: str | Path) -> str:
     return Path(path).parts[-3]
 
 
-def _constant(task: Task, options: TaskOptions, training_paths: Sequence[str | Path]) -> np.ndarray | None:
+def _constant(task: Task, options: TaskOptions, mean_path: str | Path | None) -> np.ndarray | None:
     """The prediction (1, H, W, ...) of a model that looks at nothing; None for tasks and data without one."""
-    means = []
-    for path in training_paths if task.has_constant else ():
-        with ShardReader(path) as shard:
-            if len(shard):
-                means.append(shard.mean())
-    if not means:
-        return None
-    maps, counts = zip(*means, strict=True)
-    return task.constant(np.average(maps, axis=0, weights=counts), 1, options)
+    mean = read_mean(mean_path) if task.has_constant and mean_path else None
+    return None if mean is None else task.constant(mean, 1, options)
 
 
 def _digest_of(constant: np.ndarray | None) -> str:
