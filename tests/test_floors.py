@@ -15,7 +15,7 @@ FLOORS = (
     ("clip", "files", "background", "progress", "provenance", "timing"),
     ("video_io", "representations", "measures", "storage", "checkpoints"),
     ("tasks",),
-    ("config", "config_labels", "config_parsing", "jobs"),
+    ("config", "config_labels", "config_parsing", "config_sampling", "jobs"),
     ("labelling", "sources", "model", "metrics"),
     ("tables",),
     ("training",),

@@ -12,13 +12,13 @@ from pydantic import BaseModel, Field, create_model, model_validator
 
 from udpdiff.config_labels import (
     Count,
-    Dtype,
     Labels,
     Name,
     Positive,
     Section,
     Share,
 )
+from udpdiff.config_sampling import Sampling
 from udpdiff.tasks import TASKS, TaskOptions
 
 
@@ -164,20 +164,6 @@ class Run(Section):
     def colormap(self, task: str) -> str:
         """The colour encoding that this run learns a task in."""
         return self.colormaps.get(task, TASKS[task].colormaps[0])
-
-
-class Sampling(Section):
-    """shard_prompts: prompts of one job. codec: how generated videos are stored, lossless or as the clips are."""
-
-    prompts: Positive
-    shard_prompts: Positive
-    codec: Literal["lossless", "h264"]
-    caption: Literal["brief", "detailed"]
-    num_inference_steps: Positive
-    guidance_scale: Annotated[float, Field(ge=1)]
-    seed: Count
-    batch_size: Positive
-    dtype: Dtype
 
 
 class Judges(Section):

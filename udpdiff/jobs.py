@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from udpdiff.config import ClipSize, Config, Fetching, Filters, Model, PandaGates, TrainingExecution, TrainingRecipe
 from udpdiff.config_labels import Captions, Cleanup, DepthEstimator, Dtype, EntityLabeller, Tracker
+from udpdiff.config_sampling import Acceleration
 
 
 class Job(BaseModel):
@@ -191,6 +192,7 @@ class Sample(Job):
     Attributes:
         task: `video` for the base, which has no dense stream.
         seed: Of the noise of prompt number 0; prompt i has seed + i, whatever the run.
+        acceleration_threshold: None where the acceleration has none, or diffusers' own is taken.
     """
 
     run: str
@@ -205,6 +207,8 @@ class Sample(Job):
     dtype: Dtype
     codec: Literal["lossless", "h264"]
     size: ClipSize
+    acceleration: Acceleration | None = None
+    acceleration_threshold: float | None = None
 
 
 class ExtractFeatures(Job):

@@ -142,7 +142,9 @@ def train(workflow: Workflow, run: str) -> jobs.Train:
 def sample(workflow: Workflow, run: str, task: str, shard: int) -> jobs.Sample:
     sampling = workflow.config.sampling
     first = shard * sampling.shard_prompts
-    names = {"caption", "num_inference_steps", "guidance_scale", "seed", "batch_size", "dtype", "codec"}
+    names = {"caption", "num_inference_steps", "guidance_scale", "seed", "batch_size", "dtype", "codec", "acceleration"}
+    if sampling.acceleration in ("first_block_cache", "mag_cache"):
+        names |= {"acceleration_threshold"}
     return jobs.Sample(
         run=run,
         task=task,

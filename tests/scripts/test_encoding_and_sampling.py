@@ -201,14 +201,19 @@ def test_frames_that_are_no_numbers_stop_the_job(monkeypatch, tmp_path, tables, 
     assert not (tmp_path / "0.clips.h5").exists()
 
 
-def test_an_exported_run_is_sampled(monkeypatch, tmp_path, tables, tiny_components, tiny_transformer):
-    """The real pipeline, loaded from its folder."""
+def exported_run(folder, components, transformer) -> UDPDiffPipeline:
+    """A pipeline that lies in the folder as a run's export."""
     tasks = {"depth": "spectral", "seg": "pixelplanes"}
-    folder = tmp_path / "multi"
-    exported = UDPDiffPipeline(**tiny_components, transformer=expand_transformer(tiny_transformer, 2), tasks=tasks)
+    exported = UDPDiffPipeline(**components, transformer=expand_transformer(transformer, 2), tasks=tasks)
     exported.save_pretrained(folder)
     recipe = {"run": "multi", "base": "none", "export": "pipeline", "task_condition": "embedding", "tasks": tasks}
     (folder / "run.json").write_text(json.dumps(recipe))
+    return exported
+
+
+def test_an_exported_run_is_sampled(monkeypatch, tmp_path, tables, tiny_components, tiny_transformer):
+    """The real pipeline, loaded from its folder."""
+    exported = exported_run(tmp_path / "multi", tiny_components, tiny_transformer)
     size = ClipSize(height=64, width=64, num_frames=9, fps=8)
     changes = {"first": 1, "count": 2, "num_inference_steps": 2, "size": size}
     for task, dtype in (("seg", np.uint16), ("depth", np.uint16)):
@@ -221,6 +226,21 @@ def test_an_exported_run_is_sampled(monkeypatch, tmp_path, tables, tiny_componen
         alone = exported("a large blue box c", generator=torch.Generator().manual_seed(1234 + 2), **options)
         video = decode_mp4(clips.read("c", "video_mp4")).astype(int)
         assert np.abs(video - alone.frames[0] * 255).max() <= 1
+
+
+@pytest.mark.parametrize("acceleration, threshold", [("mag_cache", 9.0), ("faster_cache", None)])
+def test_an_accelerated_job_has_other_samples_and_the_same_each_time(
+    monkeypatch, tmp_path, tables, tiny_components, tiny_transformer, acceleration, threshold
+):
+    exported_run(tmp_path / "multi", tiny_components, tiny_transformer)
+    size = ClipSize(height=64, width=64, num_frames=9, fps=8)
+    changes = {"count": 1, "size": size}
+    plain, _ = sampled(monkeypatch, tmp_path, tables, "plain", **changes)
+    changes |= {"acceleration": acceleration, "acceleration_threshold": threshold}
+    first, dense = sampled(monkeypatch, tmp_path, tables, "first", **changes)
+    again, _ = sampled(monkeypatch, tmp_path, tables, "again", **changes)
+    assert plain.read("e", "video_mp4") != first.read("e", "video_mp4") == again.read("e", "video_mp4")
+    assert dense.attrs["job"]["acceleration"] == acceleration
 
 
 @pytest.mark.parametrize("task", [None, "depth"])

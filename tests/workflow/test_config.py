@@ -40,6 +40,8 @@ def test_default_is_accepted_and_describes_itself():
         ("runs.multi.entities", "grid9", ["runs.multi.entities", "grid9", "entityseg"]),
         ("runs.multi.training", {"stps": 5}, ["runs.multi.training", "stps", "'steps'"]),
         ("sampling.num_inference_steps", 30, ["sampling.num_inference_steps", "30", "25"]),
+        ("sampling.acceleration", "teacache", ["sampling.acceleration", "teacache", "'mag_cache'"]),
+        ("sampling.acceleration_threshold", 0, ["sampling.acceleration_threshold", "0", "greater than 0"]),
         ("labels.depth.depth_anything.model", "midas", ["labels.depth.depth_anything.model", "midas", "depthcrafter"]),
         ("labels.depth.other", {"checkpoint": "a/b"}, ["labels.depth.other.model", "missing", "depth_anything"]),
         (

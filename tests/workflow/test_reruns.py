@@ -115,6 +115,8 @@ RERUNS = {
     "sampling.seed": (1, "sample"),
     "sampling.batch_size": (4, "sample"),
     "sampling.dtype": ("float32", "measure_runtime sample"),
+    "sampling.acceleration": ("mag_cache", "sample"),
+    "sampling.acceleration_threshold": (0.1, ""),  # nothing has a threshold there
     "metrics.subject_encoder": ("a/b", "extract_features"),
     "metrics.image_encoder": ("a/b", "extract_features"),
     "metrics.video_encoder": ("a/b", "extract_features"),
@@ -192,6 +194,14 @@ def test_with_a_captioner_its_settings_count():
     other = copy.deepcopy(asked)
     other["labels"]["captions"]["instruction"] = 'Say "what" is in {split}.'
     assert rules_that_differ(asked, other) - {"render_report"} == {"write_captions"}
+
+
+def test_a_threshold_counts_where_the_acceleration_has_one():
+    for method, rules in {"mag_cache": {"sample"}, "first_block_cache": {"sample"}, "faster_cache": set()}.items():
+        accelerated = changed("sampling.acceleration", method)
+        other = copy.deepcopy(accelerated)
+        other["sampling"]["acceleration_threshold"] = 0.1
+        assert rules_that_differ(accelerated, other) - {"render_report"} == rules
 
 
 def test_another_task_changes_no_run_that_is_there():

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from udpdiff import jobs
+from udpdiff.model.acceleration import accelerate
 from udpdiff.model.loading import default_device, load_run
 from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.model.streams import VIDEO
@@ -55,6 +56,9 @@ def sample_shard(
         warn_of_slow_bfloat16("sampling.dtype", '"float32"')
     pipeline = load_run(run, getattr(torch, job.dtype), device)
     pipeline.set_progress_bar_config(disable=True)
+    if job.acceleration:
+        options = call_options(pipeline, job, job.task)
+        accelerate(pipeline, job.acceleration, job.acceleration_threshold, options)
     numbered = list(islice(read_captions(list(captions)).items(), job.first, job.first + job.count))
     prompts = {clip_id: texts[job.caption] for clip_id, texts in numbered}
     attrs = {"run": job.run, "task": job.task, "fps": job.size.fps, "job": json.loads(job.dump())}
