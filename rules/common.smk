@@ -1,4 +1,5 @@
-# Loads and checks the configuration. What rules ask of it stands in udpdiff/workflow.py, what jobs are told in
+# Loads and checks the configuration: config.yaml, a preset, the user's files, --config, each merged over the one before;
+# Snakemake merges the last two over every `configfile:`. What rules ask of it stands in udpdiff/workflow.py, what jobs are told in
 # udpdiff/workflow_jobs.py.
 import shlex
 import sys
@@ -8,16 +9,26 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
-from udpdiff import preflight, workflow_jobs
+from udpdiff import config_layers, preflight, workflow_jobs
 from udpdiff.planning.costs import Invocations
 from udpdiff.tasks import TASKS
 
-try:
-    flow = preflight.check(
-        config, [Path(path) for path in workflow.overwrite_configfiles]
-    )
-except preflight.ConfigError as error:
-    raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
+
+def checked(check, *arguments):
+    """What a check of the configuration returns; its ConfigError becomes one readable message."""
+    try:
+        return check(*arguments)
+    except preflight.ConfigError as error:
+        raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
+
+
+preset = checked(config_layers.preset_file, config, Path(f"{workflow.basedir}/presets"))
+if preset:
+
+    configfile: preset
+
+
+flow = checked(preflight.check, config, workflow.overwrite_configfiles, preset)
 
 # Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. The prefix
 # replaces Snakemake's own, which makes a failure before `| tee` a failure. Progress bars of libraries would fill the logs.
@@ -69,13 +80,23 @@ def job(build, *names):
 def asked(answer):
     """A function for `input`, of the wildcards, whose ConfigError becomes one readable message."""
 
-    def ask(wildcards):
-        try:
-            return answer(wildcards)
-        except preflight.ConfigError as error:
-            raise WorkflowError(str(error)) from None
+    return lambda wildcards: checked(answer, wildcards)
 
-    return ask
+
+def complete(wildcards):
+    """An input of no files, of jobs that need what only the user can give."""
+    return checked(flow.complete) and []
+
+
+def on_cluster():
+    """Whether this process sends jobs to other machines, or shows what would be sent. Known once the graph is built."""
+    settings = workflow.execution_settings
+    return (
+        workflow.is_main_process
+        and workflow.resource_settings.nodes is not None
+        and settings is not None
+        and settings.use_threads  # so of every executor that is not local, in a dry run too
+    )
 
 
 def announce_report():

@@ -4,6 +4,7 @@
 rule segment_entities:
     input:
         clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
+        allowed=complete,
     output:
         entities="results/entities/{labeller}/{split}/{shard}.h5",
         summary="results/entities/{labeller}/{split}/{shard}.json",

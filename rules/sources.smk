@@ -3,6 +3,8 @@
 if flow.config.source.kind == "scenes":
 
     rule render_scenes:
+        input:
+            allowed=asked(lambda wildcards: preflight.check_source(flow, on_cluster())),
         output:
             clips="results/clips/{split}/{shard}.h5",
             truth="results/truth/{split}/{shard}.h5",
@@ -27,7 +29,7 @@ elif flow.config.source.kind == "panda70m":
 
     rule choose_clips:
         input:
-            table=asked(lambda wildcards: flow.source_path()),
+            table=asked(lambda wildcards: flow.complete().config.source.path),
         output:
             chosen="results/panda70m/chosen.parquet",
             rejected="results/panda70m/rejected_records.csv",
@@ -72,6 +74,8 @@ elif flow.config.source.kind == "panda70m":
 else:
 
     rule cut_videos:
+        input:
+            allowed=complete,
         output:
             clips="results/clips/{split}/{shard}.h5",
             summary="results/clips/{split}/{shard}.json",

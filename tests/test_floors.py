@@ -15,11 +15,11 @@ FLOORS = (
     ("clip", "files", "background", "progress", "provenance", "timing"),
     ("video_io", "representations", "measures", "storage", "checkpoints"),
     ("tasks",),
-    ("config", "config_labels", "config_parsing", "config_sampling", "jobs"),
+    ("config", "config_labels", "config_parsing", "config_layers", "config_sampling", "jobs"),
     ("labelling", "sources", "model", "metrics"),
     ("tables",),
     ("training",),
-    ("preflight", "workflow", "workflow_jobs"),
+    ("preflight", "workflow", "workflow_jobs", "user_values"),
     ("planning", "mini"),
     ("report",),
 )

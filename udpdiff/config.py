@@ -210,6 +210,7 @@ LABEL_KINDS = ("entities", "depth")
 class Config(Section):
     """The whole configuration; see `config.yaml` for what each key means."""
 
+    preset: str | None
     seed: Count
     device: str | None
     source: Source

@@ -23,8 +23,10 @@ class Section(BaseModel):
 
 
 class EntitySegmenter(Section):
+    """segmenter: null is for the user to name, and nothing is labelled before."""
+
     model: Literal["segmenter"] = "segmenter"
-    segmenter: str
+    segmenter: str | None
     score_threshold: Share
 
 

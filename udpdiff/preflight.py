@@ -9,104 +9,65 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import yaml
-
-from udpdiff import checkpoints
+from udpdiff import checkpoints, config_layers
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
 from udpdiff.config_labels import ConfigError
 from udpdiff.config_parsing import parse
 from udpdiff.sources import fetching, panda70m_table, videos
+from udpdiff.user_values import missing_values
 from udpdiff.workflow import Workflow
 
 __all__ = ["ConfigError", "check"]
 
 
-def check(raw: dict, config_files: Sequence[Path] = ()) -> Workflow:
+def check(raw: dict, user_files: Sequence[Path] = (), preset: Path | None = None) -> Workflow:
     """Return the workflow of a configuration that can be run.
 
-    A source that only the user can name is no fault yet: what plans and explains needs none, and the first job that
+    A value that only the user can give is no fault yet: what plans and explains needs none, and the first job that
     does says what is missing (`Workflow.missing`).
 
     Args:
         raw: The merged configuration; relative paths in it become absolute.
-        config_files: The files that were merged over the default, in order: a relative path in one of them is relative
-            to that file.
+        user_files: The user's files that were merged over the default and the preset, in order: a relative path in one
+            of them is relative to that file.
+        preset: The preset's file.
 
     Raises:
         ConfigError: One line per fault: the key, what was got, what is allowed.
     """
-    _anchor_paths(raw, config_files)
+    config_layers.check_one_preset(raw, user_files)
+    config_layers.anchor_paths(raw, [preset, *user_files] if preset else user_files)
     config = parse(raw)
-    workflow = Workflow(config, _missing_source(config))
+    workflow = Workflow(config, missing_values(config))
     faults = [*_checkpoint_faults(config), *_size_faults(config)]
-    faults += [] if workflow.missing else _source_faults(workflow)
+    if config.source.kind != "scenes" and config.source.path:
+        faults += _source_faults(workflow)
     if faults:
         raise ConfigError("\n".join(faults))
     return workflow
 
 
-def _missing_source(config: Config) -> str | None:
-    if config.source.kind == "scenes" or config.source.path:
-        return None
-    what = {
-        "videos": "a folder of video files",
-        "panda70m": "the official table of Panda-70M, csv or zip (see README, section Panda-70M)",
-    }[config.source.kind]
-    return f"source.path: got null, and source.kind is {config.source.kind}; name {what}"
+def check_source(workflow: Workflow, on_cluster: bool) -> list[str]:
+    """Refuse the mini scale on a cluster by accident; return what rendering scenes reads, which is nothing.
 
-
-_PATHS = ("source.path", "source.captions", "panda70m.cookies")
-_CHECKPOINTS = (
-    "model.base",
-    "labels.entities.*.segmenter",
-    "labels.tracker.checkpoint",
-    "labels.depth.*.checkpoint",
-    "labels.depth.*.base",
-    "labels.captions.captioner",
-    "metrics.subject_encoder",
-    "metrics.image_encoder",
-    "metrics.video_encoder",
-)
-
-
-def _anchor_paths(raw: dict, config_files: Sequence[Path]) -> None:
-    """Make paths of further configuration files absolute; a checkpoint is a path where such a folder is there."""
-    for file in config_files:
-        given, folder = yaml.safe_load(Path(file).read_text()) or {}, Path(file).parent
-        for key in (*_PATHS, *_CHECKPOINTS):
-            for section, name, value, _ in _strings_at(given, raw, key):
-                scheme, place, mark = _split_reference(value)
-                path = folder / Path(place).expanduser()
-                if key in _PATHS or scheme or path.is_dir():
-                    section[name] = f"{scheme}{path.resolve()}{mark}"
-
-
-def _split_reference(value):
-    """`i3d:FILE#SHA256` as ("i3d:", FILE, "#SHA256"); any other as ("", value, "")."""
-    if not value.startswith("i3d:"):
-        return "", value, ""
-    place, mark, checksum = value.removeprefix("i3d:").partition("#")
-    return "i3d:", place, mark + checksum
-
-
-def _strings_at(given, raw, key: str, above: str = "") -> Iterator[tuple[dict, str, str, str]]:
-    """(section of raw, last part of the key, value, whole key) of the strings at a dotted key that `given` put there."""
-    first, _, rest = key.partition(".")
-    if not isinstance(given, dict) or not isinstance(raw, dict):
-        return
-    for name in list(given) if first == "*" else [first]:
-        own, merged = given.get(name), raw.get(name)
-        if rest:
-            yield from _strings_at(own, merged, rest, f"{above}{name}.")
-        elif isinstance(own, str) and own == merged:
-            yield raw, name, own, f"{above}{name}"
+    Raises:
+        ConfigError: Scenes are to be rendered, and the rehearsal on a cluster was not named.
+    """
+    if on_cluster and workflow.config.preset != "rehearsal":
+        raise ConfigError(
+            f"source.kind: got scenes with preset {workflow.config.preset or 'null'}, and the jobs go to a cluster; scenes are "
+            "for the mini scale. Name a scale with `--config preset=NAME`: paper, one_gpu, or rehearsal for the mini scale "
+            "on a cluster. A --config of the command line replaces the profile's whole list, its preset included, so "
+            "name the preset there too: `--config preset=paper KEY=VALUE`; a value in a `--configfile` keeps it."
+        )
+    return []
 
 
 def _checkpoint_references(config: Config):
     sections = config.model_dump()
-    for pattern in _CHECKPOINTS:
-        for _, _, reference, key in _strings_at(sections, sections, pattern):
+    for pattern in config_layers.CHECKPOINTS:
+        for _, _, reference, key in config_layers.strings_at(sections, sections, pattern):
             yield key, reference
 
 
@@ -114,7 +75,7 @@ def _checkpoint_faults(config):
     for key, reference in _checkpoint_references(config):
         if re.fullmatch(r"[\w.-]+/[\w.-]+", reference) and not reference.startswith("."):
             continue  # a hub id, which only the hub can judge
-        _, reference, _ = _split_reference(reference)
+        _, reference, _ = config_layers.split_reference(reference)
         try:
             folder = Path(checkpoints.resolve(reference))
         except (ValueError, FileNotFoundError) as error:
@@ -157,8 +118,6 @@ def _size_faults(config):
 
 def _source_faults(workflow: Workflow) -> Iterator[str]:
     source = workflow.config.source
-    if source.kind == "scenes":
-        return
     if source.kind == "panda70m":
         yield from _table_faults(workflow.config)
         return

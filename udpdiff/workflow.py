@@ -27,7 +27,7 @@ PLAIN_TEXT = "plain"
 class Workflow:
     """A checked configuration with what follows from it.
 
-    missing: what only the user can name, as the fault to show when a job first needs it; None when nothing is missing.
+    missing: what only the user can give, as the message to show when a job first needs it; None when nothing is missing.
     """
 
     config: Config
@@ -41,7 +41,7 @@ class Workflow:
         config = self.config
         if config.source.kind == "scenes":
             return {split: clip_lists.scene_names(split, config.seed, config.clips) for split in SPLITS}
-        if config.source.kind == "videos" and not self.missing:
+        if config.source.kind == "videos" and config.source.path:
             return clip_lists.video_names(self.files, config.seed, config.clips)
         counted = {split: range(getattr(config.clips, split)) for split in SPLITS}
         return {split: splits.assign_shards(counted[split], config.clips.shard_clips) for split in SPLITS}
@@ -62,7 +62,7 @@ class Workflow:
         """Numbers of the shards of a split: train, evaluation or samples/RUN/TASK."""
         if split not in SPLITS:
             return range(ceil(self.prompt_count / self.config.sampling.shard_prompts))
-        if self.config.source.kind == "panda70m" or self.missing:
+        if self.config.source.kind == "panda70m":
             return range(ceil(getattr(self.config.clips, split) / self.config.clips.shard_clips))
         return range(len(self.shards[split]))
 
@@ -71,15 +71,15 @@ class Workflow:
         """How many prompts are sampled at most: fewer when the evaluation split holds fewer."""
         return min(self.config.sampling.prompts, sum(map(len, self.shards["evaluation"])))
 
-    def source_path(self) -> str:
-        """The table or folder that the clips come from.
+    def complete(self) -> Workflow:
+        """This workflow, for jobs that need what only the user can give; planning needs none of it.
 
         Raises:
-            ConfigError: The user has not named it; planning needs none, any other target does.
+            ConfigError: Something of it is missing.
         """
         if self.missing:
             raise ConfigError(self.missing)
-        return self.config.source.path
+        return self
 
     # Paths
 
@@ -290,8 +290,9 @@ class Workflow:
         """One paragraph for people: what will be built from what."""
         config, clips = self.config, self.config.clips
         counts = {split: sum(map(len, self.shards[split])) for split in SPLITS}
+        scale = f"the scale of presets/{config.preset}.yaml" if config.preset else "the mini scale"
         return (
-            f"udpdiff: {counts['train']} training and {counts['evaluation']} evaluation clips from {config.source.kind}"
+            f"udpdiff at {scale}: {counts['train']} training and {counts['evaluation']} evaluation clips from {config.source.kind}"
             f" ({clips.num_frames} frames of {clips.height} x {clips.width} at {clips.fps:g} fps);"
             f" {len(config.runs)} runs ({', '.join(config.runs)}) of {config.training.steps} steps from"
             f" {config.model.base}; {config.sampling.prompts} prompts each."

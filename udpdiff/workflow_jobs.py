@@ -38,7 +38,7 @@ def render_scenes(workflow: Workflow, split: str, shard: int) -> jobs.RenderScen
 
 
 def cut_videos(workflow: Workflow, split: str, shard: int) -> jobs.CutVideos:
-    folder = workflow.source_path()
+    folder = workflow.complete().config.source.path
     names = workflow.shards[split][shard]
     content = [[printable(n), workflow.files[n].stat().st_size, workflow.captions.get(n)] for n in names]
     return jobs.CutVideos(

@@ -81,7 +81,7 @@ def test_no_number_where_no_source_speaks_of_it(job):
 
 
 def test_the_papers_scale_takes_hours_from_sources(tmp_path):
-    paper = workflow("slurm/paper.yaml", missing="not named yet")
+    paper = workflow("presets/paper.yaml", missing="not named yet")
     stages = {stage.stage: stage for stage in Plan(paper, tmp_path, tmp_path).stages()}
     tracked = stages["entities/entityseg"]
     assert tracked.speed.bound and tracked.hours == pytest.approx(tracked.clips * 49 / 24.2 / 3600)

@@ -48,7 +48,7 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
                 add("download_clips", workflow_jobs.download_clips(flow, split, shard), split, shard)
             add("write_captions", workflow_jobs.write_captions(flow), split, shard)
     if flow.config.source.kind == "panda70m":
-        add("choose_clips", workflow_jobs.choose_clips(flow), reads=[flow.source_path()])
+        add("choose_clips", workflow_jobs.choose_clips(flow), reads=[flow.complete().config.source.path])
     for split in splits:
         for shard in flow.shard_numbers(split):
             clips = [flow.clip_shard(split, shard)]

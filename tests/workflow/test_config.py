@@ -147,7 +147,7 @@ def test_a_source_may_be_unnamed_while_planning_only(kind):
     flow = preflight.check(raw)
     assert len(flow.shard_numbers("train")) == 4 and flow.describe()
     with pytest.raises(ConfigError, match=r"source\.path: got null.*name"):
-        flow.source_path()
+        flow.complete()
     raw["source"]["path"] = "no/such/place"
     with pytest.raises(ConfigError, match="no such f"):
         preflight.check(raw)

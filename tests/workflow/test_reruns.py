@@ -14,6 +14,7 @@ SIZE = "measure_runtime render_scenes sample"
 LABELLED = "encode_latents estimate_depth render_scenes segment_entities train write_captions mean_labels"
 # dotted key -> (another value, the rules); of a Panda-70M source for keys that only it reads.
 RERUNS = {
+    "preset": ("rehearsal", ""),
     "seed": (8, "codec_quality encode_latents evaluate_samples label_quality measure_runtime render_scenes train"),
     "device": ("cpu", ""),
     "source.path": ("elsewhere", ""),

@@ -65,24 +65,6 @@ def test_bad_configuration_is_refused_in_one_readable_message(tmp_path):
     assert "Traceback" not in told
 
 
-def test_slurm_profile_plans_the_paper_scale(tmp_path):
-    folder = tmp_path / "clips"
-    folder.mkdir()
-    for index in range(12):
-        (folder / f"{index}.mp4").write_bytes(b"")
-    (tmp_path / "captions.csv").write_text("clip,caption\n" + "".join(f"{index}.mp4,words\n" for index in range(12)))
-    mine = tmp_path / "mine.yaml"
-    mine.write_text(
-        "source: {kind: videos, path: clips, captions: captions.csv}\nmetrics: {video_encoder: 'mini:video_encoder'}\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--profile", "slurm", "-n", "--quiet", "rules", "--directory", tmp_path,
-         "--configfile", "slurm/paper.yaml", str(mine)],
-        capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
-    assert planned(done)["train"] == 11
-
-
 def test_plan_of_the_mini_scale(tmp_path):
     done = snakemake(tmp_path, "--cores", "1", "--", "plan")
     assert done.returncode == 0, done.stderr
@@ -92,25 +74,6 @@ def test_plan_of_the_mini_scale(tmp_path):
         "nothing was measured, and nobody cites mini models"
     )
     assert not list(tmp_path.glob("results/clips")), "a plan makes nothing"
-
-
-def test_plan_of_the_papers_scale_before_there_is_a_source(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--profile", "slurm", "--executor", "local", "--cores", "1",
-         "--directory", tmp_path, "--configfile", "slurm/paper.yaml", "--", "plan"],
-        capture_output=True, text=True, cwd=ROOT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "300,000 train and 1,024 evaluation clips of 49 frames, 480 x 720" in done.stdout
-    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    assert "301,024" in rows["depth/depthcrafter"] and "cited [" in rows["depth/depthcrafter"]
-    assert "> 169" in rows["entities/entityseg"], "300,000 x 49 frames at 24.2 a second, at least"
-    assert "not known" in rows["captions"]
-
-
-def test_only_a_plan_may_lack_a_source(tmp_path):
-    done = snakemake(tmp_path, "-n", "--", "all", config=ROOT / "slurm" / "paper.yaml")
-    assert done.returncode != 0 and "source.path: got null" in done.stdout + done.stderr
 
 
 def test_throughput_needs_one_shard_of_clips(tmp_path):

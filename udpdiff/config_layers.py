@@ -1,0 +1,109 @@
+"""The files that make a configuration: config.yaml, a preset, the user's own; each is merged over the one before.
+
+Snakemake merges; this module finds the preset, refuses two of them, and makes the paths that a file names absolute. It
+knows nothing of what the values mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from udpdiff.config_labels import ConfigError
+
+PATHS = ("source.path", "source.captions", "panda70m.cookies")
+CHECKPOINTS = (
+    "model.base",
+    "labels.entities.*.segmenter",
+    "labels.tracker.checkpoint",
+    "labels.depth.*.checkpoint",
+    "labels.depth.*.base",
+    "labels.captions.captioner",
+    "metrics.subject_encoder",
+    "metrics.image_encoder",
+    "metrics.video_encoder",
+)
+
+
+def preset_file(raw: dict, folder: Path) -> str | None:
+    """Return the file of the preset that a configuration names; None where it names none.
+
+    Args:
+        raw: The configuration as merged so far, the user's own files and `--config` included.
+        folder: Of the presets.
+
+    Raises:
+        ConfigError: There is no such preset.
+    """
+    name = raw.get("preset")
+    if name is None:
+        return None
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in known:
+        raise ConfigError(
+            f"preset: got {name!r}; allowed: {', '.join(known)}, or null for the mini scale of config.yaml"
+        )
+    return str(folder / f"{name}.yaml")
+
+
+def check_one_preset(raw: dict, user_files: Sequence[Path]) -> None:
+    """Refuse a file whose preset lost to another: its other values were written for the one that it names.
+
+    Args:
+        raw: The merged configuration.
+        user_files: Given with `--configfile`, in order.
+
+    Raises:
+        ConfigError: The last of them that names a preset names another one.
+    """
+    named = [(file, given["preset"]) for file in user_files if (given := _read(file)).get("preset") is not None]
+    if named and named[-1][1] != raw["preset"]:
+        file, name = named[-1]
+        raise ConfigError(
+            f"preset: {file} names {name!r}, and --config (the command line's or the profile's) names {raw['preset']!r}, "
+            f"which wins; add `--config preset={name}` to the command, or take the line out of the file"
+        )
+
+
+def anchor_paths(raw: dict, files: Sequence[Path]) -> None:
+    """Make the paths in files absolute, in place; a checkpoint is a path where such a folder is there.
+
+    Args:
+        raw: The merged configuration.
+        files: That were merged over the default, in order: a relative path in one of them is relative to that file.
+    """
+    for file in files:
+        given, folder = _read(file), Path(file).parent
+        for key in (*PATHS, *CHECKPOINTS):
+            for section, name, value, _ in strings_at(given, raw, key):
+                scheme, place, mark = split_reference(value)
+                path = folder / Path(place).expanduser()
+                if key in PATHS or scheme or path.is_dir():
+                    section[name] = f"{scheme}{path.resolve()}{mark}"
+
+
+def split_reference(value: str) -> tuple[str, str, str]:
+    """Return `i3d:FILE#SHA256` as ("i3d:", FILE, "#SHA256"); any other as ("", value, "")."""
+    if not value.startswith("i3d:"):
+        return "", value, ""
+    place, mark, checksum = value.removeprefix("i3d:").partition("#")
+    return "i3d:", place, mark + checksum
+
+
+def strings_at(given, raw, key: str, above: str = "") -> Iterator[tuple[dict, str, str, str]]:
+    """Yield (section of raw, last part of the key, value, whole key) of the strings at a dotted key that `given` put there."""
+    first, _, rest = key.partition(".")
+    if not isinstance(given, dict) or not isinstance(raw, dict):
+        return
+    for name in list(given) if first == "*" else [first]:
+        own, merged = given.get(name), raw.get(name)
+        if rest:
+            yield from strings_at(own, merged, rest, f"{above}{name}.")
+        elif isinstance(own, str) and own == merged:
+            yield raw, name, own, f"{above}{name}"
+
+
+def _read(file: Path) -> dict:
+    return yaml.safe_load(Path(file).read_text()) or {}
