@@ -23,10 +23,9 @@ if TYPE_CHECKING:
         CogVideoXTransformer3DModel,
     )
 
+    from udpdiff.model.pipeline import UDPDiffPipeline
+
 RUN_RECIPE = "run.json"
-# Layers that a low-rank update cannot stand in for: they changed shape, or did not exist.
-_WIDENED_LAYERS = ("patch_embed.proj", "proj_out", "task_embedding", "stream_projections")
-_LORA_TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
 def default_device() -> str:
@@ -89,29 +88,14 @@ def build_transformer(
     base = CogVideoXTransformer3DModel.from_pretrained(folder, subfolder="transformer", dtype=torch.float32)
     if not tasks:
         return base
-    num_tasks = len(tasks) if task_condition == "embedding" and len(tasks) > 1 else 0
-    return expand_transformer(base, num_tasks, init_in, init_out, torch.Generator().manual_seed(seed))
+    return expand_transformer(
+        base, _task_rows(tasks, task_condition), init_in, init_out, torch.Generator().manual_seed(seed)
+    )
 
 
-def add_lora(transformer: CogVideoXTransformer3DModel, rank: int) -> None:
-    """Freeze the transformer but for low-rank updates of its attention and for the layers that widening touched.
-
-    Raises:
-        ValueError: `peft` is not installed.
-    """
-    try:
-        from peft import LoraConfig
-    except ImportError:
-        raise ValueError(
-            f"lora_rank: got {rank}, but LoRA needs the package `peft`, which is not installed."
-            " Install it, or set lora_rank to null for full fine-tuning."
-        ) from None
-    # The adapter's own start is random, and a resumed run must not depend on what drew numbers before.
-    torch.manual_seed(0)
-    transformer.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=_LORA_TARGETS))
-    for name, parameter in transformer.named_parameters():
-        if "lora_" in name or any(layer in name for layer in _WIDENED_LAYERS):
-            parameter.requires_grad_(True)
+def _task_rows(tasks: Sequence[str], task_condition: str) -> int:
+    """Return how many tasks an embedding must tell apart."""
+    return len(tasks) if task_condition == "embedding" and len(tasks) > 1 else 0
 
 
 def load_trained(transformer: CogVideoXTransformer3DModel, weights: dict[str, torch.Tensor]) -> None:
@@ -174,9 +158,43 @@ def _load_pipeline(folder: Path, loading: dict[str, Any]) -> CogVideoXPipeline:
     if recipe["export"] == "pipeline":
         return pipeline_class.from_pretrained(folder, **loading)
     # `export: transformer`: the other parts are still the base's.
-    base = base_folder(recipe["base"], whole=True)
-    parts = CogVideoXPipeline.from_pretrained(base, transformer=None, **loading).components
     network = UDPDiffTransformer3DModel if recipe["tasks"] else CogVideoXTransformer3DModel
     transformer = network.from_pretrained(folder, subfolder="transformer", **loading)
     options = {name: recipe[name] for name in ("task_condition", "tasks")} if recipe["tasks"] else {}
-    return pipeline_class(**parts | {"transformer": transformer, "scheduler": load_scheduler(str(folder))}, **options)
+    own = {"transformer": transformer, "scheduler": load_scheduler(str(folder))}
+    return pipeline_class(**_other_parts(recipe["base"], loading) | own, **options)
+
+
+def widened_pipeline(
+    base: str, tasks: dict[str, str], task_condition: str = "embedding", dtype: torch.dtype | None = None
+) -> UDPDiffPipeline:
+    """Return the pipeline of a base checkpoint with a widened, untrained transformer, on the CPU.
+
+    What it is for: trained layers are loaded into it, see `udpdiff.model.lora`.
+
+    Args:
+        base: A reference.
+        tasks: As in `UDPDiffPipeline`, as is task_condition.
+        dtype: Of all models; by default float32.
+    """
+    from diffusers import CogVideoXTransformer3DModel
+
+    from udpdiff.model.expansion import expand_transformer
+    from udpdiff.model.pipeline import UDPDiffPipeline
+
+    loading = {"dtype": dtype or torch.float32}
+    folder = base_folder(base, whole=True)
+    transformer = CogVideoXTransformer3DModel.from_pretrained(folder, subfolder="transformer", **loading)
+    transformer = expand_transformer(transformer, _task_rows(list(tasks), task_condition)).eval()
+    parts = _other_parts(folder, loading)
+    return UDPDiffPipeline(**parts, transformer=transformer, tasks=tasks, task_condition=task_condition)
+
+
+def _other_parts(base: str, loading: dict[str, Any]) -> dict[str, Any]:
+    """Return all that a pipeline needs beside the transformer, of a base checkpoint given by reference."""
+    from diffusers import CogVideoXPipeline
+
+    folder = base_folder(base, whole=True)
+    parts = CogVideoXPipeline.from_pretrained(folder, transformer=None, **loading).components
+    del parts["transformer"]
+    return parts | {"scheduler": load_scheduler(folder)}

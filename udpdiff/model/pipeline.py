@@ -21,6 +21,7 @@ from diffusers import (
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from udpdiff.model.call_checks import check_conditions, check_size, check_steps, check_streams, check_transformer
+from udpdiff.model.lora import WidenedLoraLoader
 from udpdiff.model.noise import Generators, dense_generators
 from udpdiff.model.output import DenseOutput, UDPDiffPipelineOutput
 from udpdiff.model.streams import VIDEO, Stream, Streams
@@ -31,7 +32,7 @@ from udpdiff.timing import timed
 TASK_CONDITIONS = ("embedding", "text")
 
 
-class UDPDiffPipeline(CogVideoXPipeline):
+class UDPDiffPipeline(WidenedLoraLoader, CogVideoXPipeline):
     """Text to video and dense predictions; components as in CogVideoX, with a widened transformer.
 
     What follows the components is saved in model_index.json, so that sampling needs no other settings.

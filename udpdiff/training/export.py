@@ -11,6 +11,7 @@ import torch
 from diffusers import CogVideoXTransformer3DModel
 
 from udpdiff.model.loading import RUN_RECIPE, base_folder, load_scheduler, load_trained
+from udpdiff.model.lora import merge_lora, save_adapter
 from udpdiff.storage.files import replace_folder, write_json
 from udpdiff.tasks import get_task
 from udpdiff.training.checkpoint import load_checkpoint
@@ -18,6 +19,7 @@ from udpdiff.training.settings import TrainingSettings
 from udpdiff.training.step import run_streams, starting_transformer
 
 _SHARED_PARTS = ("vae", "text_encoder", "tokenizer")
+ADAPTER_FOLDER = "adapter"
 _SMALL_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -26,6 +28,7 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
 
     The averaged weights if there are any, in the precision trained with. `export: pipeline` gives a whole pipeline
     folder; `export: transformer` leaves VAE, text encoder and tokenizer to the base checkpoint that `run.json` names.
+    Low-rank updates are merged into the weights, and kept apart as well, in the folder `adapter` (see `model.lora`).
 
     Raises:
         DamagedCheckpoint: The checkpoint is not what was written.
@@ -34,6 +37,11 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
     base = Path(base_folder(settings.base, whole=whole))
     with replace_folder(output) as folder:
         transformer = trained_transformer(settings, str(base), checkpoints, step)
+        entries = _task_entries(settings)
+        streams = {stream.name: list(stream.tasks) for stream in run_streams(settings, transformer).streams}
+        if settings.lora_rank:
+            save_adapter(transformer, folder / ADAPTER_FOLDER, {**entries, "streams": streams})
+            merge_lora(transformer)
         if settings.mixed_precision in _SMALL_DTYPES:
             transformer.to(_SMALL_DTYPES[settings.mixed_precision])
         transformer.save_pretrained(folder / "transformer")
@@ -43,9 +51,8 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
                 shutil.copytree(base / part, folder / part)
             index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
             write_json(folder / "model_index.json", index | _index_entries(settings, transformer))
-        recipe = {"run": settings.run, "base": settings.base, "export": settings.export, **_task_entries(settings)}
-        recipe["streams"] = {stream.name: list(stream.tasks) for stream in run_streams(settings, transformer).streams}
-        write_json(folder / RUN_RECIPE, recipe)
+        recipe = {"run": settings.run, "base": settings.base, "export": settings.export, **entries}
+        write_json(folder / RUN_RECIPE, {**recipe, "streams": streams})
         for name in ("train.jsonl", "provenance.json"):
             if (checkpoints / name).exists():
                 shutil.copy2(checkpoints / name, folder / name)
@@ -54,13 +61,10 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
 def trained_transformer(
     settings: TrainingSettings, base: str, checkpoints: Path, step: int
 ) -> CogVideoXTransformer3DModel:
-    """Return the transformer of a checkpoint, float32, its low-rank updates merged into the weights."""
+    """Return the transformer of a checkpoint, float32, its low-rank updates beside the weights."""
     transformer = starting_transformer(settings, base)
     checkpoint = load_checkpoint(checkpoints, step)
     load_trained(transformer, checkpoint.average or checkpoint.weights)
-    if settings.lora_rank:
-        transformer.fuse_lora()
-        transformer.unload_lora()
     return transformer.eval()
 
 

@@ -16,7 +16,8 @@ from diffusers import CogVideoXTransformer3DModel, SchedulerMixin
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from udpdiff.model.loading import add_lora, build_transformer, load_trained, rotary_embedding
+from udpdiff.model.loading import build_transformer, load_trained, rotary_embedding
+from udpdiff.model.lora import add_lora
 from udpdiff.model.streams import Streams
 from udpdiff.training.checkpoint import Checkpoint
 from udpdiff.training.data import TrainingBatch
