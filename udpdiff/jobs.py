@@ -6,32 +6,35 @@ and no more; scripts read it back with `parse`. How a job is carried out (`Execu
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-from udpdiff.config import ClipSize, Config, Fetching, Filters, Model, PandaGates, TrainingExecution, TrainingRecipe
-from udpdiff.config_labels import Captions, Cleanup, DepthEstimator, Dtype, EntityLabeller, Tracker
+from udpdiff.config import Config, Model, TrainingExecution, TrainingRecipe
+from udpdiff.config_data import ClipSize, Fetching
+from udpdiff.config_labels import Dtype
 from udpdiff.config_sampling import Acceleration
+from udpdiff.jobs_data import (
+    ChooseClips,
+    CutVideos,
+    DownloadClips,
+    EstimateDepth,
+    Job,
+    RenderScenes,
+    SegmentEntities,
+    WriteCaptions,
+)
 
-
-class Job(BaseModel):
-    """Base of all jobs: frozen, every field named, written as one line of JSON."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Return the job that `dump` wrote.
-
-        Raises:
-            pydantic.ValidationError: A field is missing, unknown or of another type.
-        """
-        return cls.model_validate_json(text)
-
-    def dump(self) -> str:
-        """Return the job as one line of JSON; equal jobs give equal text."""
-        return self.model_dump_json()
+__all__ = [
+    "ChooseClips",
+    "CutVideos",
+    "DownloadClips",
+    "EstimateDepth",
+    "Job",
+    "RenderScenes",
+    "SegmentEntities",
+    "WriteCaptions",
+]
 
 
 class Execution(Job):
@@ -47,88 +50,7 @@ class Execution(Job):
     device: str | None = None
     max_failed_share: float = 0.05
     fetching: Fetching | None = None
-    training: dict[str, TrainingExecution] = {}
-
-
-class RenderScenes(Job):
-    """Scenes number first_scene, first_scene + 1, ... of one shard."""
-
-    first_scene: int
-    count: int
-    min_solids: int
-    max_solids: int
-    solid_size: float
-    size: ClipSize
-    filters: Filters
-
-
-class CutVideos(Job):
-    """One shard of a folder of videos.
-
-    Attributes:
-        folder: Where the files are.
-        captions: A csv, None where a captioner writes them.
-        clip_ids: File names as `sources.videos.printable` writes them.
-        content: Digest of the files' sizes and captions, so that a changed folder cuts anew.
-    """
-
-    folder: str
-    captions: str | None
-    clip_ids: tuple[str, ...]
-    content: str
-    size: ClipSize
-    filters: Filters
-
-
-class ChooseClips(Job):
-    """A seeded sample of Panda-70M's table."""
-
-    seed: int
-    train: int
-    evaluation: int
-    min_seconds: float
-    gates: PandaGates
-    reserve: float
-
-
-class DownloadClips(Job):
-    """One shard of the chosen clips: number `shard` of `split`, which has `split_clips` in shards of `shard_clips`."""
-
-    split: str
-    shard: int
-    split_clips: int
-    shard_clips: int
-    stream_height: int
-    size: ClipSize
-    filters: Filters
-
-
-class SegmentEntities(Job):
-    """One labeller of entities on one shard."""
-
-    labeller: EntityLabeller
-    tracker: Tracker
-    cleanup: Cleanup
-
-
-class EstimateDepth(Job):
-    """One labeller of depth on one shard."""
-
-    labeller: DepthEstimator
-
-
-class WriteCaptions(Job):
-    """Captions of one shard.
-
-    Attributes:
-        base: The checkpoint whose tokenizer counts.
-        named_tasks: Tasks that some run names in its prompts, which leave room for the longest of their names.
-    """
-
-    captions: Captions
-    base: str
-    named_tasks: tuple[str, ...]
-    seed: int
+    training: dict[str, TrainingExecution] = Field(default_factory=dict)
 
 
 class EncodeLatents(Job):
@@ -148,7 +70,7 @@ class EncodeLatents(Job):
     batch_clips: int
     task: str | None = None
     colormap: str | None = None
-    options: dict = {}
+    options: dict = Field(default_factory=dict)
     encodings: int = 1
     seed: int | None = None
 

@@ -7,110 +7,24 @@ Snakefile runs it at every parse.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from math import ceil
-from pathlib import Path
 
 from udpdiff import jobs
 from udpdiff.clip import SPLITS
-from udpdiff.config import LABEL_KINDS, Config
+from udpdiff.config import LABEL_KINDS
 from udpdiff.config_labels import ConfigError
-from udpdiff.sources import captions_csv, clip_lists, splits, videos
 from udpdiff.tables import specs
 from udpdiff.tasks import TASKS, get_task
+from udpdiff.workflow_clips import VIDEO, ClipSet
 
-VIDEO = "video"  # the stream that every model has, and the task of a model without another
+__all__ = ["PLAIN_TEXT", "VIDEO", "Workflow"]
+
 PLAIN_TEXT = "plain"
 
 
 @dataclass(frozen=True)
-class Workflow:
-    """A checked configuration with what follows from it.
-
-    missing: what only the user can give, as the message to show when a job first needs it; None when nothing is missing.
-    """
-
-    config: Config
-    missing: str | None = None
-
-    # Clips and shards
-
-    @cached_property
-    def shards(self) -> dict[str, list[list[str]]]:
-        """split -> shards -> clip ids; of Panda-70M, whose clips a job chooses, numbers."""
-        config = self.config
-        if config.source.kind == "scenes":
-            return {split: clip_lists.scene_names(split, config.seed, config.clips) for split in SPLITS}
-        if config.source.kind == "videos" and config.source.path:
-            return clip_lists.video_names(self.files, config.seed, config.clips)
-        counted = {split: range(getattr(config.clips, split)) for split in SPLITS}
-        return {split: splits.assign_shards(counted[split], config.clips.shard_clips) for split in SPLITS}
-
-    @cached_property
-    def files(self) -> dict[str, Path]:
-        """File name -> video file, for a folder of videos."""
-        return {path.name: path for path in videos.list_videos(self.config.source.path)}
-
-    @cached_property
-    def captions(self) -> dict[str, str]:
-        """File name -> caption, for a folder of videos with a csv."""
-        return (
-            captions_csv.read_captions(self.config.source.captions, self.files) if self.config.source.captions else {}
-        )
-
-    def shard_numbers(self, split: str) -> range:
-        """Numbers of the shards of a split: train, evaluation or samples/RUN/TASK."""
-        if split not in SPLITS:
-            return range(ceil(self.prompt_count / self.config.sampling.shard_prompts))
-        if self.config.source.kind == "panda70m":
-            return range(ceil(getattr(self.config.clips, split) / self.config.clips.shard_clips))
-        return range(len(self.shards[split]))
-
-    @property
-    def prompt_count(self) -> int:
-        """How many prompts are sampled at most: fewer when the evaluation split holds fewer."""
-        return min(self.config.sampling.prompts, sum(map(len, self.shards["evaluation"])))
-
-    def complete(self) -> Workflow:
-        """This workflow, for jobs that need what only the user can give; planning needs none of it.
-
-        Raises:
-            ConfigError: Something of it is missing.
-        """
-        if self.missing:
-            raise ConfigError(self.missing)
-        return self
-
-    # Paths
-
-    def shard_paths(self, folder: str, split: str) -> list[str]:
-        """All shards of a folder of results (`clips`, `entities/NAME`, ...) on one split."""
-        return [f"results/{folder}/{split}/{shard}.h5" for shard in self.shard_numbers(split)]
-
-    def clip_shard(self, split: str, shard: int | str) -> str:
-        """A shard of clips: of the data set, or generated ones."""
-        return f"results/{split}/{shard}.clips.h5" if split not in SPLITS else f"results/clips/{split}/{shard}.h5"
-
-    def caption_tables(self, split: str) -> list[str]:
-        return [f"results/captions/{split}/{shard}.parquet" for shard in self.shard_numbers(split)]
-
-    def label_folders(self, kind: str) -> list[str]:
-        """Folders of every labeller of a kind."""
-        return [f"{kind}/{name}" for name in getattr(self.config.labels, kind)]
-
-    def variant_shards(self, kind: str, split: str) -> list[str]:
-        """All shards of every labeller of a kind on one split."""
-        return [path for folder in self.label_folders(kind) for path in self.shard_paths(folder, split)]
-
-    def judge_folder(self, kind: str) -> str:
-        return f"{kind}/{getattr(self.config.metrics.judges, kind)}"
-
-    def stream_source(self, stream: str, split: str, shard: int | str) -> str:
-        """The shard that a stream of latents is encoded from: clips, or a labeller's."""
-        if stream == VIDEO:
-            return self.clip_shard(split, shard)
-        task, _, labeller = stream.split("-")
-        return f"results/{get_task(task).labels}/{labeller}/{split}/{shard}.h5"
+class Workflow(ClipSet):
+    """A checked configuration with what follows from it."""
 
     # Runs
 
@@ -232,22 +146,11 @@ class Workflow:
 
     def sheet_shards(self) -> list[tuple[str, int]]:
         """(split, shard) of the clips on the contact sheet: evaluation first, then training."""
-        return self._first_shards(self.sheet_clips, "evaluation", "train")
+        return self.first_shards(self.sheet_clips, "evaluation", "train")
 
     def example_shards(self) -> list[tuple[str, int]]:
         """(split, shard) of the training clips that the data set's gallery shows."""
-        return self._first_shards(self.config.report.examples, "train")
-
-    def _first_shards(self, clips: int, *splits: str) -> list[tuple[str, int]]:
-        """As many shards of the splits, in their order, as hold so many clips; all where there are fewer."""
-        count, chosen = 0, []
-        for split in splits:
-            for number, names in enumerate(self.shards[split]):
-                if count >= clips:
-                    return chosen
-                count += len(names)
-                chosen.append((split, number))
-        return chosen
+        return self.first_shards(self.config.report.examples, "train")
 
     def shown_runs(self) -> list[str]:
         """Folders of the runs that the report shows."""

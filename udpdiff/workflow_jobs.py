@@ -6,7 +6,8 @@ What stands in a job is what a change of the configuration reruns it for; see `u
 from __future__ import annotations
 
 from udpdiff import jobs
-from udpdiff.config import LABEL_KINDS, Fetching
+from udpdiff.config import LABEL_KINDS
+from udpdiff.config_data import Fetching
 from udpdiff.config_labels import Captions
 from udpdiff.sources import clip_lists
 from udpdiff.sources.videos import printable

@@ -13,7 +13,7 @@ import torch
 
 from scripts import encode_text, sample
 from udpdiff import UDPDiffPipeline, jobs
-from udpdiff.config import ClipSize
+from udpdiff.config_data import ClipSize
 from udpdiff.model import sampling
 from udpdiff.model.expansion import expand_transformer
 from udpdiff.model.output import DenseOutput, UDPDiffPipelineOutput

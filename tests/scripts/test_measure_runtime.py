@@ -13,7 +13,7 @@ import torch
 
 from scripts import measure_runtime
 from udpdiff import jobs
-from udpdiff.config import ClipSize
+from udpdiff.config_data import ClipSize
 from udpdiff.model import runtime
 
 

@@ -15,7 +15,7 @@ from test_panda70m import GATES, record, write
 from scripts import choose_clips, download_clips
 from udpdiff import jobs
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.config import ClipSize, Fetching, Filters
+from udpdiff.config_data import ClipSize, Fetching, Filters
 from udpdiff.sources import downloading
 from udpdiff.sources.fetching import Throttled, check_reference, fault_of
 from udpdiff.storage.shards import ShardReader

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.config import Filters
+from udpdiff.config_data import Filters
 from udpdiff.sources.filters import check, score_clip
 from udpdiff.sources.videos import list_videos, printable, read_clip
 from udpdiff.video_io import encode_mp4, read_video

@@ -42,7 +42,9 @@ def snakemake(folder: Path, *arguments, cwd: Path = ROOT) -> tuple[int, str]:
 def dry_run(folder: Path, *arguments, cwd: Path = ROOT) -> str:
     """What a dry run for one shard of labels says of a configuration that is fit."""
     target = "results/entities/entityseg/train/0.h5"
-    status, told = snakemake(folder, "--profile", ROOT / "slurm", "-n", "--quiet", "rules", *arguments, "--", target, cwd=cwd)
+    status, told = snakemake(
+        folder, "--profile", ROOT / "slurm", "-n", "--quiet", "rules", *arguments, "--", target, cwd=cwd
+    )
     assert status == 0, told
     return told
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from udpdiff.config import Clips
+from udpdiff.config_data import Clips
 from udpdiff.sources import splits
 
 # Scenes of the training and the evaluation split come from disjoint ranges of seeds; the mini checkpoints were trained

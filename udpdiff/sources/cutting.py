@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.config import ClipSize, Filters
+from udpdiff.config_data import ClipSize, Filters
 from udpdiff.jobs import CutVideos
 from udpdiff.progress import progress
 from udpdiff.sources import captions_csv, filters, splits, videos

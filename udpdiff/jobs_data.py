@@ -1,0 +1,110 @@
+"""What a job is, and the jobs that make the data set: clips, labels and captions. `udpdiff.jobs` names all jobs."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+from udpdiff.config_data import ClipSize, Filters, PandaGates
+from udpdiff.config_labels import Captions, Cleanup, DepthEstimator, EntityLabeller, Tracker
+
+
+class Job(BaseModel):
+    """Base of all jobs: frozen, every field named, written as one line of JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the job that `dump` wrote.
+
+        Raises:
+            pydantic.ValidationError: A field is missing, unknown or of another type.
+        """
+        return cls.model_validate_json(text)
+
+    def dump(self) -> str:
+        """Return the job as one line of JSON; equal jobs give equal text."""
+        return self.model_dump_json()
+
+
+class RenderScenes(Job):
+    """Scenes number first_scene, first_scene + 1, ... of one shard."""
+
+    first_scene: int
+    count: int
+    min_solids: int
+    max_solids: int
+    solid_size: float
+    size: ClipSize
+    filters: Filters
+
+
+class CutVideos(Job):
+    """One shard of a folder of videos.
+
+    Attributes:
+        folder: Where the files are.
+        captions: A csv, None where a captioner writes them.
+        clip_ids: File names as `sources.videos.printable` writes them.
+        content: Digest of the files' sizes and captions, so that a changed folder cuts anew.
+    """
+
+    folder: str
+    captions: str | None
+    clip_ids: tuple[str, ...]
+    content: str
+    size: ClipSize
+    filters: Filters
+
+
+class ChooseClips(Job):
+    """A seeded sample of Panda-70M's table."""
+
+    seed: int
+    train: int
+    evaluation: int
+    min_seconds: float
+    gates: PandaGates
+    reserve: float
+
+
+class DownloadClips(Job):
+    """One shard of the chosen clips: number `shard` of `split`, which has `split_clips` in shards of `shard_clips`."""
+
+    split: str
+    shard: int
+    split_clips: int
+    shard_clips: int
+    stream_height: int
+    size: ClipSize
+    filters: Filters
+
+
+class SegmentEntities(Job):
+    """One labeller of entities on one shard."""
+
+    labeller: EntityLabeller
+    tracker: Tracker
+    cleanup: Cleanup
+
+
+class EstimateDepth(Job):
+    """One labeller of depth on one shard."""
+
+    labeller: DepthEstimator
+
+
+class WriteCaptions(Job):
+    """Captions of one shard.
+
+    Attributes:
+        base: The checkpoint whose tokenizer counts.
+        named_tasks: Tasks that some run names in its prompts, which leave room for the longest of their names.
+    """
+
+    captions: Captions
+    base: str
+    named_tasks: tuple[str, ...]
+    seed: int
