@@ -18,11 +18,14 @@ rule encode_latents:
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.encode_latents, "stream"),
     shell:
         """
-        python -m scripts.encode_latents --job {params.job:q} --execution "$EXECUTION" --stream {wildcards.stream:q} \
+        python -m scripts.launch --gpus {resources.gpu} --shards {output.latents:q} -- \
+            scripts.encode_latents --job {params.job:q} --execution "$EXECUTION" --stream {wildcards.stream:q} \
             --source {input.source:q} --latents {output.latents:q} \
             --timing benchmarks/encode_latents/{wildcards.stream}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
         """
@@ -43,10 +46,13 @@ rule encode_text:
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.encode_text, "style"),
     shell:
         """
-        python -m scripts.encode_text --job {params.job:q} --execution "$EXECUTION" --captions {input.captions:q} \
+        python -m scripts.launch --gpus {resources.gpu} --shards {output.text:q} -- \
+            scripts.encode_text --job {params.job:q} --execution "$EXECUTION" --captions {input.captions:q} \
             --text {output.text:q} 2>&1 | tee {log:q}
         """

@@ -15,11 +15,14 @@ rule segment_entities:
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.segment_entities, "labeller"),
     shell:
         """
-        python -m scripts.segment_entities --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
+        python -m scripts.launch --gpus {resources.gpu} --shards {output.entities:q} -- \
+            scripts.segment_entities --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --entities {output.entities:q} --summary {output.summary:q} \
             --timing benchmarks/segment_entities/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
             2>&1 | tee {log:q}
@@ -39,11 +42,14 @@ rule estimate_depth:
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.estimate_depth, "labeller"),
     shell:
         """
-        python -m scripts.estimate_depth --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
+        python -m scripts.launch --gpus {resources.gpu} --shards {output.depth:q} -- \
+            scripts.estimate_depth --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --depth {output.depth:q} --summary {output.summary:q} \
             --timing benchmarks/estimate_depth/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
             2>&1 | tee {log:q}
@@ -64,10 +70,13 @@ rule write_captions:
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.write_captions),
     shell:
         """
-        python -m scripts.write_captions --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
+        python -m scripts.launch --gpus {resources.gpu} -- \
+            scripts.write_captions --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --captions {output.captions:q} 2>&1 | tee {log:q}
         """

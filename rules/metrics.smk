@@ -15,11 +15,14 @@ rule extract_features:
         split=r"evaluation|samples/\w+/\w+",
     conda:
         "../envs/udpdiff.yaml"
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.extract_features, "split"),
     shell:
         """
-        python -m scripts.extract_features --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
+        python -m scripts.launch --gpus {resources.gpu} --shards {output.features:q} -- \
+            scripts.extract_features --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --features {output.features:q} 2>&1 | tee {log:q}
         """
 
@@ -64,7 +67,8 @@ rule compare_samples:
         job=job(workflow_jobs.compare_samples, "run", "task"),
     shell:
         """
-        python -m scripts.compare_samples --job {params.job:q} --predictions {input.predictions:q} \
+        python -m scripts.launch --gpus 0 --shards {output.comparison:q} -- \
+            scripts.compare_samples --job {params.job:q} --predictions {input.predictions:q} \
             --reference {input.reference:q} --comparators {input.comparators:q} --mean {input.mean:q} \
             --comparison {output.comparison:q} 2>&1 | tee {log:q}
         """
@@ -125,11 +129,14 @@ rule codec_quality:
         "benchmarks/codec_quality/all.tsv"
     conda:
         "../envs/udpdiff.yaml"
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.codec_quality),
     shell:
         """
-        python -m scripts.codec_quality --job {params.job:q} --execution "$EXECUTION" --entities {input.entities:q} \
+        python -m scripts.launch --gpus {resources.gpu} -- \
+            scripts.codec_quality --job {params.job:q} --execution "$EXECUTION" --entities {input.entities:q} \
             --depth {input.depth:q} --quality {output.quality:q} 2>&1 | tee {log:q}
         """
 
@@ -147,10 +154,13 @@ rule measure_runtime:
     conda:
         "../envs/udpdiff.yaml"
     threads: every_core
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.measure_runtime),
     shell:
         """
-        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.measure_runtime --job {params.job:q} \
+        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu} -- \
+            scripts.measure_runtime --job {params.job:q} \
             --execution "$EXECUTION" --runs {input.runs:q} --runtimes {output.runtimes:q} 2>&1 | tee {log:q}
         """

@@ -30,10 +30,13 @@ rule measure_throughput:
     conda:
         "../envs/udpdiff.yaml"
     threads: every_core
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.measure_throughput),
     shell:
         """
-        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.measure_throughput --job {params.job:q} \
+        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu} -- \
+            scripts.measure_throughput --job {params.job:q} \
             --execution "$EXECUTION" --clips {input.clips:q} --throughput {output.throughput:q} 2>&1 | tee {log:q}
         """

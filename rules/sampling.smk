@@ -16,6 +16,8 @@ rule sample:
         task="|".join(TASKS),
     conda:
         "../envs/udpdiff.yaml"
+    resources:
+        gpu=1,
     params:
         job=job(workflow_jobs.sample, "run", "task", "shard"),
         predictions=lambda wildcards, output: [
@@ -23,7 +25,8 @@ rule sample:
         ],
     shell:
         """
-        python -m scripts.sample --job {params.job:q} --execution "$EXECUTION" --run {input.run:q} \
+        python -m scripts.launch --gpus {resources.gpu} --shards {output:q} -- \
+            scripts.sample --job {params.job:q} --execution "$EXECUTION" --run {input.run:q} \
             --captions {input.captions:q} --clips {output.clips:q} {params.predictions:q} 2>&1 | tee {log:q}
         """
 

@@ -14,13 +14,17 @@ rule train:
     priority: 1  # see rules/common.smk
     conda:
         "../envs/udpdiff.yaml"
+    resources:
+        gpu=1,
+        nodes=1,
     params:
         job=job(workflow_jobs.train, "run"),
         state="results/training/{run}",
     shell:
         # The log's tee outlives the warning signal before a time limit, so that the trainer can save and say so.
         """
-        python -m scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
+        python -m scripts.launch --gpus {resources.gpu} --nodes {resources.nodes} --distributed -- \
+            scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
             --latents {input.latents:q} --output {output.run:q} 2>&1 | (
             trap '' TERM USR1
             tee {log:q}

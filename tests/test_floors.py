@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports from lower floors alone, never from a room beside it.
 FLOORS = (
     ("clip", "files", "background", "progress", "provenance", "timing"),
+    ("launching", "local_gpus", "locking", "slices", "slurm_job"),
     ("video_io", "representations", "measures", "storage", "checkpoints"),
     ("tasks",),
     (
@@ -89,6 +90,9 @@ def test_nobody_imports_the_trainers_of_mini_checkpoints():
         "tasks",
         "metrics.registry",
         "storage.shards",
+        "launching",
+        "slurm_job",
+        "local_gpus",
     ],
 )
 def test_what_the_snakefile_imports_is_light(module):
@@ -99,7 +103,7 @@ def test_what_the_snakefile_imports_is_light(module):
 
 def test_every_script_belongs_to_a_rule():
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    shared = {"__init__"}
+    shared = {"__init__", "launch"}
     for path in (ROOT / "scripts").glob("*.py"):
         if path.stem not in shared:
             assert f"rule {path.stem}:" in rules, f"no rule is called {path.stem}"

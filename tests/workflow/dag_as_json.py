@@ -33,7 +33,7 @@ def main(config_file: str, folder: str, *targets: str) -> None:
 
 
 def as_plain(job) -> dict:
-    """Rule, wildcards, inputs and outputs by name ("" for unnamed ones), params, threads, priority and the command."""
+    """Rule, wildcards, inputs and outputs by name ("" for unnamed ones), params, threads, resources, priority, command."""
     return {
         "rule": job.rule.name,
         "wildcards": dict(job.wildcards_dict),
@@ -41,6 +41,7 @@ def as_plain(job) -> dict:
         "output": by_name(job.output),
         "params": {name: value for name, value in job.params.items() if isinstance(value, str | list)},
         "threads": job.threads,
+        "resources": {name: value for name, value in job.resources.items() if isinstance(value, int | str)},
         "priority": job.rule.priority,
         "command": job.shellcmd if job.is_shell else None,
     }

@@ -74,7 +74,7 @@ def test_every_job_is_valid_and_reaches_its_script(smoke):
         if job["rule"] in SCRIPT_JOBS:
             told(job)
             script = "sample" if job["rule"] == "sample_video" else job["rule"]
-            assert f"python -m scripts.{script} " in job["command"]
+            assert re.search(rf"\bscripts\.{script} +--job ", job["command"])
         if job["command"]:
             assert not re.search(r"\{(params|input|output|wildcards|log)", job["command"])
 
@@ -293,6 +293,29 @@ def test_the_report_waits_for_all_it_shows_and_for_no_training_labels_beyond_its
     assert "results/entities/entityseg/train/0.h5" in job["input"]["clips"], "three examples are in the first shard"
     assert not [path for path in job["input"]["clips"] if path.endswith("train/1.h5")]
     assert "results/entities/entityseg/train/1.json" in job["input"]["summaries"], "its figures are shown"
+
+
+LOADS_A_MODEL = {
+    "segment_entities",
+    "estimate_depth",
+    "write_captions",
+    "encode_latents",
+    "encode_text",
+    "train",
+    "sample",
+}
+LOADS_A_MODEL |= {"sample_video", "extract_features", "codec_quality", "measure_runtime"}
+
+
+def test_a_job_that_loads_a_model_asks_for_a_gpu_and_is_launched_on_it(smoke):
+    assert {job["rule"] for job in smoke if job["resources"].get("gpu")} == LOADS_A_MODEL
+    for job in smoke:
+        if job["rule"] in LOADS_A_MODEL:
+            assert "python -m scripts.launch --gpus 1 " in job["command"]
+    train = one(smoke, "train", run="multi")
+    assert train["resources"]["nodes"] == 1 and "--nodes 1 --distributed --" in train["command"]
+    shard = one(smoke, "encode_latents", stream="video", shard="0")
+    assert "--shards results/latents/video/train/0.h5 -- " in shard["command"]
 
 
 def test_trainings_and_what_they_wait_for_go_first(smoke):
