@@ -119,8 +119,8 @@ rule label_quality:
 
 rule codec_quality:
     input:
-        entities=flow.shard_paths(flow.judge_folder("entities"), "evaluation"),
-        depth=flow.shard_paths(flow.judge_folder("depth"), "evaluation"),
+        entities=flow.codec_shards("entities"),
+        depth=flow.codec_shards("depth"),
     output:
         quality="results/metrics/codec.json",
     log:

@@ -25,13 +25,15 @@ def main() -> None:
     arguments = parser.parse_args()
 
     job = arguments.job
-    vae = load_vae(job.base, arguments.execution.device)
+    vae = load_vae(job.base, arguments.execution.device, job.dtype)
 
     def through_vae(colormaps: np.ndarray) -> np.ndarray:
         return decode_latents(vae, encode_videos(vae, colormaps))
 
     labels = {"entities": arguments.entities, "depth": arguments.depth}
-    values = compare_round_trips(labels, job.tasks, through_vae, batch_clips=job.batch_clips, seed=job.seed)
+    values = compare_round_trips(
+        labels, job.tasks, through_vae, batch_clips=job.batch_clips, max_clips=job.max_clips, seed=job.seed
+    )
     write_json(arguments.quality, evaluate_round_trips(job, values))
 
 

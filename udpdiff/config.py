@@ -119,6 +119,7 @@ class Metrics(Extractors):
     judges: Judges
     judged_runs: JudgedRuns
     bootstrap_samples: Positive
+    codec_clips: Positive
     runtime_repeats: Positive
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from udpdiff.config_labels import Positive, Section, Share
+from udpdiff.config_labels import Dtype, Positive, Section, Share
 
 
 class Source(Section):
@@ -71,4 +71,8 @@ class Filters(Section):
 
 
 class Encoding(Section):
+    """vae_dtype, text_dtype: what the networks compute in; latents and embeddings are stored as float16."""
+
     batch_clips: Positive
+    vae_dtype: Dtype
+    text_dtype: Dtype

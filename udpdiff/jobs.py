@@ -58,6 +58,7 @@ class EncodeLatents(Job):
 
     Attributes:
         base: The checkpoint with the VAE.
+        dtype: What the VAE computes in.
         batch_clips: How many clips are encoded at once, which may show in the last bits.
         task: None for the video itself.
         colormap: The task's colour encoding.
@@ -67,6 +68,7 @@ class EncodeLatents(Job):
     """
 
     base: str
+    dtype: Dtype
     batch_clips: int
     task: str | None = None
     colormap: str | None = None
@@ -76,9 +78,10 @@ class EncodeLatents(Job):
 
 
 class EncodeText(Job):
-    """Prompts of one shard. task: named in every prompt; None for plain captions."""
+    """Prompts of one shard, by a text encoder that computes in `dtype`. task: named in every prompt; None for plain captions."""
 
     base: str
+    dtype: Dtype
     task: str | None
 
 
@@ -182,9 +185,17 @@ class LabelQuality(Job):
 
 
 class CodecQuality(Job):
-    """Round trips of the judges' labels. tasks: options of the tasks that are measured."""
+    """Round trips of the judges' labels.
+
+    Attributes:
+        dtype: What the VAE computes in.
+        max_clips: Of each kind of labels.
+        tasks: Options of the tasks that are measured.
+    """
 
     base: str
+    dtype: Dtype
+    max_clips: int
     batch_clips: int
     seed: int
     bootstrap_samples: int

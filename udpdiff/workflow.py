@@ -89,6 +89,11 @@ class Workflow(ClipSet):
             "comparisons": [f"results/comparisons/{run}/{task}/{shard}.h5" for shard in compared],
         }
 
+    def codec_shards(self, kind: str) -> list[str]:
+        """The judge's shards that hold the clips whose labels go through the codec."""
+        places = self.first_shards(self.config.metrics.codec_clips, "evaluation")
+        return [f"results/{self.judge_folder(kind)}/{split}/{number}.h5" for split, number in places]
+
     def quality_files(self, pairs: list[tuple[str, str]]) -> list[str]:
         return [f"results/metrics/{run}/{task}/quality.json" for run, task in pairs]
 

@@ -108,7 +108,8 @@ def write_captions(workflow: Workflow) -> jobs.WriteCaptions:
 
 def encode_latents(workflow: Workflow, stream: str) -> jobs.EncodeLatents:
     config = workflow.config
-    common = {"base": config.model.base, "batch_clips": config.encoding.batch_clips}
+    encoding = config.encoding
+    common = {"base": config.model.base, "dtype": encoding.vae_dtype, "batch_clips": encoding.batch_clips}
     if stream == VIDEO:
         return jobs.EncodeLatents(**common)
     name, colormap, _ = stream.split("-")
@@ -123,7 +124,9 @@ def encode_latents(workflow: Workflow, stream: str) -> jobs.EncodeLatents:
 
 
 def encode_text(workflow: Workflow, style: str) -> jobs.EncodeText:
-    return jobs.EncodeText(base=workflow.config.model.base, task=None if style == PLAIN_TEXT else style)
+    config = workflow.config
+    task = None if style == PLAIN_TEXT else style
+    return jobs.EncodeText(base=config.model.base, dtype=config.encoding.text_dtype, task=task)
 
 
 def train(workflow: Workflow, run: str) -> jobs.Train:
@@ -199,6 +202,8 @@ def codec_quality(workflow: Workflow) -> jobs.CodecQuality:
     config = workflow.config
     return jobs.CodecQuality(
         base=config.model.base,
+        dtype=config.encoding.vae_dtype,
+        max_clips=config.metrics.codec_clips,
         batch_clips=config.encoding.batch_clips,
         seed=config.seed,
         bootstrap_samples=config.metrics.bootstrap_samples,

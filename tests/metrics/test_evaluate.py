@@ -128,7 +128,9 @@ def test_labellers_are_compared_with_the_judge_over_the_clips_that_both_label():
 
 
 def test_a_largest_error_is_the_worst_over_all_clips():
-    job = jobs.CodecQuality(base="a base", batch_clips=1, seed=0, bootstrap_samples=20, tasks={})
+    job = jobs.CodecQuality(
+        base="a base", dtype="float32", max_clips=9, batch_clips=1, seed=0, bootstrap_samples=20, tasks={}
+    )
     values = {"spectral_max_abs_error": [0.001, 0.004, 0.002], "vae_depth_delta1": [0.5, 0.7, 0.9]}
     metrics = evaluate_round_trips(job, values)["metrics"]
     assert metrics["spectral_max_abs_error"]["value"] == 0.004

@@ -18,7 +18,7 @@ from udpdiff.timing import read_throughput
 from udpdiff.video_io import encode_mp4
 
 EXECUTION = jobs.Execution(device="cpu", max_failed_share=0)
-COMMON = {"base": "mini:cogvideox", "batch_clips": 2}
+COMMON = {"base": "mini:cogvideox", "batch_clips": 2, "dtype": "float32"}
 SEG = {"task": "seg", "colormap": "pixelplanes", "options": {"min_color_distance": 30}, "seed": 7}
 JOBS = {
     "video": jobs.EncodeLatents(**COMMON),

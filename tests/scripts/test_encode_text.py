@@ -30,7 +30,7 @@ def test_rejected_captions_leave_the_clip_out_of_training_with_the_reason(monkey
 
 
 def encode(monkeypatch, table: Path, text: Path) -> ShardReader:
-    described = ["--job", jobs.EncodeText(base="mini:cogvideox", task="seg").dump()]
+    described = ["--job", jobs.EncodeText(base="mini:cogvideox", dtype="float32", task="seg").dump()]
     described += ["--execution", jobs.Execution(device="cpu").dump()]
     monkeypatch.setattr(sys, "argv", ["encode_text", *described, "--captions", str(table), "--text", str(text)])
     encode_text.main()

@@ -246,7 +246,7 @@ def test_an_accelerated_job_has_other_samples_and_the_same_each_time(
 @pytest.mark.parametrize("task", [None, "depth"])
 def test_captions_are_encoded_in_the_style_of_their_prompts(monkeypatch, tmp_path, tables, task):
     output = tmp_path / "text.h5"
-    job = jobs.EncodeText(base="mini:cogvideox", task=task)
+    job = jobs.EncodeText(base="mini:cogvideox", dtype="float32", task=task)
     run_script(monkeypatch, encode_text, job, "--captions", tables[1], "--text", output)
     shard = ShardReader(output)
     assert shard.attrs["text_style"] == (task or "plain") and shard.attrs["job"] == job.model_dump()

@@ -193,14 +193,22 @@ def test_round_trips_take_the_worst_of_a_largest_error(tmp_path, monkeypatch):
 
     ids = np.zeros((FRAMES, 16, 16), np.uint16)
     ids[:, :8], ids[:, 8:] = 1, 2
-    entities = labels(tmp_path / "entities" / "judge" / "evaluation" / "0.h5", dict.fromkeys("abc", ids))
-    depth = labels(tmp_path / "depth" / "judge" / "evaluation" / "0.h5", ramps(3))
+    entities = labels(tmp_path / "entities" / "judge" / "evaluation" / "0.h5", dict.fromkeys("abcd", ids))
+    depth = labels(tmp_path / "depth" / "judge" / "evaluation" / "0.h5", {**ramps(3), "clip 9": ramps(3)["clip 0"]})
     seen = []
-    monkeypatch.setattr(codec_quality, "load_vae", lambda base, device: (base, device))
+    monkeypatch.setattr(codec_quality, "load_vae", lambda base, device, dtype: (base, device, dtype))
     monkeypatch.setattr(codec_quality, "encode_videos", lambda vae, videos: seen.append(videos) or videos)
     monkeypatch.setattr(codec_quality, "decode_latents", lambda vae, encoded: encoded)
     options = {"seg": {"min_color_distance": 40}, "depth": {}, "normals": {}}
-    job = jobs.CodecQuality(base="mini:cogvideox", batch_clips=2, seed=3, bootstrap_samples=20, tasks=options)
+    job = jobs.CodecQuality(
+        base="mini:cogvideox",
+        dtype="bfloat16",
+        max_clips=3,
+        batch_clips=2,
+        seed=3,
+        bootstrap_samples=20,
+        tasks=options,
+    )
     run(
         "codec_quality",
         monkeypatch,
@@ -210,7 +218,7 @@ def test_round_trips_take_the_worst_of_a_largest_error(tmp_path, monkeypatch):
         depth=[depth],
         quality=tmp_path / "codec.json",
     )
-    assert [len(batch) for batch in seen] == [2, 1] * 3
+    assert [len(batch) for batch in seen] == [2, 1] * 3, "three of the four clips, as the job says"
     assert (seen[0][0] != seen[0][1]).any(), "every clip draws colours of its own"
     metrics = json.loads((tmp_path / "codec.json").read_text())["metrics"]
     assert set(metrics) == {figure.key for task in TASKS.values() for figure in task.figures["codec"]}

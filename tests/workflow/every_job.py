@@ -81,7 +81,7 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
     if flow.config.source.kind == "scenes":
         reads = flow.variant_shards("entities", "evaluation") + flow.variant_shards("depth", "evaluation")
         add("label_quality", workflow_jobs.label_quality(flow), reads=reads)
-    reads = [path for kind in ("entities", "depth") for path in flow.shard_paths(flow.judge_folder(kind), "evaluation")]
+    reads = flow.codec_shards("entities") + flow.codec_shards("depth")
     add("codec_quality", workflow_jobs.codec_quality(flow), reads=reads)
     add("measure_runtime", workflow_jobs.measure_runtime(flow), reads=flow.runtime_files())
     for number in flow.fillable_tables():

@@ -76,6 +76,8 @@ RERUNS = {
     "tasks.normals.field_of_view": (50.0, ""),  # no run of the default configuration learns normals
     "tasks.normals.disparity_offset": (0.5, ""),
     "encoding.batch_clips": (2, "codec_quality encode_latents"),
+    "encoding.vae_dtype": ("bfloat16", "codec_quality encode_latents"),
+    "encoding.text_dtype": ("bfloat16", "encode_text"),
     "model.base": ("a/b", "codec_quality encode_latents encode_text train write_captions"),
     "model.init_in": ("zero", "train"),
     "model.init_out": ("copy", "train"),
@@ -127,6 +129,7 @@ RERUNS = {
     "metrics.judged_runs.entities": (["multi", "seg"], "compare_samples evaluate_samples"),
     "metrics.judged_runs.depth": (["multi"], "compare_samples evaluate_samples"),
     "metrics.bootstrap_samples": (10, "codec_quality evaluate_samples label_quality"),
+    "metrics.codec_clips": (8, "codec_quality"),
     "metrics.runtime_repeats": (6, "measure_runtime"),
     # Without table 3 no labeller is set beside the run that it shows.
     "report.tables": ([1, 2], "compare_samples evaluate_samples fill_table"),

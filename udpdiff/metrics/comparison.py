@@ -79,6 +79,7 @@ def compare_round_trips(
     *,
     batch_clips: int,
     seed: int,
+    max_clips: int | None = None,
 ) -> dict[str, list[float]]:
     """Measure what the standard colormap of each task loses by itself, and through the VAE.
 
@@ -88,6 +89,7 @@ def compare_round_trips(
         through_vae: From colormaps uint8 (B, T, H, W, 3) to what the VAE makes of them.
         batch_clips: B.
         seed: Of drawn colours, with the clip's id.
+        max_clips: The first so many of each kind of labels; None for all.
 
     Returns:
         Figure -> its values, clip by clip.
@@ -95,9 +97,12 @@ def compare_round_trips(
     values: dict[str, list[float]] = {}
     for kind, paths in label_paths.items():
         for task, options in _tasks_of(kind, tasks):
+            left = max_clips
             for path in paths:
                 with ShardReader(path) as shard:
-                    for clip_ids in progress(_batches(shard.clip_ids, batch_clips), f"{task.name} codec"):
+                    chosen = shard.clip_ids[:left]
+                    left = None if left is None else left - len(chosen)
+                    for clip_ids in progress(_batches(chosen, batch_clips), f"{task.name} codec"):
                         rows = _round_trips(task, options, shard, clip_ids, through_vae, seed)
                         for name, value in (item for row in rows for item in row.items()):
                             values.setdefault(name, []).append(value)

@@ -46,7 +46,7 @@ def encode_shard(
     Raises:
         TooManyFailures: More clips fail than `execution.max_failed_share`.
     """
-    vae = load_vae(job.base, execution.device)
+    vae = load_vae(job.base, execution.device, job.dtype)
     attrs = {"stream": stream, "vae": job.base, "scaling_factor": vae.config.scaling_factor}
     with ShardReader(source) as clips:
         attrs |= {"job": json.loads(job.dump()), "source": clips.sha256}

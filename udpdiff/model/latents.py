@@ -18,10 +18,11 @@ def encode_videos(vae, videos: np.ndarray) -> np.ndarray:
     from einops import rearrange
 
     pixel_values = torch.from_numpy(np.ascontiguousarray(videos)).to(vae.device)
-    pixel_values = rearrange(pixel_values, "b t h w c -> b c t h w").to(vae.dtype) / 127.5 - 1
+    # Only what is inside the network is rounded to its dtype: bfloat16 has 8 bits, as many as a pixel.
+    pixel_values = (rearrange(pixel_values, "b t h w c -> b c t h w").float() / 127.5 - 1).to(vae.dtype)
     with torch.inference_mode():
-        latents = vae.encode(pixel_values).latent_dist.mode() * vae.config.scaling_factor
-    return rearrange(latents, "b c f h w -> b f c h w").float().cpu().numpy()
+        latents = vae.encode(pixel_values).latent_dist.mode().float() * vae.config.scaling_factor
+    return rearrange(latents, "b c f h w -> b f c h w").cpu().numpy()
 
 
 def decode_latents(vae, latents: np.ndarray) -> np.ndarray:
@@ -29,8 +30,8 @@ def decode_latents(vae, latents: np.ndarray) -> np.ndarray:
     import torch
     from einops import rearrange
 
-    scaled = torch.from_numpy(np.ascontiguousarray(latents)).to(vae.device, vae.dtype) / vae.config.scaling_factor
+    scaled = torch.from_numpy(np.ascontiguousarray(latents)).to(vae.device).float() / vae.config.scaling_factor
     with torch.inference_mode():
-        frames = vae.decode(rearrange(scaled, "b f c h w -> b c f h w")).sample
+        frames = vae.decode(rearrange(scaled, "b f c h w -> b c f h w").to(vae.dtype)).sample
     frames = rearrange(frames, "b c t h w -> b t h w c").float().clamp(-1, 1)
     return ((frames + 1) * 127.5).round().to(torch.uint8).cpu().numpy()

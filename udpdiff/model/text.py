@@ -75,15 +75,17 @@ class PromptEncoder:
         self.max_sequence_length = max_sequence_length
 
     @classmethod
-    def from_pretrained(cls, base: str, device: str | None = None) -> PromptEncoder:
-        """Return the encoder of a base."""
+    def from_pretrained(cls, base: str, device: str | None = None, dtype: str = "float32") -> PromptEncoder:
+        """Return the encoder of a base, its weights in `dtype` but for those that transformers keeps in float32."""
+        import torch
         from diffusers import CogVideoXPipeline, CogVideoXTransformer3DModel
 
         from udpdiff.model.loading import default_device
 
         base = resolve(base)
         config = CogVideoXTransformer3DModel.load_config(base, subfolder="transformer")
-        pipeline = CogVideoXPipeline.from_pretrained(base, transformer=None, vae=None, scheduler=None)
+        parts = {"transformer": None, "vae": None, "scheduler": None}
+        pipeline = CogVideoXPipeline.from_pretrained(base, **parts, dtype=getattr(torch, dtype))
         pipeline.text_encoder.eval().requires_grad_(False).to(device or default_device())
         return cls(pipeline, config["max_text_seq_length"])
 
@@ -106,7 +108,7 @@ def encode_captions(job: jobs.EncodeText, execution: jobs.Execution, captions: s
 
     Both captions of each clip, with the task named in them if the job has one; and the empty prompt.
     """
-    encoder = PromptEncoder.from_pretrained(job.base, execution.device)
+    encoder = PromptEncoder.from_pretrained(job.base, execution.device, job.dtype)
     rows, rejections = read_captions([captions]), read_rejections([captions])
     texts = {clip_id: [row[kind] for kind in KINDS] for clip_id, row in rows.items()}
     attrs = {
