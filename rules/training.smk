@@ -5,6 +5,7 @@
 rule train:
     input:
         latents=lambda wildcards: flow.run_latents(wildcards.run),
+        captions=flow.run_captions(),
     output:
         run=directory("results/runs/{run}"),
     log:
@@ -25,7 +26,7 @@ rule train:
         """
         python -m scripts.launch --gpus {resources.gpu} --nodes {resources.nodes} --distributed -- \
             scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
-            --latents {input.latents:q} --output {output.run:q} 2>&1 | (
+            --latents {input.latents:q} --captions {input.captions:q} --output {output.run:q} 2>&1 | (
             trap '' TERM USR1
             tee {log:q}
         )

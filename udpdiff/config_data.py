@@ -71,8 +71,12 @@ class Filters(Section):
 
 
 class Encoding(Section):
-    """vae_dtype, text_dtype: what the networks compute in; latents and embeddings are stored as float16."""
+    """vae_dtype, text_dtype: what the networks compute in; latents and embeddings are stored as float16.
+
+    text: whether embeddings of training captions are stored, or made beside the trainer.
+    """
 
     batch_clips: Positive
     vae_dtype: Dtype
     text_dtype: Dtype
+    text: Literal["stored", "live"]

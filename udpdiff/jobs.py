@@ -99,6 +99,7 @@ class Train(Job):
     Attributes:
         tasks: Share of the samples by task, in the order of the rows of the task embedding; empty for the base.
         colormaps: The colour encoding of each task.
+        text_dtype: Of the text encoder beside the trainer; None where prompts are read from latents.
     """
 
     run: str
@@ -109,6 +110,7 @@ class Train(Job):
     streams: Streams
     model: Model
     recipe: TrainingRecipe
+    text_dtype: Dtype | None = None
 
 
 class Sample(Job):

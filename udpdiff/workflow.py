@@ -41,8 +41,16 @@ class Workflow(ClipSet):
     def run_latents(self, run: str) -> list[str]:
         """All shards that a run trains on."""
         streams = self.run_streams(run)
-        names = [streams.video, *streams.dense.values(), *streams.text.values()]
+        names = [streams.video, *streams.dense.values(), *self.stored_text(run)]
         return [path for name in names for path in self.shard_paths(f"latents/{name}", "train")]
+
+    def stored_text(self, run: str) -> list[str]:
+        """The streams of prompt embeddings that a run reads; none where they are made beside the trainer."""
+        return list(self.run_streams(run).text.values()) if self.config.encoding.text == "stored" else []
+
+    def run_captions(self) -> list[str]:
+        """Caption tables that a trainer embeds itself."""
+        return self.caption_tables("train") if self.config.encoding.text == "live" else []
 
     def run_tasks(self) -> list[tuple[str, str]]:
         """All (run, task) pairs that can be sampled."""

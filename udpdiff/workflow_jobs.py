@@ -140,6 +140,7 @@ def train(workflow: Workflow, run: str) -> jobs.Train:
         streams=workflow.run_streams(run),
         model=config.model,
         recipe=config.recipe(run),
+        text_dtype=config.encoding.text_dtype if config.encoding.text == "live" else None,
     )
 
 

@@ -65,10 +65,11 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
         for shard in flow.shard_numbers("train"):
             reads = [flow.stream_source(stream, "train", shard)]
             add("encode_latents", workflow_jobs.encode_latents(flow, stream), stream, shard, reads=reads)
-    for style in {style for each in streams for style in each.text}:
+    stored = {name for run in flow.config.runs for name in flow.stored_text(run)}
+    for style in {style for each in streams for style, name in each.text.items() if name in stored}:
         add("encode_text", workflow_jobs.encode_text(flow, style), style)
     for run in flow.config.runs:
-        add("train", workflow_jobs.train(flow, run), run, reads=flow.run_latents(run))
+        add("train", workflow_jobs.train(flow, run), run, reads=flow.run_latents(run) + flow.run_captions())
     for run, task in flow.run_tasks():
         for shard in flow.shard_numbers(f"samples/{run}/{task}"):
             reads = flow.caption_tables("evaluation")

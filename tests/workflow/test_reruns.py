@@ -78,6 +78,7 @@ RERUNS = {
     "encoding.batch_clips": (2, "codec_quality encode_latents"),
     "encoding.vae_dtype": ("bfloat16", "codec_quality encode_latents"),
     "encoding.text_dtype": ("bfloat16", "encode_text"),
+    "encoding.text": ("live", "encode_text train"),
     "model.base": ("a/b", "codec_quality encode_latents encode_text train write_captions"),
     "model.init_in": ("zero", "train"),
     "model.init_out": ("copy", "train"),
@@ -191,6 +192,13 @@ def test_a_change_of_one_run_concerns_it_alone(run, value, rules):
     old, new = every_job(workflow_of(DEFAULT)), every_job(workflow_of(after))
     assert rules_that_differ(DEFAULT, after) - {"render_report"} == rules
     assert all(old.get(key) == new.get(key) for key in old if key[0] == "train" and key[1] != run)
+
+
+def test_prompts_encoded_beside_the_trainer_need_captions_and_no_text_streams():
+    live = workflow_of(changed("encoding.text", "live"))
+    assert not [path for path in live.run_latents("multi_text") if "/text-" in path]
+    assert live.run_captions() == live.caption_tables("train") and not workflow_of(DEFAULT).run_captions()
+    assert "encode_text" not in {rule for rule, *_ in every_job(live)}
 
 
 def test_with_a_captioner_its_settings_count():

@@ -104,7 +104,7 @@ class Plan:
     def _latents(self) -> list[StagePlan]:
         base = self.config.model.base
         streams = [self.workflow.run_streams(run) for run in self.config.runs]
-        texts = sorted({name for stream in streams for name in stream.text.values()})
+        texts = sorted({name for run in self.config.runs for name in self.workflow.stored_text(run)})
         prompts = {"speed": prompt_speed(base, _CAPTIONS), "bytes_per_clip": prompt_bytes(base, _CAPTIONS)}
         stages = []
         for name in sorted({VIDEO} | {name for stream in streams for name in stream.dense.values()}):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -42,6 +42,21 @@ class LatentExample:
     prompt_embeds: torch.Tensor
 
 
+class TextStream(Protocol):
+    """What a source of prompt embeddings has in common with shards of them; `shard_of` holds the ids of its clips."""
+
+    name: str
+    shard_of: Mapping[str, Any]
+    rejected: Mapping[str, str]
+    checksums: list[str]
+
+    def read(self, clip_id: str, name: str, part: None) -> np.ndarray:
+        """Return a prompt's embedding, float16 (L, D); name: `brief` or `detailed`."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
 class LatentSource:
     """Latents and prompt embeddings of the clips of one split.
 
@@ -51,7 +66,8 @@ class LatentSource:
     Args:
         video: Shards of the stream `video`.
         dense: Shards of the dense stream, by task; empty for the base model.
-        text: Shards by style of the prompts: `plain`, or a task's name where prompts name the task.
+        text: By style of the prompts, `plain` or a task's name where prompts name the task: shards, or what makes the
+            embeddings when they are read.
         cache_bytes: Of most recently used rows kept in memory, as stored.
 
     Attributes:
@@ -66,12 +82,15 @@ class LatentSource:
         self,
         video: Sequence[str | Path],
         dense: Mapping[str, Sequence[str | Path]],
-        text: Mapping[str, Sequence[str | Path]],
+        text: Mapping[str, Sequence[str | Path] | TextStream],
         cache_bytes: int = 256 * 2**20,
     ) -> None:
         self._streams = {"video": _Stream("video", video)}
         self._streams |= {_dense_name(task): _Stream(_dense_name(task), paths) for task, paths in dense.items()}
-        self._streams |= {_text_name(style): _Stream(_text_name(style), paths) for style, paths in text.items()}
+        self._streams |= {
+            _text_name(style): _Stream(_text_name(style), given) if isinstance(given, Sequence) else given
+            for style, given in text.items()
+        }
         self.tasks = tuple(dense)
         for tasks in [(task,) for task in self.tasks] or [()]:
             self._text_stream(tasks)
