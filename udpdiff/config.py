@@ -31,7 +31,7 @@ class TrainingRecipe(Section):
     steps: Positive
     batch_size: Positive
     learning_rate: Annotated[float, Field(gt=0)]
-    optimizer: Literal["adamw", "muon"]
+    optimizer: Literal["adamw", "adamw_8bit", "muon"]
     warmup_steps: Count
     schedule: Literal["constant", "cosine"]
     weight_decay: Annotated[float, Field(ge=0)]
@@ -50,13 +50,19 @@ class TrainingExecution(Section):
 
     gradient_checkpointing: bool
     gradient_accumulation_steps: Positive
+    compile: bool
+    offload_optimizer: bool
     checkpoint_every_steps: Positive
     log_every_steps: Positive
     validation_every_steps: Positive
 
 
 class Training(TrainingRecipe, TrainingExecution):
-    pass
+    @model_validator(mode="after")
+    def _can_be_offloaded(self):
+        if self.offload_optimizer and self.optimizer != "adamw":
+            raise ValueError(f"offload_optimizer true with optimizer {self.optimizer!r}; it is for adamw alone")
+        return self
 
 
 class Run(Section):

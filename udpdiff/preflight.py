@@ -5,6 +5,7 @@ Reads configuration, file names and small json files; imports no model library, 
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -40,7 +41,7 @@ def check(raw: dict, user_files: Sequence[Path] = (), preset: Path | None = None
     config_layers.anchor_paths(raw, [preset, *user_files] if preset else user_files)
     config = parse(raw)
     workflow = Workflow(config, missing_values(config))
-    faults = [*_checkpoint_faults(config), *_size_faults(config)]
+    faults = [*_checkpoint_faults(config), *_size_faults(config), *_package_faults(config)]
     if config.source.kind != "scenes" and config.source.path:
         faults += _source_faults(workflow)
     if faults:
@@ -114,6 +115,17 @@ def _size_faults(config):
                 f"clips.{key}: got {size}; it must be a multiple of {multiple} (the VAE's compression times the "
                 f"transformer's patch), for example {low} or {low + multiple}"
             )
+
+
+def _package_faults(config):
+    """Packages that only some trainings need."""
+    trainings = [config.run_training(run) for run in config.runs]
+    for key, asked, package, extra in (
+        ("lora_rank", any(training.lora_rank for training in trainings), "peft", "lora"),
+        ("optimizer", any(training.optimizer == "adamw_8bit" for training in trainings), "bitsandbytes", "adamw-8bit"),
+    ):
+        if asked and importlib.util.find_spec(package) is None:
+            yield f'training.{key}: needs the package {package}, which is not installed; pip install -e ".[{extra}]"'
 
 
 def _source_faults(workflow: Workflow) -> Iterator[str]:

@@ -26,7 +26,9 @@ def captions(tmp_path_factory):
     for first, path in zip((0, 3), paths, strict=True):
         with CaptionWriter(path, {}) as table:
             for number in range(first, first + 3):
-                words = [Caption(f"a {size} ball moves near {NEAR[number]} cube", "films", 9) for size in ("small", "large")]
+                words = [
+                    Caption(f"a {size} ball moves near {NEAR[number]} cube", "films", 9) for size in ("small", "large")
+                ]
                 if number == CLIPS - 1:
                     table.reject(f"clip-{number:03d}", "a looping caption")
                 else:

@@ -181,6 +181,8 @@ OTHER = {
     "validation_clips": (4, True),  # they are held back from training
     "gradient_checkpointing": (True, False),
     "gradient_accumulation_steps": (2, False),
+    "compile": (True, False),
+    "offload_optimizer": (True, False),
     "checkpoint_every_steps": (7, False),
     "log_every_steps": (7, False),
     "validation_every_steps": (7, False),

@@ -29,6 +29,7 @@ def test_default_is_accepted_and_describes_itself():
         ("metrics.judged_runs.entities", ["multy"], ["metrics.judged_runs.entities", "'multy'", "multi_text"]),
         ("clipz", {}, ["clipz", "unknown key", "'clips'"]),
         ("training.steps", "many", ["training.steps", "'many'", "integer"]),
+        ("training.offload_optimizer", True, ["training", "offload_optimizer", "'muon'", "adamw alone"]),
         ("training.learning_rate", -1, ["training.learning_rate", "-1", "greater than 0"]),
         ("model.init_in", "twice", ["model.init_in", "twice", "'zero', 'copy', 'half', 'resample' or 'orthogonal'"]),
         ("clips.num_frames", 10, ["clips.num_frames", "10", "4 n + 1", "9 or 13"]),
@@ -88,6 +89,22 @@ def test_faults_name_the_key_and_the_remedy(key, value, words):
         preflight.check(changed(key, value))
     for word in words:
         assert word in str(caught.value), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("training.lora_rank", 4, ["training.lora_rank", "peft", '".[lora]"']),
+        ("training.optimizer", "adamw_8bit", ["training.optimizer", "bitsandbytes", '".[adamw-8bit]"']),
+        ("runs.multi.training", {"lora_rank": 4}, ["training.lora_rank", "peft", '".[lora]"']),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(key, value, words, monkeypatch):
+    preflight.check(copy.deepcopy(DEFAULT))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ConfigError) as error:
+        preflight.check(changed(key, value))
+    assert all(word in str(error.value) for word in words)
 
 
 def test_all_faults_are_told_at_once():

@@ -104,6 +104,8 @@ RERUNS = {
     },
     "training.gradient_checkpointing": (True, ""),
     "training.gradient_accumulation_steps": (2, ""),
+    "training.compile": (True, ""),
+    "training.offload_optimizer": (True, ""),
     "training.checkpoint_every_steps": (90, ""),
     "training.log_every_steps": (5, ""),
     "training.validation_every_steps": (45, ""),
@@ -142,6 +144,8 @@ RERUNS = {
 NO_VALUES = {"source.kind", "tasks.depth"} | {
     f"labels.{kind}.{name}.model" for kind in ("entities", "depth") for name in DEFAULT["labels"][kind]
 }
+# Keys of which no other value goes with muon.
+WITH_ADAMW = ("training.offload_optimizer",)
 # Labellers whose keys are those of one above.
 ALIKE = ("labels.entities.grid8.", "labels.entities.grid8_unfiltered.")
 
@@ -167,6 +171,9 @@ def test_a_change_reruns_what_it_must_and_no_more(key):
     if key.startswith("panda70m"):
         for raw in (before, after):
             raw["source"] |= {"kind": "panda70m", "path": "table.csv"}
+    if key in WITH_ADAMW:
+        for raw in (before, after):
+            raw["training"]["optimizer"] = "adamw"
     assert rules_that_differ(before, after) - {"render_report"} == set(rules.split())
 
 

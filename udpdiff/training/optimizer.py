@@ -8,6 +8,7 @@ import torch
 from diffusers.training_utils import EMAModel
 from torch import nn
 
+from udpdiff.training.adamw_offloaded import OffloadedAdamW
 from udpdiff.training.muon import MuonAdam
 from udpdiff.training.settings import TrainingSettings
 
@@ -15,12 +16,29 @@ _BLOCKS = ("transformer_blocks.", "encoder.block.")  # of CogVideoX and of T5
 
 
 def build_optimizer(trained: Iterable[tuple[str, nn.Parameter]], settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Return the optimizer of named parameters: AdamW, or Muon for the matrices inside the blocks and AdamW elsewhere."""
+    """Return the optimizer of named parameters: AdamW in one of its forms, or Muon for the matrices inside the blocks and
+    AdamW elsewhere.
+
+    Raises:
+        ValueError: A package is not installed.
+    """
     trained = list(trained)
+    weights = [weight for _, weight in trained]
     options = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW([weight for _, weight in trained], fused=True, **options)
-    return MuonAdam(*split_parameters(trained), **options)
+    if settings.optimizer == "muon":
+        return MuonAdam(*split_parameters(trained), **options)
+    if settings.optimizer == "adamw_8bit":
+        try:
+            from udpdiff.training.adamw_8bit import EightBitAdamW
+        except ImportError:
+            raise ValueError(
+                "optimizer: got 'adamw_8bit', which needs the package `bitsandbytes`, which is not installed. Install it"
+                ' (pip install -e ".[adamw-8bit]"), or set optimizer to adamw.'
+            ) from None
+        return EightBitAdamW(weights, **options)
+    if settings.offload_optimizer:
+        return OffloadedAdamW(weights, **options)
+    return torch.optim.AdamW(weights, fused=True, **options)
 
 
 def split_parameters(named: Iterable[tuple[str, nn.Parameter]]) -> tuple[list[nn.Parameter], list[nn.Parameter]]:

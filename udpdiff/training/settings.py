@@ -26,7 +26,8 @@ class TrainingSettings:
         tasks: Share of the samples by task, in the order of the rows of the task embedding; empty for the base model.
         batch_size: Samples per optimizer step, over all processes and accumulation steps together.
         colormaps: The colour encoding of each task, where it is not the standard one.
-        optimizer: adamw, or muon for the matrices inside the blocks and AdamW elsewhere.
+        optimizer: adamw; adamw_8bit, its averages in 8 bits; or muon for the matrices inside the blocks and AdamW
+            elsewhere.
         schedule: constant or cosine, after the warm-up.
         dense_weight: Weight of the dense stream's loss beside the video's.
         validation_clips: How many clips are validated on, and held back from training when no evaluation clips are given.
@@ -63,6 +64,8 @@ class TrainingSettings:
     validation_clips: int = 8
     gradient_checkpointing: bool = False
     gradient_accumulation_steps: int = 1
+    compile: bool = False
+    offload_optimizer: bool = False
     checkpoint_every_steps: int = 200
     log_every_steps: int = 10
     validation_every_steps: int = 300
