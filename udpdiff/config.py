@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, create_model, model_validator
 
-from udpdiff.config_data import Clips, ClipSize, Encoding, Filters, Panda70M, Source
+from udpdiff.config_data import Clips, ClipSize, Encoding, Filters, Panda70M, Source, Storage
 from udpdiff.config_labels import Count, Labels, Name, Positive, Section, Share
 from udpdiff.config_sampling import Sampling
 from udpdiff.tasks import TASKS, TaskOptions
@@ -154,6 +154,7 @@ class Config(Section):
     filters: Filters
     labels: Labels
     tasks: Tasks
+    storage: Storage
     encoding: Encoding
     model: Model
     training: Training

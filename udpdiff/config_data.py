@@ -70,6 +70,12 @@ class Filters(Section):
     max_cut_score: float
 
 
+class Storage(Section):
+    """depth_bits: of labels and predictions of depth."""
+
+    depth_bits: Literal[8, 10, 12, 16]
+
+
 class Encoding(Section):
     """vae_dtype, text_dtype: what the networks compute in; latents and embeddings are stored as float16.
 

@@ -119,6 +119,7 @@ class Sample(Job):
     Attributes:
         task: `video` for the base, which has no dense stream.
         seed: Of the noise of prompt number 0; prompt i has seed + i, whatever the run.
+        prediction_bits: In which a continuous prediction is stored.
         acceleration_threshold: None where the acceleration has none, or diffusers' own is taken.
     """
 
@@ -136,6 +137,7 @@ class Sample(Job):
     size: ClipSize
     acceleration: Acceleration | None = None
     acceleration_threshold: float | None = None
+    prediction_bits: int = 16
 
 
 class ExtractFeatures(Job):

@@ -91,9 +91,10 @@ class SegmentEntities(Job):
 
 
 class EstimateDepth(Job):
-    """One labeller of depth on one shard."""
+    """One labeller of depth on one shard, which is stored in so many bits."""
 
     labeller: DepthEstimator
+    bits: int = 16
 
 
 class WriteCaptions(Job):

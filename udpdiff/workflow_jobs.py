@@ -11,6 +11,7 @@ from udpdiff.config_data import Fetching
 from udpdiff.config_labels import Captions
 from udpdiff.sources import clip_lists
 from udpdiff.sources.videos import printable
+from udpdiff.storage.coarse_values import FULL_BITS
 from udpdiff.storage.digests import digest
 from udpdiff.tasks import get_task
 from udpdiff.workflow import PLAIN_TEXT, VIDEO, Workflow
@@ -83,7 +84,8 @@ def segment_entities(workflow: Workflow, labeller: str) -> jobs.SegmentEntities:
 
 
 def estimate_depth(workflow: Workflow, labeller: str) -> jobs.EstimateDepth:
-    return jobs.EstimateDepth(labeller=workflow.config.labels.depth[labeller])
+    config = workflow.config
+    return jobs.EstimateDepth(labeller=config.labels.depth[labeller], bits=config.storage.depth_bits)
 
 
 def write_captions(workflow: Workflow) -> jobs.WriteCaptions:
@@ -150,9 +152,11 @@ def sample(workflow: Workflow, run: str, task: str, shard: int) -> jobs.Sample:
     names = {"caption", "num_inference_steps", "guidance_scale", "seed", "batch_size", "dtype", "codec", "acceleration"}
     if sampling.acceleration in ("first_block_cache", "mag_cache"):
         names |= {"acceleration_threshold"}
+    continuous = task != VIDEO and get_task(task).is_continuous
     return jobs.Sample(
         run=run,
         task=task,
+        prediction_bits=workflow.config.storage.depth_bits if continuous else FULL_BITS,
         first=first,
         count=min(sampling.shard_prompts, workflow.prompt_count - first),
         size=workflow.config.clip_size(),

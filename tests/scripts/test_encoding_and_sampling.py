@@ -19,6 +19,7 @@ from udpdiff.model.expansion import expand_transformer
 from udpdiff.model.output import DenseOutput, UDPDiffPipelineOutput
 from udpdiff.model.text import PromptEncoder
 from udpdiff.storage.captions import Caption, CaptionWriter
+from udpdiff.storage.coarse_values import on_grid
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import task_prompt
 from udpdiff.video_io import decode_mp4
@@ -124,6 +125,15 @@ def test_every_prompt_gets_its_own_noise_and_becomes_a_clip(monkeypatch, tmp_pat
     assert clips.attrs["source"] == "samples" and clips.attrs["job"] == SAMPLE.model_dump(mode="json")
     assert {name: clips.attrs[name] for name in ("height", "width", "num_frames", "fps")} == SIZE.model_dump()
     assert (predictions.attrs["run"], predictions.attrs["task"], predictions.attrs["fps"]) == ("multi", "depth", 8)
+
+
+def test_predictions_in_few_bits_are_the_same_rounded(monkeypatch, tmp_path, tables, pipeline):
+    _, exact = sampled(monkeypatch, tmp_path, tables)
+    _, small = sampled(monkeypatch, tmp_path, tables, "small", prediction_bits=8)
+    assert small.attrs["coarse_bits"] == 8 and "coarse_bits" not in exact.attrs
+    for clip_id in exact.clip_ids:
+        values = exact.read(clip_id, "prediction")
+        np.testing.assert_array_equal(small.read(clip_id, "prediction"), on_grid(values, 8))
 
 
 def test_brief_captions_are_prompts_where_the_job_says_so(monkeypatch, tmp_path, tables, pipeline):

@@ -19,6 +19,7 @@ from udpdiff.config_parsing import parse
 from udpdiff.labelling import entities
 from udpdiff.labelling.propagation import PIXEL_MEAN, PIXEL_STD
 from udpdiff.storage import layout
+from udpdiff.storage.coarse_values import on_grid
 from udpdiff.storage.errors import StorageError
 from udpdiff.storage.failures import TooManyFailures
 from udpdiff.storage.shards import ShardReader, ShardWriter
@@ -102,6 +103,16 @@ def test_the_nearest_pixel_is_stored_as_the_largest_number(monkeypatch, clips):
         np.testing.assert_allclose(mean, stored.mean(axis=0), rtol=1e-12)
         assert frames == 25
         assert shard.attrs == {"job": json.loads(DEPTH.dump()), "clips": ShardReader(clips).sha256}
+
+
+def test_depth_in_few_bits_is_the_same_depth_rounded(monkeypatch, clips):
+    with ShardReader(run(monkeypatch, clips)) as exact:
+        whole = {clip_id: exact.read(clip_id, "depth") for clip_id in exact.clip_ids}
+    small = DEPTH.model_copy(update={"bits": 8})
+    with ShardReader(run(monkeypatch, clips, job=small)) as rounded:
+        assert rounded.attrs["coarse_bits"] == 8
+        for clip_id, values in whole.items():
+            np.testing.assert_array_equal(rounded.read(clip_id, "depth"), on_grid(values, 8))
 
 
 def test_a_clip_that_fails_is_listed_and_the_rest_goes_on(monkeypatch, clips):

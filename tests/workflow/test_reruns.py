@@ -75,6 +75,7 @@ RERUNS = {
     "tasks.seg.location_grid": (10, "encode_latents"),
     "tasks.normals.field_of_view": (50.0, ""),  # no run of the default configuration learns normals
     "tasks.normals.disparity_offset": (0.5, ""),
+    "storage.depth_bits": (8, "estimate_depth sample"),
     "encoding.batch_clips": (2, "codec_quality encode_latents"),
     "encoding.vae_dtype": ("bfloat16", "codec_quality encode_latents"),
     "encoding.text_dtype": ("bfloat16", "encode_text"),

@@ -15,6 +15,7 @@ from udpdiff.background import in_background
 from udpdiff.clip import RejectedClip
 from udpdiff.jobs import EstimateDepth, Execution, SegmentEntities
 from udpdiff.progress import progress
+from udpdiff.storage.coarse_values import coarse_attrs
 from udpdiff.storage.failures import Failures
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.timing import JobTiming
@@ -80,6 +81,8 @@ def label_shard(
     with ShardReader(clips_path) as clips:
         failures = Failures(len(clips), execution.max_failed_share)
         attrs = {"job": described, "clips": clips.sha256}
+        if isinstance(job, EstimateDepth):
+            attrs |= coarse_attrs(job.bits)
         with ShardWriter(labels_path, schema, attrs, resume=True) as shard:
             remaining = [clip_id for clip_id in clips.clip_ids if clip_id not in shard.done]
             with JobTiming() as clock:

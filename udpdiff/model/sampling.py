@@ -23,6 +23,7 @@ from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.model.streams import VIDEO
 from udpdiff.progress import progress
 from udpdiff.storage.captions import read_captions
+from udpdiff.storage.coarse_values import coarse_attrs
 from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.tasks import get_task
@@ -67,6 +68,7 @@ def sample_shard(
     with ExitStack() as stack:
         writers = [stack.enter_context(ShardWriter(clips, "clips", attrs | size | {"source": "samples"}, resume=True))]
         if predictions:
+            attrs |= coarse_attrs(job.prediction_bits)
             writers.append(stack.enter_context(ShardWriter(predictions, "predictions", attrs, resume=True)))
         finished = set.intersection(*(writer.done for writer in writers))
         ids = list(prompts)

@@ -5,7 +5,8 @@
     /scores            text (N,)      json
     /digests           text (N,)      json: sha256 of the clip and of every stored value, see `digests.clip_digests`
     /rejected          text (R,)      json: clip_id, reason, scores
-    /data/{name}       (N, ...)       chunked per clip; bytes as variable-length uint8
+    /data/{name}       (N, ...)       chunked per clip; bytes as variable-length uint8, and so values in few bits, whose
+                                      shape and bits are attributes
     /sum               uint64 (H, W)  sum of the labels over clips and frames, where the schema asks for it;
                                       attribute frames: how many
     attribute sha256   of the whole content, set when the shard is complete
@@ -22,6 +23,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from udpdiff.storage import coarse_values
+from udpdiff.storage.coarse_values import COARSE_BITS
 from udpdiff.storage.digests import canonical_json, shard_digest, value_digest
 from udpdiff.storage.schema import VERSION, DatasetSpec, Schema, Value
 from udpdiff.storage.staging import StagingFile
@@ -55,8 +58,9 @@ def append_clip(
     for name, spec in schema.datasets.items():
         dataset = file["data"].get(name)
         if dataset is None:
-            dataset = _create_dataset(file, name, spec, arrays[name])
-        _write_row(dataset, row, _stored(spec, arrays[name]))
+            bits = read_header(file)["attrs"].get(COARSE_BITS) if spec.coarse else None
+            dataset = _create_dataset(file, name, spec, arrays[name], bits)
+        _write_row(dataset, row, _stored(dataset, spec, arrays[name]))
     for name, text in zip(_ROW_LISTS, (scores, digests, clip_id), strict=True):
         _write_row(file[name], row, text)
     file.flush()
@@ -115,12 +119,19 @@ def read_value(dataset: h5py.Dataset, spec: DatasetSpec, row: int, part: int | N
         return dataset.asstr()[row]
     if spec.kind == "bytes":
         return dataset[row].tobytes()
+    if COARSE_BITS in dataset.attrs:
+        return coarse_values.decode(dataset[row].tobytes(), int(dataset.attrs[COARSE_BITS]))
     return dataset[row] if part is None else dataset[row, part]
 
 
 def row_types(file: h5py.File) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Return shape and type of a row of each dataset written so far."""
-    return {name: (dataset.shape[1:], dataset.dtype) for name, dataset in file["data"].items()}
+    return {
+        name: (tuple(dataset.attrs["shape"]), np.dtype("<u2"))
+        if COARSE_BITS in dataset.attrs
+        else (dataset.shape[1:], dataset.dtype)
+        for name, dataset in file["data"].items()
+    }
 
 
 def read_clip(file: h5py.File, schema: Schema, row: int) -> dict[str, Value]:
@@ -128,11 +139,14 @@ def read_clip(file: h5py.File, schema: Schema, row: int) -> dict[str, Value]:
     return {name: read_value(file["data"][name], spec, row) for name, spec in schema.datasets.items()}
 
 
-def _create_dataset(file: h5py.File, name: str, spec: DatasetSpec, value: Value) -> h5py.Dataset:
+def _create_dataset(file: h5py.File, name: str, spec: DatasetSpec, value: Value, bits: int | None) -> h5py.Dataset:
     group = file["data"]
-    if spec.kind != "array":
+    if spec.kind != "array" or bits:
         dtype = _TEXT if spec.kind == "text" else h5py.vlen_dtype(np.uint8)
-        return group.create_dataset(name, shape=(0,), maxshape=(None,), dtype=dtype, chunks=(64,))
+        dataset = group.create_dataset(name, shape=(0,), maxshape=(None,), dtype=dtype, chunks=(64,))
+        if bits:
+            dataset.attrs[COARSE_BITS], dataset.attrs["shape"] = bits, value.shape
+        return dataset
     chunks = (1, 1, *value.shape[1:]) if spec.is_stacked(value) else (1, *value.shape)
     dtype = value.dtype.newbyteorder("<")
     filters = {"compression": spec.compression, "shuffle": True} if spec.compression else {}
@@ -140,7 +154,10 @@ def _create_dataset(file: h5py.File, name: str, spec: DatasetSpec, value: Value)
     return group.create_dataset(name, shape=shape, maxshape=(None, *value.shape), dtype=dtype, chunks=chunks, **filters)
 
 
-def _stored(spec: DatasetSpec, value: Value) -> Value:
+def _stored(dataset: h5py.Dataset, spec: DatasetSpec, value: Value) -> Value:
+    if COARSE_BITS in dataset.attrs:
+        value = coarse_values.encode(value, int(dataset.attrs[COARSE_BITS]))
+        return np.frombuffer(value, np.uint8)
     return np.frombuffer(value, np.uint8) if spec.kind == "bytes" else value
 
 

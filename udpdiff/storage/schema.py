@@ -6,7 +6,7 @@ Knows nothing about HDF5; `shards.py` reads and writes by these tables.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class DatasetSpec:
         compression: "gzip", "lzf" or None.
         part_axes: An array with these axes is chunked and checked along its first one too, so that one part (a
             colouring) is read alone.
+        coarse: An array uint16 (T, H, W) whose values a shard may keep in fewer bits, as many as its attribute
+            `coarse_bits` says; see `coarse_values`.
     """
 
     kind: str
@@ -36,6 +38,7 @@ class DatasetSpec:
     axes: tuple[str, ...] = ()
     compression: str | None = None
     part_axes: str | None = None
+    coarse: bool = False
 
     def is_stacked(self, value: Value) -> bool:
         """Return whether a value has parts, along its first axis."""
@@ -89,7 +92,7 @@ SCHEMAS: Mapping[str, Schema] = {
             },
         ),
         Schema("entities", {"entity_ids": _LABELS}),
-        Schema("depth", {"depth": _LABELS}, summed="depth"),
+        Schema("depth", {"depth": replace(_LABELS, coarse=True)}, summed="depth"),
         Schema(
             "latents",
             {"latents": DatasetSpec("array", ("float16", "float32"), ("F C h w", "K F C h w"), None, "K F C h w")},
@@ -101,7 +104,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "predictions",
             {
                 "dense_mp4": _BYTES,
-                "prediction": DatasetSpec("array", ("uint16", "int8"), ("T H W", "T H W 3"), "gzip"),
+                "prediction": DatasetSpec("array", ("uint16", "int8"), ("T H W", "T H W 3"), "gzip", coarse=True),
                 "prompt": _TEXT,
             },
             ("run", "task", "fps"),

@@ -16,6 +16,7 @@ import numpy as np
 
 from udpdiff.files import publish, staging_path
 from udpdiff.storage import layout
+from udpdiff.storage.coarse_values import COARSE_BITS, on_grid
 from udpdiff.storage.digests import clip_digests
 from udpdiff.storage.errors import StorageError, writing
 from udpdiff.storage.schema import Value, check_attrs, check_clip, check_text, find_schema
@@ -74,6 +75,8 @@ class ShardWriter:
     def add(self, clip_id: str, arrays: Mapping[str, Value], scores: Mapping[str, float] | None = None) -> None:
         """Write one clip: all datasets of the schema, and figures about it.
 
+        Where the shard's attributes name `coarse_bits`, values of coarse datasets are rounded to them.
+
         Raises:
             ValueError: The id is there already, datasets are unknown or missing, or unlike the first clip's in shape or
                 type.
@@ -89,6 +92,9 @@ class ShardWriter:
                     f"{name!r} of clip {clip_id!r}: got {got.dtype} {got.shape}, expected {dtype} {shape} as in the "
                     "shard's first clip; convert the clip or write it to another shard."
                 )
+        if bits := self.attrs.get(COARSE_BITS):
+            coarse = [name for name, spec in self.schema.datasets.items() if spec.coarse]
+            arrays = {**arrays, **{name: on_grid(arrays[name], bits) for name in coarse}}
         self._append(clip_id, arrays, _numbers(scores))
 
     def unfinished(self, clip_ids: Sequence[str], size: int) -> list[list[str]]:

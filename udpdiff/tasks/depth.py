@@ -58,6 +58,7 @@ class Depth(Task):
     figures = _FIGURES
     main_figure = "depth_delta1"
     has_constant = True
+    is_continuous = True
 
     def from_labels(self, stored: np.ndarray, options: TaskOptions) -> np.ndarray:
         return self.from_storage(stored)
