@@ -10,6 +10,7 @@ from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 from udpdiff import config_layers, preflight, workflow_jobs
+from udpdiff.launching import bash_words
 from udpdiff.planning.costs import Invocations
 from udpdiff.tasks import TASKS
 

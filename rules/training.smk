@@ -21,12 +21,14 @@ rule train:
     params:
         job=job(workflow_jobs.train, "run"),
         state="results/training/{run}",
+        latents=lambda wildcards, input: bash_words(input.latents),
+        captions=lambda wildcards, input: bash_words(input.captions),
     shell:
         # The log's tee outlives the warning signal before a time limit, so that the trainer can save and say so.
         """
         python -m scripts.launch --gpus {resources.gpu} --nodes {resources.nodes} --distributed -- \
             scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
-            --latents {input.latents:q} --captions {input.captions:q} --output {output.run:q} 2>&1 | (
+            --latents {params.latents} --captions {params.captions} --output {output.run:q} 2>&1 | (
             trap '' TERM USR1
             tee {log:q}
         )

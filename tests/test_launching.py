@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import datetime
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from udpdiff.launching import (
     Allocation,
     Request,
+    bash_words,
     first_node,
     joint_exit_code,
     plain_command,
@@ -65,6 +67,16 @@ def test_a_single_process_is_the_task_itself_and_has_the_whole_node():
     assert command[-5:] == plain_command("python", Request("scripts.sample", ("--run", "r")))
     two = Request("scripts.sample", (), gpus=2)
     assert two.ranks == 1 and "--gpus-per-node=2" in srun_command("python", two, job())
+
+
+def test_bash_expands_shards(tmp_path):
+    paths = [f"results/latents/{stream}/train/{shard}.h5" for stream in ("video", "text-plain") for shard in range(12)]
+    words = bash_words(paths)
+    assert words == ["results/latents/video/train/{0..11}.h5", "results/latents/text-plain/train/{0..11}.h5"]
+    echoed = subprocess.run(["bash", "-c", f"echo {' '.join(words)}"], capture_output=True, text=True)
+    assert echoed.stdout.split() == paths
+    with pytest.raises(ValueError, match=r"a/2\.h5, expected a/1\.h5"):
+        bash_words(["a/0.h5", "a/2.h5"])
 
 
 def test_gpus_are_spread_evenly():

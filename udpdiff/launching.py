@@ -143,7 +143,6 @@ def srun_command(python: str, request: Request, allocation: Allocation) -> list[
         f"--ntasks={request.ranks}",
         f"--ntasks-per-node={ranks_per_node}",
         f"--cpus-per-task={cpus}",
-        "--cpu-bind=none",
         "--input=none",
         f"--wait={STRAGGLER_SECONDS}",
     ]
@@ -182,6 +181,25 @@ def first_node(nodelist: str) -> str:
     """Return the first name of a list as SLURM writes it: `gpu[003-007,011],login` gives `gpu003`."""
     first = re.sub(r"\[(\w+)[^\]]*\]", r"\1", nodelist)
     return first.split(",")[0]
+
+
+def bash_words(paths: Sequence[str]) -> list[str]:
+    """Return shards FOLDER/0.h5, FOLDER/1.h5, ... as FOLDER/{0..N}.h5, which bash expands: one word for each folder.
+
+    A rule's command is one argument of bash, and Linux takes none above 128 KiB; so it cannot hold thousands of paths.
+
+    Raises:
+        ValueError: The shards of a folder are not numbered from 0, each once and in order.
+    """
+    counts: dict[tuple[str, str], int] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        number, _, ending = name.partition(".")
+        count = counts.get((folder, ending), 0)
+        if number != str(count):
+            raise ValueError(f"Got {path}, expected {folder}/{count}.{ending}: shards numbered from 0, in order.")
+        counts[folder, ending] = count + 1
+    return [f"{folder}/{{0..{count - 1}}}.{ending}" for (folder, ending), count in counts.items()]
 
 
 def joint_exit_code(codes: Sequence[int], stopped: int) -> int:

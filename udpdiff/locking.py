@@ -19,6 +19,11 @@ class NoLocks(RuntimeError):
     """The file system offers no locks, as Lustre mounted without `flock` does."""
 
 
+def holder() -> str:
+    """Return a name of this process that no other on any machine has now; fit for a file's name."""
+    return f"{os.getpid()}@{socket.gethostname()}"
+
+
 class Lock:
     """A lock on a file, held from `take` to `release` or to the end of the process.
 
@@ -50,7 +55,7 @@ class Lock:
                 break
             os.close(descriptor)  # its former holder removed the file meanwhile
         os.truncate(descriptor, 0)
-        os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        os.pwrite(descriptor, holder().encode(), 0)
         os.set_inheritable(descriptor, inherited)
         self._descriptor = descriptor
 
@@ -65,8 +70,8 @@ class Lock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
-            raise Held(f"{self.path} is held by {holder}") from None
+            name = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+            raise Held(f"{self.path} is held by {name}") from None
         except OSError as error:
             raise NoLocks(f"{self.path.parent}: its file system has no locks (flock: {error.strerror})") from None
 

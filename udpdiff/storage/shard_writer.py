@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from udpdiff.files import publish, staging_path
+from udpdiff.locking import Held, Lock, NoLocks, holder
 from udpdiff.storage import layout
 from udpdiff.storage.coarse_values import COARSE_BITS, on_grid
 from udpdiff.storage.digests import clip_digests
@@ -26,7 +27,9 @@ from udpdiff.storage.staging import StagingFile
 class ShardWriter:
     """Context manager that writes one shard; memory stays at one clip.
 
-    A write that fails raises StorageError, and nothing more is written: the shard is then never finished.
+    A write that fails raises StorageError, and nothing more is written: the shard is then never finished. Two writers
+    never write one shard at once: a lock beside it tells the second one, or where the file system has no locks, each
+    writes a file of its own and takes nothing over.
 
     Args:
         path: Where the shard will stand.
@@ -53,6 +56,7 @@ class ShardWriter:
         self.done: set[str] = set()
         self.added = 0
         self._staging = staging_path(self.path, "partial")
+        self._lock: Lock | None = None
         self._file: h5py.File | None = None
         self._broken = False
         self._sum, self._frames = None, 0
@@ -62,14 +66,12 @@ class ShardWriter:
     def __enter__(self) -> ShardWriter:
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            goes_on = self.resume and self._staging.exists()
-            fresh = staging_path(self.path, "partial.copy") if goes_on else self._staging
-            self._stored = StagingFile(fresh, new=True)
-        self._file = layout.create_file(self._stored, self.schema, self.attrs)
-        if goes_on:
-            self._take_over()
-            with self._written():
-                os.replace(fresh, self._staging)
+            self._take_lock()
+        try:
+            self._open()
+        except BaseException:
+            self._release_lock()
+            raise
         return self
 
     def add(self, clip_id: str, arrays: Mapping[str, Value], scores: Mapping[str, float] | None = None) -> None:
@@ -133,9 +135,49 @@ class ShardWriter:
             self._file = None
             if not complete and not self.resume:
                 self._staging.unlink(missing_ok=True)
+            if not complete:
+                self._release_lock()
         if complete:
+            try:
+                with self._written():
+                    publish(self._staging, self.path)
+            finally:
+                self._release_lock()
+
+    def _open(self) -> None:
+        with writing(self.path):
+            goes_on = self.resume and self._staging.exists()
+            fresh = staging_path(self.path, "partial.copy") if goes_on else self._staging
+            self._stored = StagingFile(fresh, new=True)
+        self._file = layout.create_file(self._stored, self.schema, self.attrs)
+        if goes_on:
+            self._take_over()
             with self._written():
-                publish(self._staging, self.path)
+                os.replace(fresh, self._staging)
+
+    def _take_lock(self) -> None:
+        lock = Lock(staging_path(self.path, "lock"))
+        try:
+            lock.take()
+        except Held as held:
+            raise StorageError(
+                f"{self.path}: another job is writing it ({held}). Two Snakemakes work in this folder, or a job outlived"
+                " its own: wait for that job to end, or cancel it, and start again."
+            ) from None
+        except NoLocks as error:
+            self.resume, self._staging = False, staging_path(self.path, f"partial.{holder()}")
+            warnings.warn(
+                f"{self.path}: {error}, so this job writes a file of its own and takes nothing over from one that was"
+                " stopped. Ask for a mount with `flock`, or see that one Snakemake alone works in this folder.",
+                stacklevel=3,
+            )
+        else:
+            self._lock = lock
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def _append(self, clip_id: str, arrays: Mapping[str, Value], scores: dict[str, float]) -> None:
         digests = clip_digests(self.schema, clip_id, arrays, scores)
