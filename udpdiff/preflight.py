@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from udpdiff import checkpoints, config_layers
+from udpdiff.checkpoints.published import configs
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
 from udpdiff.config_labels import ConfigError
@@ -91,11 +92,15 @@ def _checkpoint_faults(config):
 
 def _size_faults(config):
     """Sizes against the base checkpoint's own numbers, when its json files are at hand."""
-    vae, transformer = checkpoints.base_configs(config.model.base) or (
-        # A hub id: CogVideoX's published numbers.
-        {"block_out_channels": [0] * 4, "temporal_compression_ratio": 4},
-        {"patch_size": 2, "max_text_seq_length": 226},
-    )
+    # An unknown hub id is taken for a copy of the common model.
+    published = configs(config.model.base) or configs("zai-org/CogVideoX-5b")
+    known = checkpoints.base_configs(config.model.base)
+    vae, transformer = known or (published["vae"], published["transformer"])
+    if known and transformer.get("in_channels", 16) != vae.get("latent_channels", 16):
+        yield (
+            f"model.base: got {config.model.base!r}, whose transformer takes {transformer['in_channels']} channels where its"
+            f" VAE makes {vae.get('latent_channels', 16)}, as image-to-video models do; name a text-to-video CogVideoX"
+        )
     temporal = int(vae.get("temporal_compression_ratio", 4))
     if (config.clips.num_frames - 1) % temporal:
         low = (config.clips.num_frames - 1) // temporal * temporal + 1
@@ -106,9 +111,12 @@ def _size_faults(config):
     tokens, read = config.labels.captions.max_tokens, int(transformer["max_text_seq_length"])
     if tokens is not None and tokens > read:
         yield f"labels.captions.max_tokens: got {tokens}; {config.model.base} reads at most {read}, which null stands for"
-    multiple = 2 ** (len(vae["block_out_channels"]) - 1) * int(transformer["patch_size"])
+    compression = 2 ** (len(vae["block_out_channels"]) - 1)
+    multiple = compression * int(transformer["patch_size"])
     for key in ("height", "width"):
-        size = getattr(config.clips, key)
+        size, largest = getattr(config.clips, key), compression * int(transformer.get(f"sample_{key}", 0))
+        if transformer.get("patch_size_t") and size > largest:
+            yield f"clips.{key}: got {size}; {config.model.base}, a CogVideoX 1.5, knows positions up to {largest} pixels"
         if size % multiple:
             low = max(size // multiple, 1) * multiple
             yield (

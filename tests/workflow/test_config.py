@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 from every_job import DEFAULT, changed
 
-from udpdiff import preflight
+from udpdiff import checkpoints, preflight
 from udpdiff.config_labels import ConfigError
 from udpdiff.config_parsing import parse
 from udpdiff.sources import panda70m_table
@@ -104,6 +106,29 @@ def test_a_missing_package_is_named_with_its_extra(key, value, words, monkeypatc
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError) as error:
         preflight.check(changed(key, value))
+    assert all(word in str(error.value) for word in words)
+
+
+@pytest.mark.parametrize(
+    "transformer, key, value, words",
+    [
+        ({"in_channels": 32}, "model.base", None, ["model.base", "32 channels", "image-to-video"]),
+        ({"patch_size_t": 2, "sample_height": 16}, "clips.height", 72, ["clips.height", "72", "1.5", "64 pixels"]),
+        ({"patch_size_t": 2, "sample_height": 18}, "clips.height", 72, []),
+        ({"max_text_seq_length": 224}, "labels.captions.max_tokens", 226, ["max_tokens", "226", "at most 224"]),
+    ],
+)
+def test_a_base_says_what_it_takes(transformer, key, value, words, tmp_path):
+    shutil.copytree(checkpoints.resolve("mini:cogvideox"), tmp_path / "base")
+    path = tmp_path / "base" / "transformer" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | transformer))
+    raw = changed(key, value)
+    raw["model"]["base"] = str(tmp_path / "base")
+    if not words:
+        preflight.check(raw)
+        return
+    with pytest.raises(ConfigError) as error:
+        preflight.check(raw)
     assert all(word in str(error.value) for word in words)
 
 
