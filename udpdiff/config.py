@@ -148,6 +148,9 @@ class Config(Section):
     preset: str | None
     seed: Count
     device: str | None
+    gpu: str | None
+    gpus: Positive
+    gpu_price: Annotated[float, Field(ge=0)] | None
     source: Source
     panda70m: Panda70M
     clips: Clips

@@ -14,6 +14,7 @@ Acceleration = Literal["first_block_cache", "faster_cache", "mag_cache"]
 class Sampling(Section):
     """shard_prompts: prompts of one job. codec: how generated videos are stored, lossless or as the clips are.
 
+    offload: of the networks only the one that computes is on the GPU.
     acceleration_threshold: of the first-block and magnitude caches; null for diffusers' own.
     """
 
@@ -26,5 +27,6 @@ class Sampling(Section):
     seed: Count
     batch_size: Positive
     dtype: Dtype
+    offload: bool
     acceleration: Acceleration | None
     acceleration_threshold: Annotated[float, Field(gt=0)] | None

@@ -45,12 +45,14 @@ class Execution(Job):
         max_failed_share: Clips of a shard that may make a labeller or the encoder fail.
         fetching: How clips of Panda-70M are fetched.
         training: By run.
+        offload: Of a sampling pipeline's networks only the one that computes is on the GPU.
     """
 
     device: str | None = None
     max_failed_share: float = 0.05
     fetching: Fetching | None = None
     training: dict[str, TrainingExecution] = Field(default_factory=dict)
+    offload: bool = False
 
 
 class EncodeLatents(Job):

@@ -16,6 +16,7 @@ from udpdiff.clip import SPLITS
 from udpdiff.config import Config
 from udpdiff.config_labels import ConfigError
 from udpdiff.config_parsing import parse
+from udpdiff.planning import fit
 from udpdiff.sources import fetching, panda70m_table, videos
 from udpdiff.user_values import missing_values
 from udpdiff.workflow import Workflow
@@ -43,6 +44,7 @@ def check(raw: dict, user_files: Sequence[Path] = (), preset: Path | None = None
     config = parse(raw)
     workflow = Workflow(config, missing_values(config))
     faults = [*_checkpoint_faults(config), *_size_faults(config), *_package_faults(config)]
+    faults += [] if faults else fit.faults(config)
     if config.source.kind != "scenes" and config.source.path:
         faults += _source_faults(workflow)
     if faults:

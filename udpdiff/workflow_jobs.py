@@ -25,6 +25,7 @@ def execution(workflow: Workflow) -> jobs.Execution:
         max_failed_share=config.labels.max_failed_share,
         fetching=Fetching(**config.panda70m.model_dump(include=set(Fetching.model_fields))),
         training={run: config.training_execution(run) for run in config.runs},
+        offload=config.sampling.offload,
     )
 
 

@@ -85,7 +85,7 @@ class NoisePipeline:
 @pytest.fixture
 def pipeline(monkeypatch, tmp_path) -> NoisePipeline:
     stub = NoisePipeline()
-    monkeypatch.setattr(sampling, "load_run", lambda folder, dtype, device: stub)
+    monkeypatch.setattr(sampling, "load_run", lambda *_: stub)
     (tmp_path / "multi" / "transformer").mkdir(parents=True)
     (tmp_path / "multi" / "transformer" / "model.safetensors").write_bytes(b"weights")
     return stub

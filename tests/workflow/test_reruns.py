@@ -17,6 +17,9 @@ RERUNS = {
     "preset": ("rehearsal", ""),
     "seed": (8, "codec_quality encode_latents evaluate_samples label_quality measure_runtime render_scenes train"),
     "device": ("cpu", ""),
+    "gpu": ("h200", ""),
+    "gpus": (2, ""),
+    "gpu_price": (2.0, ""),
     "source.path": ("elsewhere", ""),
     "source.captions": ("x.csv", ""),
     "source.min_solids": (1, "render_scenes"),
@@ -122,6 +125,7 @@ RERUNS = {
     "sampling.seed": (1, "sample"),
     "sampling.batch_size": (4, "sample"),
     "sampling.dtype": ("float32", "measure_runtime sample"),
+    "sampling.offload": (True, ""),
     "sampling.acceleration": ("mag_cache", "sample"),
     "sampling.acceleration_threshold": (0.1, ""),  # nothing has a threshold there
     "metrics.subject_encoder": ("a/b", "extract_features"),

@@ -49,25 +49,69 @@ class MemoryPlan:
         return max(1, int(free // (self.state_bytes + self.activation_bytes)))
 
 
+@dataclass(frozen=True)
+class TrackerSizes:
+    """Of a SAM 2 what its memory depends on.
+
+    Attributes:
+        weight_bytes: Parameters and buffers.
+        embed_dim: Channels of the image encoder's first stage.
+        image_size: Side of what the network sees, pixels.
+        horizon: Frames that the model looks back.
+    """
+
+    weight_bytes: int
+    embed_dim: int
+    image_size: int = 1024
+    hidden_dim: int = 256
+    backbone_stride: int = 16
+    mem_dim: int = 64
+    num_maskmem: int = 7
+    horizon: int = 16
+
+    @classmethod
+    def of(cls, predictor) -> TrackerSizes:
+        """Return the sizes of a SAM 2 video predictor."""
+        names = ("image_size", "hidden_dim", "backbone_stride", "mem_dim", "num_maskmem")
+        return cls(
+            weight_bytes=sum(tensor.nbytes for tensor in (*predictor.parameters(), *predictor.buffers())),
+            embed_dim=predictor.image_encoder.trunk.patch_embed.proj.out_channels,
+            horizon=memory_horizon(predictor),
+            **{name: getattr(predictor, name) for name in names},
+        )
+
+
+# Of the published checkpoints in float32, counted on the sam2 package's own classes.
+PUBLISHED_SIZES = {
+    "facebook/sam2.1-hiera-tiny": TrackerSizes(155_851_016, 96),
+    "facebook/sam2.1-hiera-small": TrackerSizes(184_242_440, 96),
+    "facebook/sam2.1-hiera-base-plus": TrackerSizes(323_401_736, 112),
+    "facebook/sam2.1-hiera-large": TrackerSizes(897_787_592, 144),
+}
+
+
 def plan_memory(predictor, num_frames: int, height: int, width: int) -> MemoryPlan:
-    """Count the bytes of a SAM 2 video predictor for clips of so many frames of that size.
+    """Count the bytes of a SAM 2 video predictor for clips of so many frames of that size."""
+    return plan_sizes(TrackerSizes.of(predictor), num_frames, height, width)
+
+
+def plan_sizes(sizes: TrackerSizes, num_frames: int, height: int, width: int) -> MemoryPlan:
+    """Count the bytes of a predictor of such sizes for clips of so many frames of height x width.
 
     Frames wait in host memory, 12 S x S bytes each, and are no part of it. Beyond the frames that the model looks back
     at, the length of a clip costs nothing.
     """
-    side, width_of_features = predictor.image_size, predictor.hidden_dim
-    tokens = (side // predictor.backbone_stride) ** 2
-    frames = min(num_frames, memory_horizon(predictor) + 2)  # the first one always, and the one being tracked
-    memory = BFLOAT16 * predictor.mem_dim * tokens + FLOAT32 * OUTPUT_TOKENS * width_of_features
-    keys = predictor.num_maskmem * tokens * width_of_features
-    patches = (side // 4) ** 2
-    embed_dim = predictor.image_encoder.trunk.patch_embed.proj.out_channels
-    held = [*predictor.parameters(), *predictor.buffers()]
+    tokens = (sizes.image_size // sizes.backbone_stride) ** 2
+    frames = min(num_frames, sizes.horizon + 2)  # the first one always, and the one being tracked
+    memory = BFLOAT16 * sizes.mem_dim * tokens + FLOAT32 * OUTPUT_TOKENS * sizes.hidden_dim
+    keys = sizes.num_maskmem * tokens * sizes.hidden_dim
+    patches = (sizes.image_size // 4) ** 2
+    masks = ARRAYS_OF_MASK_SIZE * sizes.image_size**2 + 2 * height * width
     return MemoryPlan(
-        weight_bytes=sum(tensor.nbytes for tensor in held),
-        encoder_bytes=FLOAT32 * patches * (ARRAYS_OF_PATCHES * embed_dim + 3 * width_of_features),
+        weight_bytes=sizes.weight_bytes,
+        encoder_bytes=FLOAT32 * patches * (ARRAYS_OF_PATCHES * sizes.embed_dim + 3 * sizes.hidden_dim),
         state_bytes=frames * memory,
-        activation_bytes=FLOAT32 * (ARRAYS_OF_KEYS * keys + ARRAYS_OF_MASK_SIZE * side**2 + 2 * height * width),
+        activation_bytes=FLOAT32 * (ARRAYS_OF_KEYS * keys + masks),
     )
 
 

@@ -131,18 +131,26 @@ def rotary_embedding(
 
 
 def load_run(
-    folder: str | Path, dtype: torch.dtype | None = None, device: str | torch.device = "cpu"
+    folder: str | Path,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    offload: bool = False,
 ) -> CogVideoXPipeline:
     """Return the pipeline of an exported run: `UDPDiffPipeline`, or diffusers' own for the base run.
 
     Args:
         dtype: Of all models; by default float32.
         device: Where they are put.
+        offload: On a GPU, each model is put there when it computes and waits on the host.
 
     Raises:
         ValueError: The folder is no exported run.
     """
-    return _load_pipeline(Path(folder), {"dtype": dtype or torch.float32}).to(device)
+    pipeline = _load_pipeline(Path(folder), {"dtype": dtype or torch.float32})
+    if not offload or torch.device(device).type == "cpu":
+        return pipeline.to(device)
+    pipeline.enable_model_cpu_offload(device=device)
+    return pipeline
 
 
 def _load_pipeline(folder: Path, loading: dict[str, Any]) -> CogVideoXPipeline:

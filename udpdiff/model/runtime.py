@@ -31,7 +31,7 @@ def time_runs(
         folders: Of the exported runs, in the order of `job.runs`.
     """
     device = execution.device or default_device()
-    pipelines = [load_run(folder, getattr(torch, job.dtype), device) for folder in folders]
+    pipelines = [load_run(folder, getattr(torch, job.dtype), device, execution.offload) for folder in folders]
     timings: list[list[dict[str, float]]] = [[] for _ in pipelines]
     for round_number in progress(range(job.repeats + 1), "rounds of timing"):
         for (_, task), pipeline, own in zip(job.runs, pipelines, timings, strict=True):

@@ -55,7 +55,7 @@ def sample_shard(
     device = execution.device or default_device()
     if job.dtype == "bfloat16" and device == "cpu":
         warn_of_slow_bfloat16("sampling.dtype", '"float32"')
-    pipeline = load_run(run, getattr(torch, job.dtype), device)
+    pipeline = load_run(run, getattr(torch, job.dtype), device, execution.offload)
     pipeline.set_progress_bar_config(disable=True)
     if job.acceleration:
         options = call_options(pipeline, job, job.task)

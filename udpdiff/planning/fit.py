@@ -1,0 +1,43 @@
+"""Whether the jobs of a configuration fit the GPU that it names, said before any of them starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from udpdiff.config import Config
+from udpdiff.planning.devices import find_device
+from udpdiff.planning.job_memory import JobMemory, unfit
+
+
+def faults(config: Config) -> Iterator[str]:
+    """Yield one line per kind of job that does not fit: the key, the count, what to change. None without a named GPU."""
+    yield from _shares(config)
+    if config.gpu is None:
+        return
+    try:
+        device = find_device(config.gpu)
+    except ValueError as error:
+        yield str(error)
+        return
+    seen = set()
+    for need, advice in unfit(JobMemory(config).needs(), device.usable_bytes):
+        line = (
+            f"needs {need.gpu.gb:.1f} GB on each GPU ({need.gpu.origin}: {need.gpu.basis}), and {config.gpu} leaves "
+            f"{device.usable_bytes / 1e9:.1f} of its {device.memory_bytes / 1e9:.1f} GB; set {advice}"
+        )
+        if line not in seen:  # eleven runs of one size are one fault
+            seen.add(line)
+            yield f"{need.key}: {need.stage} {line}"
+
+
+def _shares(config: Config) -> Iterator[str]:
+    """Batches that so many processes cannot share."""
+    for run in config.runs:
+        recipe = config.run_training(run)
+        share = config.gpus * recipe.gradient_accumulation_steps
+        if config.gpus > 1 and recipe.batch_size % share:
+            yield (
+                f"training.batch_size: got {recipe.batch_size} for run {run}; with gpus {config.gpus} it must be a multiple "
+                f"of {share}, the processes times gradient_accumulation_steps {recipe.gradient_accumulation_steps}"
+            )
+            return
