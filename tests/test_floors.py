@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports from lower floors alone, never from a room beside it.
 FLOORS = (
-    ("clip", "files", "background", "progress", "provenance", "timing"),
+    ("clip", "files", "background", "interruption", "progress", "provenance", "timing"),
     ("launching", "local_gpus", "locking", "slices", "slurm_job"),
     ("video_io", "representations", "measures", "storage", "checkpoints"),
     ("tasks",),
@@ -23,6 +23,7 @@ FLOORS = (
         "config_parsing",
         "config_layers",
         "config_sampling",
+        "config_training",
         "jobs",
         "jobs_data",
     ),

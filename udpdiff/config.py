@@ -11,58 +11,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, create_model, model_validator
 
 from udpdiff.config_data import Clips, ClipSize, Encoding, Filters, Panda70M, Source, Storage
-from udpdiff.config_labels import Count, Labels, Name, Positive, Section, Share
+from udpdiff.config_labels import Count, Labels, Name, Positive, Section
 from udpdiff.config_sampling import Sampling
+from udpdiff.config_training import Model, Training, TrainingExecution, TrainingRecipe
 from udpdiff.tasks import TASKS, TaskOptions
 
 # Every task brings the type of its own section.
 Tasks = create_model("Tasks", __base__=Section, **{name: (task.Options, ...) for name, task in TASKS.items()})
-
-
-class Model(Section):
-    base: str
-    init_in: Literal["zero", "copy", "half", "resample", "orthogonal"]
-    init_out: Literal["copy", "resample", "zero", "orthogonal"]
-
-
-class TrainingRecipe(Section):
-    """What decides a run's weights and its exported form."""
-
-    steps: Positive
-    batch_size: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
-    optimizer: Literal["adamw", "adamw_8bit", "muon"]
-    warmup_steps: Count
-    schedule: Literal["constant", "cosine"]
-    weight_decay: Annotated[float, Field(ge=0)]
-    max_grad_norm: Annotated[float, Field(gt=0)]
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
-    objective: Literal["v", "eps_weighted"]
-    detailed_share: Share
-    caption_dropout: Share
-    mixed_precision: Literal["no", "bf16", "fp16"]
-    lora_rank: Positive | None
-    export: Literal["pipeline", "transformer"]
-
-
-class TrainingExecution(Section):
-    """How a training is carried out: memory, speed and what is written on the way; the weights are the same."""
-
-    gradient_checkpointing: bool
-    gradient_accumulation_steps: Positive
-    compile: bool
-    offload_optimizer: bool
-    checkpoint_every_steps: Positive
-    log_every_steps: Positive
-    validation_every_steps: Positive
-
-
-class Training(TrainingRecipe, TrainingExecution):
-    @model_validator(mode="after")
-    def _can_be_offloaded(self):
-        if self.offload_optimizer and self.optimizer != "adamw":
-            raise ValueError(f"offload_optimizer true with optimizer {self.optimizer!r}; it is for adamw alone")
-        return self
 
 
 class Run(Section):

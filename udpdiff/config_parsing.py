@@ -7,8 +7,9 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from udpdiff.config import Config, Training
+from udpdiff.config import Config
 from udpdiff.config_labels import ConfigError, DepthEstimator, EntityLabeller
+from udpdiff.config_training import Training
 
 
 def parse(raw: dict) -> Config:

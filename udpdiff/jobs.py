@@ -10,10 +10,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from udpdiff.config import Config, Model, TrainingExecution, TrainingRecipe
+from udpdiff.config import Config
 from udpdiff.config_data import ClipSize, Fetching
 from udpdiff.config_labels import Dtype
 from udpdiff.config_sampling import Acceleration
+from udpdiff.config_training import Model, TrainingExecution, TrainingRecipe
 from udpdiff.jobs_data import (
     ChooseClips,
     CutVideos,

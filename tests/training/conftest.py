@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -115,7 +116,38 @@ def make_settings(base) -> Callable[..., TrainingSettings]:
             "checkpoint_every_steps": 100,
             "log_every_steps": 2,
             "validation_clips": 0,
+            "keep_optimizer": True,
         }
         return TrainingSettings(**{**defaults, **values})
 
     return make
+
+
+@pytest.fixture
+def stop_after(monkeypatch) -> Callable[..., AbstractContextManager]:
+    """Context in which a training dies after so many steps."""
+    from udpdiff.training.step import Stepper
+
+    @contextmanager
+    def dying(steps: int):
+        step = Stepper.step
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                Stepper, "step", lambda self, batch: 1 / 0 if self.steps_done == steps else step(self, batch)
+            )
+            with pytest.raises(ZeroDivisionError):
+                yield
+
+    return dying
+
+
+@pytest.fixture
+def read_checkpoint() -> Callable[..., dict[str, object]]:
+    """Reader of all tensors of a checkpoint, as PART/NAME."""
+    from udpdiff.training.tensor_files import read_whole
+
+    def read(folder: Path, step: int) -> dict[str, object]:
+        parts = [path for path in (folder / f"checkpoint-{step}").iterdir() if path.is_dir()]
+        return {f"{part.name}/{name}": value for part in parts for name, value in read_whole(part).items()}
+
+    return read

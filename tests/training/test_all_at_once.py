@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from udpdiff.model.loading import load_scheduler
 from udpdiff.model.streams import Streams
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
-from udpdiff.training.checkpoint import load_newest, save_checkpoint
+from udpdiff.training.checkpoint import newest_checkpoint, save_checkpoint
 from udpdiff.training.data import SampleDraws, StepBatches, prefetched
 from udpdiff.training.step import Stepper
 from udpdiff.training.validation import Validation
@@ -46,9 +46,9 @@ def make_transformer(independent: bool = False) -> UDPDiffTransformer3DModel:
 
 @pytest.fixture
 def make_stepper(make_settings, base):
-    def make(transformer=None, checkpoint=None) -> Stepper:
+    def make(transformer=None) -> Stepper:
         settings, transformer = make_settings(), transformer or make_transformer()
-        return Stepper(settings, transformer, load_scheduler(base), STREAMS, Accelerator(), checkpoint)
+        return Stepper(settings, transformer, load_scheduler(base), STREAMS, Accelerator())
 
     return make
 
@@ -81,8 +81,9 @@ def test_three_streams_train_and_continue_bit_for_bit(tmp_path, batches, make_st
     torch.testing.assert_close(losses[0].total, sum(losses[0].by_stream.values()) / 3)
 
     broken.step(batches.read(0))
-    save_checkpoint(tmp_path, broken.checkpoint({}, {}))
-    continued = make_stepper(checkpoint=load_newest(tmp_path)[0])
+    save_checkpoint(tmp_path, 1, {}, broken.parts(), {"scaler": None})
+    continued = make_stepper()
+    continued.restore(tmp_path, newest_checkpoint(tmp_path)[0])
     for step in (1, 2):
         continued.step(batches.read(step))
     assert continued.steps_done == 3

@@ -8,11 +8,11 @@ import sys
 import pytest
 import torch
 from diffusers import CogVideoXPipeline
-from safetensors.torch import load_file
 
 from udpdiff.model.loading import load_run
 from udpdiff.model.pipeline import UDPDiffPipeline
 from udpdiff.training.loop import train
+from udpdiff.training.tensor_files import read_whole
 
 CALL = {"height": 64, "width": 64, "num_frames": 9, "num_inference_steps": 2, "output_type": "latent"}
 
@@ -29,7 +29,7 @@ def test_a_multi_task_run_samples(tmp_path, make_settings, make_source, export):
     assert type(pipeline) is UDPDiffPipeline
     assert pipeline.config.tasks == {"seg": "location", "depth": "spectral"}
     assert pipeline.scheduler.config.timestep_spacing == "trailing"
-    trained = load_file(tmp_path / "state" / "checkpoint-1" / "weights.safetensors")
+    trained = read_whole(tmp_path / "state" / "checkpoint-1" / "weights")
     assert all(torch.equal(trained[name], value) for name, value in pipeline.transformer.state_dict().items())
     output = pipeline("a red ball", task="depth", generator=torch.Generator().manual_seed(0), **CALL)
     assert output.dense_frames.shape == (1, 3, 16, 16, 16)
@@ -90,8 +90,8 @@ def test_tasks_as_text_need_no_embedding(tmp_path, make_settings, streams):
 
 def test_the_average_is_exported(tmp_path, make_settings, make_source):
     pipeline = run(make_settings, make_source, tmp_path, tasks={}, ema_decay=0.9)
-    average = load_file(tmp_path / "state" / "checkpoint-1" / "average.safetensors")
-    weights = load_file(tmp_path / "state" / "checkpoint-1" / "weights.safetensors")
+    average = read_whole(tmp_path / "state" / "checkpoint-1" / "average")
+    weights = read_whole(tmp_path / "state" / "checkpoint-1" / "weights")
     got = pipeline.transformer.state_dict()["proj_out.weight"]
     assert torch.equal(got, average["proj_out.weight"])
     assert not torch.equal(got, weights["proj_out.weight"])

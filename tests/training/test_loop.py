@@ -9,24 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.data import held_back
 from udpdiff.training.log import read_log
 from udpdiff.training.loop import train
-from udpdiff.training.step import Stepper, TrainingDiverged
+from udpdiff.training.step import TrainingDiverged
 
-
-def checkpoint(folder: Path, step: int) -> dict:
-    """All tensors of a checkpoint, by file and name."""
-    path = folder / f"checkpoint-{step}"
-    tensors = {
-        (file.name, name): value for file in path.glob("*.safetensors") for name, value in load_file(file).items()
-    }
-    for number, state in torch.load(path / "optimizer.pt", weights_only=True)["state"].items():
-        tensors |= {("optimizer", number, name): value for name, value in state.items()}
-    return tensors
+FILE = "shard-00001-model-00001-of-00001.safetensors"
 
 
 def assert_equal(first: dict, second: dict) -> None:
@@ -54,7 +44,7 @@ def test_the_loss_falls_when_two_clips_are_overfitted(tmp_path, make_settings, m
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
-    optimizer, tmp_path, monkeypatch, make_settings, make_source, write_streams
+    optimizer, tmp_path, make_settings, make_source, write_streams, read_checkpoint, stop_after
 ):
     source = make_source("seg", "depth", streams=write_streams(tmp_path / "data", clips=20))
     # Entries at 4, 8 and 10: the log's window is cut at step 5 and must be taken up.
@@ -69,23 +59,20 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     )
     train(settings, source, tmp_path / "whole", tmp_path / "run")
 
-    step = Stepper.step
-    with monkeypatch.context() as patched:
-        patched.setattr(Stepper, "step", lambda self, batch: 1 / 0 if self.steps_done == 7 else step(self, batch))
-        with pytest.raises(ZeroDivisionError):
-            train(settings, source, tmp_path / "parts", tmp_path / "run")
+    with stop_after(7):
+        train(settings, source, tmp_path / "parts", tmp_path / "run")
     state = tmp_path / "parts" / "checkpoint-5" / "state.json"
     content = json.loads(state.read_text())
     content["extra"]["seconds"] += 1000
     state.write_text(json.dumps(content))
     train(settings, source, tmp_path / "parts", tmp_path / "run")
 
-    assert {file for file, *_ in checkpoint(tmp_path / "whole", 10)} == {
-        "weights.safetensors",
-        "average.safetensors",
+    assert {name.split("/")[0] for name in read_checkpoint(tmp_path / "whole", 10)} == {
+        "weights",
+        "average",
         "optimizer",
     }
-    assert_equal(checkpoint(tmp_path / "whole", 10), checkpoint(tmp_path / "parts", 10))
+    assert_equal(read_checkpoint(tmp_path / "whole", 10), read_checkpoint(tmp_path / "parts", 10))
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert [entry["step"] for entry in losses(tmp_path / "parts")] == [3, 4, 6, 8, 9, 10, 10]
     entries = read_log(tmp_path / "parts" / "train.jsonl")
@@ -93,27 +80,29 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     assert json.loads((tmp_path / "parts" / "provenance.json").read_text())["wall_seconds"] > 1000
 
 
-def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(tmp_path, capsys, make_settings, make_source):
-    settings = make_settings(tasks={"seg": 1.0}, checkpoint_every_steps=2)
-    train(settings, make_source("seg"), tmp_path / "state", tmp_path / "run")
-    # Copies: the loaded tensors are views of the file.
-    expected = {name: value.clone() for name, value in checkpoint(tmp_path / "state", 4).items()}
-    for file in ("weights.safetensors", "state.json"):
-        path = tmp_path / "state" / "checkpoint-4" / file
-        path.write_bytes(path.read_bytes()[:-7])
+@pytest.mark.parametrize("file", [f"weights/{FILE}", f"optimizer/{FILE}", "state.json"])
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(
+    tmp_path, capsys, make_settings, make_source, read_checkpoint, stop_after, file
+):
+    settings = make_settings(tasks={"seg": 1.0}, steps=6, checkpoint_every_steps=2)
+    train(settings, make_source("seg"), tmp_path / "whole", tmp_path / "run")
+    with stop_after(4):
         train(settings, make_source("seg"), tmp_path / "state", tmp_path / "run")
-        message = capsys.readouterr().err
-        assert f"checkpoint-4/{file}" in message and "damaged" in message and "continuing at step 2 of 4" in message
-        assert_equal(expected, checkpoint(tmp_path / "state", 4))
+    path = tmp_path / "state" / "checkpoint-4" / file
+    path.write_bytes(path.read_bytes()[:-7])
+    train(settings, make_source("seg"), tmp_path / "state", tmp_path / "run")
+    message = capsys.readouterr().err
+    assert f"checkpoint-4/{file}" in message and "damaged" in message and "continuing at step 2 of 6" in message
+    assert_equal(read_checkpoint(tmp_path / "whole", 6), read_checkpoint(tmp_path / "state", 6))
 
 
-def test_equal_seeds_give_equal_runs(tmp_path, make_settings, make_source):
+def test_equal_seeds_give_equal_runs(tmp_path, make_settings, make_source, read_checkpoint):
     runs = {"one": {}, "again": {}, "other": {"seed": 6}}
     for name, changes in runs.items():
         train(make_settings(**changes), make_source("seg", "depth"), tmp_path / name, tmp_path / "run")
-    one = checkpoint(tmp_path / "one", 4)
-    assert_equal(one, checkpoint(tmp_path / "again", 4))
-    other = checkpoint(tmp_path / "other", 4)
+    one = read_checkpoint(tmp_path / "one", 4)
+    assert_equal(one, read_checkpoint(tmp_path / "again", 4))
+    other = read_checkpoint(tmp_path / "other", 4)
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 

@@ -6,7 +6,8 @@ channel-major, so the channels of every further stream append after the video's.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import torch
 from diffusers import CogVideoXTransformer3DModel
@@ -16,6 +17,7 @@ from udpdiff.model.transformer import PARENT_PARAMETERS, UDPDiffTransformer3DMod
 
 InitIn = Literal["zero", "copy", "half", "resample", "orthogonal"]
 InitOut = Literal["copy", "resample", "zero", "orthogonal"]
+LAYERS = ("patch_embed.proj.weight", "proj_out.weight", "proj_out.bias")  # those that widening changes
 # Of the size of the video's weights; found by trial at the mini scale. A faint way in leaves the video's share of what
 # the layer norms pass on nearly whole; the way out makes up for it.
 _ORTHOGONAL_IN_SCALE, _ORTHOGONAL_OUT_SCALE = 0.3, 1.5
@@ -54,31 +56,65 @@ def expand_transformer(
     Source: UDPDiff, section 4.1 ("resampling the original channel weights"), which leaves the reading open;
     `orthogonal` is this project's.
     """
-    _check(base, init_in, init_out, generator)
+    if isinstance(base, UDPDiffTransformer3DModel):
+        raise ValueError(
+            f"Got a UDPDiffTransformer3DModel with {base.config.in_channels} channels, expected a CogVideoX base."
+            " It is widened already; train it as it is."
+        )
+    state = {name: tensor.detach().clone() for name, tensor in base.state_dict().items()}
     channels = base.config.in_channels, base.config.out_channels
-    config = {name: base.config[name] for name in PARENT_PARAMETERS if name in base.config}
-    config |= {"in_channels": num_streams * channels[0], "out_channels": num_streams * channels[1]}
-
+    state |= widened_layers(state, channels, init_in, init_out, generator, num_streams - 1)
     # Built without storage, then given tensors: a 5B base would otherwise spend minutes on a random initialisation.
     with torch.device("meta"):
         widened = UDPDiffTransformer3DModel(
-            **config, num_tasks=num_tasks, num_streams=num_streams, independent_timesteps=independent_timesteps
+            **widened_config(base.config, num_tasks, num_streams, independent_timesteps=independent_timesteps)
         )
-
-    dense = num_streams - 1
-    state = {name: tensor.detach().clone() for name, tensor in base.state_dict().items()}
-    name = "patch_embed.proj.weight"
-    free = _free_directions(base, generator, dense) if "orthogonal" in (init_in, init_out) else None
-    state[name] = _widen_input(state[name], channels[0], dense, init_in, generator, free)
-    rows = [_output_rows(channels[1], init_out, generator) for _ in range(dense)]
-    for name in ("proj_out.weight", "proj_out.bias"):
-        state[name] = _widen_output(state[name], channels[1], rows)
-    if init_out == "orthogonal":
-        weight = base.proj_out.weight
-        directions = _ORTHOGONAL_OUT_SCALE * _row_size(weight) * free.T
-        state["proj_out.weight"][len(weight) :] = directions.to(weight)
     _assign(widened, state, base)
     return widened.train(base.training)
+
+
+def widened_config(
+    config: Mapping[str, Any], num_tasks: int, num_streams: int = 2, independent_timesteps: bool = False
+) -> dict[str, Any]:
+    """Return the arguments of the widened transformer, of a base's configuration."""
+    arguments = {name: config[name] for name in PARENT_PARAMETERS if name in config}
+    arguments |= {name: num_streams * config[name] for name in ("in_channels", "out_channels")}
+    return arguments | {
+        "num_tasks": num_tasks,
+        "num_streams": num_streams,
+        "independent_timesteps": independent_timesteps,
+    }
+
+
+def widened_layers(
+    state: Mapping[str, torch.Tensor],
+    channels: tuple[int, int],
+    init_in: InitIn,
+    init_out: InitOut,
+    generator: torch.Generator | None = None,
+    dense: int = 1,
+) -> dict[str, torch.Tensor]:
+    """Return the tensors that widening changes, as they are at step 0; the three of LAYERS are all that it reads.
+
+    Args:
+        state: Of the base, name -> tensor.
+        channels: In and out, of the base.
+        init_in: As in `expand_transformer`, as are init_out and generator.
+        dense: How many dense streams.
+
+    Raises:
+        ValueError: As `expand_transformer`.
+    """
+    _check(init_in, init_out, generator)
+    weight_in, weight_out, bias_out = (state[name] for name in LAYERS)
+    free = _free_directions(weight_in, weight_out, generator, dense) if "orthogonal" in (init_in, init_out) else None
+    wide_in = _widen_input(weight_in, channels[0], dense, init_in, generator, free)
+    rows = [_output_rows(channels[1], init_out, generator) for _ in range(dense)]
+    wide_out, wide_bias = (_widen_output(tensor, channels[1], rows) for tensor in (weight_out, bias_out))
+    if init_out == "orthogonal":
+        directions = _ORTHOGONAL_OUT_SCALE * _row_size(weight_out) * free.T
+        wide_out[len(weight_out) :] = directions.to(weight_out)
+    return dict(zip(LAYERS, (wide_in, wide_out, wide_bias), strict=True))
 
 
 def _assign(
@@ -95,7 +131,7 @@ def _assign(
         setattr(widened.get_submodule(module), attribute, buffer.detach().clone())
 
 
-def _check(base: CogVideoXTransformer3DModel, init_in: str, init_out: str, generator: torch.Generator | None) -> None:
+def _check(init_in: str, init_out: str, generator: torch.Generator | None) -> None:
     for name, value, choices in (
         ("init_in", init_in, get_args(InitIn)),
         ("init_out", init_out, get_args(InitOut)),
@@ -105,11 +141,6 @@ def _check(base: CogVideoXTransformer3DModel, init_in: str, init_out: str, gener
     for drawing in {"resample", "orthogonal"} & {init_in, init_out}:
         if generator is None:
             raise ValueError(f"Got generator=None, expected a seeded torch.Generator: `{drawing}` draws at random.")
-    if isinstance(base, UDPDiffTransformer3DModel):
-        raise ValueError(
-            f"Got a UDPDiffTransformer3DModel with {base.config.in_channels} channels, expected a CogVideoX base."
-            " It is widened already; train it as it is."
-        )
 
 
 def _draw_channels(channels: int, generator: torch.Generator) -> torch.Tensor:
@@ -117,13 +148,15 @@ def _draw_channels(channels: int, generator: torch.Generator) -> torch.Tensor:
     return torch.randint(channels, (channels,), generator=generator, device=generator.device).cpu()
 
 
-def _free_directions(base: CogVideoXTransformer3DModel, generator: torch.Generator, dense: int) -> torch.Tensor:
+def _free_directions(
+    weight_in: torch.Tensor, weight_out: torch.Tensor, generator: torch.Generator, dense: int
+) -> torch.Tensor:
     """Draw as many orthonormal directions as the patches of all dense streams have values, free of the base's own.
 
     Float64 (D, dense * C * patch), D the hidden size; orthogonal to what the base reads and writes.
     """
-    written = base.patch_embed.proj.weight.detach().cpu().double().flatten(1)
-    used = torch.cat((written, base.proj_out.weight.detach().cpu().double().T), dim=1)
+    written = weight_in.detach().cpu().double().flatten(1)
+    used = torch.cat((written, weight_out.detach().cpu().double().T), dim=1)
     hidden, values = written.shape
     if hidden < used.shape[1] + dense * values:
         raise ValueError(

@@ -7,7 +7,6 @@ kind ask this module for a device.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,37 +64,6 @@ def load_scheduler(folder: str) -> CogVideoXDDIMScheduler:
     from diffusers import CogVideoXDDIMScheduler
 
     return CogVideoXDDIMScheduler.from_pretrained(folder, subfolder="scheduler", timestep_spacing="trailing")
-
-
-def build_transformer(
-    folder: str, tasks: Sequence[str], task_condition: str, init_in: str, init_out: str, seed: int
-) -> CogVideoXTransformer3DModel:
-    """Return the transformer of a run at step 0, float32: the base's for a run without tasks, else the widened one.
-
-    Single-task and task-as-text runs get no task embedding.
-
-    Args:
-        folder: Of the base checkpoint.
-        tasks: Of the run, in the order of the rows of the task embedding.
-        task_condition: `embedding` or `text`.
-        init_in: As in `expand_transformer`, as is init_out.
-        seed: The random part of the widening depends on it alone.
-    """
-    from diffusers import CogVideoXTransformer3DModel
-
-    from udpdiff.model.expansion import expand_transformer
-
-    base = CogVideoXTransformer3DModel.from_pretrained(folder, subfolder="transformer", dtype=torch.float32)
-    if not tasks:
-        return base
-    return expand_transformer(
-        base, _task_rows(tasks, task_condition), init_in, init_out, torch.Generator().manual_seed(seed)
-    )
-
-
-def _task_rows(tasks: Sequence[str], task_condition: str) -> int:
-    """Return how many tasks an embedding must tell apart."""
-    return len(tasks) if task_condition == "embedding" and len(tasks) > 1 else 0
 
 
 def load_trained(transformer: CogVideoXTransformer3DModel, weights: dict[str, torch.Tensor]) -> None:
@@ -187,13 +155,14 @@ def widened_pipeline(
     """
     from diffusers import CogVideoXTransformer3DModel
 
+    from udpdiff.model.building import task_rows
     from udpdiff.model.expansion import expand_transformer
     from udpdiff.model.pipeline import UDPDiffPipeline
 
     loading = {"dtype": dtype or torch.float32}
     folder = base_folder(base, whole=True)
     transformer = CogVideoXTransformer3DModel.from_pretrained(folder, subfolder="transformer", **loading)
-    transformer = expand_transformer(transformer, _task_rows(list(tasks), task_condition)).eval()
+    transformer = expand_transformer(transformer, task_rows(list(tasks), task_condition)).eval()
     parts = _other_parts(folder, loading)
     return UDPDiffPipeline(**parts, transformer=transformer, tasks=tasks, task_condition=task_condition)
 

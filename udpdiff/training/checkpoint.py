@@ -1,26 +1,31 @@
 """Checkpoints of a training: whole or absent, never half-written, never unpickled, and checked when they are read.
 
-A checkpoint is a folder `checkpoint-<step>` with the trained weights (safetensors), their average if there is one, the
-optimizer's state and `state.json`, which holds the digest of each. Nothing here knows what a step does.
+A checkpoint is a folder `checkpoint-<step>` with `weights/`, `average/` where there is one, `optimizer/`, all safetensors,
+and `state.json`, which holds the digest of each file. All processes of a training call these functions together; each
+writes, checks and reads its own part. Nothing here knows what a step does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 
+from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder, write_json
+from udpdiff.training.processes import from_all, from_first, position, wait_for_all
+from udpdiff.training.tensor_files import Tensors, load_tensors, read_whole, save_tensors
 
 _NAME = re.compile(r"checkpoint-(\d+)")
-_WEIGHTS, _AVERAGE, _OPTIMIZER, _STATE = "weights.safetensors", "average.safetensors", "optimizer.pt", "state.json"
+_STATE = "state.json"
+WEIGHTS, AVERAGE, OPTIMIZER = "weights", "average", "optimizer"
 KEPT = 2
 
 
@@ -28,45 +33,61 @@ class DamagedCheckpoint(ValueError):
     """A checkpoint does not hold what was written to it."""
 
 
-@dataclass
-class Checkpoint:
-    """All that a training continues from.
-
-    Attributes:
-        step: Optimizer steps done.
-        identity: What decides the weights, see `state.identify`; json-able.
-        weights: Trained parameters by name.
-        average: The same names, or None.
-        optimizer: Its `state_dict()`.
-        extra: Json-able rest (log window, seconds spent, loss scaler).
-    """
-
-    step: int
-    identity: dict[str, Any]
-    weights: dict[str, torch.Tensor]
-    average: dict[str, torch.Tensor] | None
-    optimizer: dict[str, Any]
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+def save_checkpoint(
+    folder: Path, step: int, identity: Mapping[str, Any], parts: Mapping[str, Tensors], extra: Mapping[str, Any]
+) -> Path:
     """Write `folder/checkpoint-<step>` whole or not at all, then drop all but this one and the one before it.
 
     Later ones, which only damage can have left behind, go too: their steps were taken again.
+
+    Args:
+        folder: Of the training.
+        step: Optimizer steps done.
+        identity: What decides the weights, see `state.identify`; json-able.
+        parts: WEIGHTS, OPTIMIZER and maybe AVERAGE; live tensors by name, the same names in every process.
+        extra: Json-able rest (log window, seconds spent, loss scaler).
+
+    Raises:
+        StorageError: A file cannot be written.
     """
-    final = folder / f"checkpoint-{checkpoint.step}"
-    with replace_folder(final) as fresh:
-        save_file(_plain(checkpoint.weights), fresh / _WEIGHTS)
-        if checkpoint.average is not None:
-            save_file(_plain(checkpoint.average), fresh / _AVERAGE)
-        torch.save(checkpoint.optimizer, fresh / _OPTIMIZER)
-        state = {"step": checkpoint.step, "identity": checkpoint.identity, "extra": checkpoint.extra}
-        write_json(fresh / _STATE, state | {"sha256": {path.name: _sha256(path) for path in sorted(fresh.iterdir())}})
-    steps = checkpoint_steps(folder)
-    kept = [step for step in steps if step <= checkpoint.step][-KEPT:]
-    for step in set(steps) - set(kept):
-        shutil.rmtree(folder / f"checkpoint-{step}")
+    first = position()[0] == 0
+    final = folder / f"checkpoint-{step}"
+    with replace_folder(final) if first else contextlib.nullcontext() as own:
+        fresh = from_first(own)
+        for part, tensors in parts.items():
+            with writing(final):
+                save_tensors(fresh / part, tensors)
+        digests = {name: value for each in from_all(_digests(fresh)) for name, value in each.items()}
+        if first:
+            state = {"step": step, "identity": dict(identity), "extra": dict(extra), "sha256": digests}
+            write_json(fresh / _STATE, state)
+    wait_for_all()  # nobody goes on before it has its name
+    if first:
+        steps = checkpoint_steps(folder)
+        _drop(folder, set(steps) - set([each for each in steps if each <= step][-KEPT:]))
     return final
+
+
+def keep_result(folder: Path, step: int, keep_optimizer: bool) -> None:
+    """Drop what a completed training needs no more: other checkpoints, and of this one all that an export leaves unread.
+
+    Called by one process alone.
+
+    Args:
+        folder: Of the training.
+        step: Its last.
+        keep_optimizer: Keep what a longer training would continue from.
+    """
+    _drop(folder, set(checkpoint_steps(folder)) - {step})
+    state = read_state(folder, step)
+    parts = {name.split("/")[0] for name in state["sha256"]}
+    unneeded = {OPTIMIZER, *([WEIGHTS] if AVERAGE in parts else [])} & parts
+    if keep_optimizer or not unneeded:
+        return
+    digests = {name: value for name, value in state["sha256"].items() if name.split("/")[0] not in unneeded}
+    write_json(folder / f"checkpoint-{step}" / _STATE, state | {"sha256": digests})
+    for part in unneeded:
+        shutil.rmtree(folder / f"checkpoint-{step}" / part)
 
 
 def checkpoint_steps(folder: Path) -> list[int]:
@@ -91,41 +112,78 @@ def read_state(folder: Path, step: int) -> dict[str, Any]:
         raise DamagedCheckpoint(f"{path} is damaged ({error!r})") from None
 
 
-def load_checkpoint(folder: Path, step: int) -> Checkpoint:
-    """Read `folder/checkpoint-<step>` onto the CPU.
+def check_checkpoint(folder: Path, step: int) -> dict[str, Any]:
+    """Return the state of a checkpoint whose every file is what was written; the processes share out the files.
 
     Raises:
-        DamagedCheckpoint: A file is missing or its digest is not the one that it was written with.
+        DamagedCheckpoint: In all processes, for a file that is missing or whose digest is another.
     """
-    path, state = folder / f"checkpoint-{step}", read_state(folder, step)
-    for name, expected in state["sha256"].items():
-        if not (path / name).is_file() or _sha256(path / name) != expected:
-            raise DamagedCheckpoint(f"{path / name} is missing or damaged: it is not what was written")
-    return Checkpoint(
-        step=state["step"],
-        identity=state["identity"],
-        weights=load_file(path / _WEIGHTS),
-        average=load_file(path / _AVERAGE) if _AVERAGE in state["sha256"] else None,
-        optimizer=torch.load(path / _OPTIMIZER, map_location="cpu", weights_only=True),
-        extra=state["extra"],
-    )
-
-
-def load_newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest whole checkpoint of a folder, None without one, and what is wrong with those after it."""
-    faults = []
-    for step in reversed(checkpoint_steps(folder)):
+    state: dict[str, Any] | str = {}
+    if position()[0] == 0:
         try:
-            return load_checkpoint(folder, step), faults
+            state = read_state(folder, step)
+        except DamagedCheckpoint as error:
+            state = str(error)
+    state = from_first(state)
+    if isinstance(state, str):
+        raise DamagedCheckpoint(state)
+    path = folder / f"checkpoint-{step}"
+    process, processes = position()
+    own = sorted(state["sha256"])[process::processes]
+    damaged = [name for name in own if not (path / name).is_file() or _sha256(path / name) != state["sha256"][name]]
+    faults = [name for each in from_all(damaged) for name in each]
+    if faults:
+        raise DamagedCheckpoint(f"{path / sorted(faults)[0]} is missing or damaged: it is not what was written")
+    return state
+
+
+def newest_checkpoint(folder: Path) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the state of the newest whole checkpoint, None without one, and what is wrong with those after it."""
+    faults: list[str] = []
+    for step in reversed(from_first(checkpoint_steps(folder))):
+        try:
+            return check_checkpoint(folder, step), faults
         except DamagedCheckpoint as error:
             faults.append(str(error))
     return None, faults
 
 
+def has_optimizer(state: Mapping[str, Any]) -> bool:
+    """Return whether a training can go on from a checkpoint, by its state."""
+    return any(name.startswith(f"{OPTIMIZER}/") for name in state["sha256"])
+
+
+def load_part(folder: Path, step: int, part: str, tensors: Tensors) -> None:
+    """Read one part of a checkpoint into live tensors, in place."""
+    load_tensors(folder / f"checkpoint-{step}" / part, tensors)
+
+
+def read_result(folder: Path, step: int) -> dict[str, torch.Tensor]:
+    """Return the trained weights of a checkpoint, averaged where there is an average, on the CPU; in one process alone.
+
+    Raises:
+        DamagedCheckpoint: It is not what was written.
+    """
+    path, state = folder / f"checkpoint-{step}", read_state(folder, step)
+    part = AVERAGE if any(name.startswith(f"{AVERAGE}/") for name in state["sha256"]) else WEIGHTS
+    for name, expected in state["sha256"].items():
+        if name.startswith(f"{part}/") and (not (path / name).is_file() or _sha256(path / name) != expected):
+            raise DamagedCheckpoint(f"{path / name} is missing or damaged: it is not what was written")
+    return read_whole(path / part)
+
+
+def _drop(folder: Path, steps: set[int]) -> None:
+    for step in steps:
+        shutil.rmtree(folder / f"checkpoint-{step}")
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Return the digests of this process's share of the files."""
+    process, processes = position()
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.safetensors"))
+    return {name: _sha256(folder / name) for name in names[process::processes]}
+
+
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}

@@ -14,9 +14,9 @@ from udpdiff.model.loading import RUN_RECIPE, base_folder, load_scheduler, load_
 from udpdiff.model.lora import merge_lora, save_adapter
 from udpdiff.storage.files import replace_folder, write_json
 from udpdiff.tasks import get_task
-from udpdiff.training.checkpoint import load_checkpoint
+from udpdiff.training.checkpoint import read_result
+from udpdiff.training.network import run_streams, starting_transformer
 from udpdiff.training.settings import TrainingSettings
-from udpdiff.training.step import run_streams, starting_transformer
 
 _SHARED_PARTS = ("vae", "text_encoder", "tokenizer")
 ADAPTER_FOLDER = "adapter"
@@ -63,8 +63,7 @@ def trained_transformer(
 ) -> CogVideoXTransformer3DModel:
     """Return the transformer of a checkpoint, float32, its low-rank updates beside the weights."""
     transformer = starting_transformer(settings, base)
-    checkpoint = load_checkpoint(checkpoints, step)
-    load_trained(transformer, checkpoint.average or checkpoint.weights)
+    load_trained(transformer, read_result(checkpoints, step))
     return transformer.eval()
 
 

@@ -60,6 +60,12 @@ class LossWindow:
             rows = [row for row, name in enumerate(tasks) if name == task]
             self.add(f"task {task}", total[rows])
 
+    def add_sums(self, sums: dict[str, list[float]]) -> None:
+        """Add what another window holds."""
+        for name, (total, count) in sums.items():
+            own_total, own_count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = [own_total + total, own_count + count]
+
     def entry(self) -> dict[str, Any]:
         """Return the loss part of a log entry and start anew."""
         entry = {

@@ -14,27 +14,21 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
 
+from udpdiff.interruption import Interrupted, StopRequest
 from udpdiff.model.loading import base_folder, load_scheduler
 from udpdiff.model.streams import Streams
 from udpdiff.progress import progress
 from udpdiff.storage.dataset import LatentSource
-from udpdiff.training.checkpoint import Checkpoint, load_newest, save_checkpoint
+from udpdiff.training.checkpoint import has_optimizer, keep_result, newest_checkpoint, save_checkpoint
 from udpdiff.training.data import SampleDraws, StepBatches, TrainingBatch, prefetched, split_clips
 from udpdiff.training.export import export_run
 from udpdiff.training.log import LossWindow, append_entry, timestep_bins
+from udpdiff.training.network import run_streams, shard_over_processes, starting_transformer
+from udpdiff.training.processes import first_does, start_processes
 from udpdiff.training.settings import TrainingSettings
-from udpdiff.training.state import RunState, StopRequest, TrainingInterrupted, exclusive, identify
-from udpdiff.training.step import (
-    StepLosses,
-    Stepper,
-    TrainingDiverged,
-    check_fit,
-    learning_rate_at,
-    run_streams,
-    starting_transformer,
-)
+from udpdiff.training.state import RunState, exclusive, identify
+from udpdiff.training.step import StepLosses, Stepper, TrainingDiverged, check_fit, learning_rate_at
 from udpdiff.training.validation import Validation
 
 
@@ -48,7 +42,7 @@ def train(
 ) -> None:
     """Train a run, or continue it from `state_dir`, and write its model as the folder `output`.
 
-    A completed run is only exported again. Under `accelerate launch`, processes share each batch.
+    A completed run is only exported again. Processes that were started together share each batch.
 
     Args:
         settings: Of the run.
@@ -59,26 +53,32 @@ def train(
         cpu: Leave GPUs alone.
 
     Raises:
-        TrainingInterrupted: After SIGTERM or SIGUSR1, with a checkpoint saved (exit code 75).
+        Interrupted: After SIGTERM or SIGUSR1 or at the job's deadline, with a checkpoint saved (exit code 75).
         FolderLocked: Another process trains in `state_dir`.
         TrainingDiverged: A loss or a gradient is not finite.
         ValueError: The settings do not fit the data.
 
     Source: UDPDiff, section 4.1; the trainer contract of the project's design.
     """
-    accelerator = Accelerator(mixed_precision=settings.mixed_precision, cpu=cpu)
+    accelerator = start_processes(settings.mixed_precision, cpu)
     _check_processes(accelerator, settings)
     state, first = RunState(Path(state_dir)), accelerator.is_main_process
     folder = base_folder(settings.base)
-    with StopRequest() as stop, exclusive(state.folder) if first else contextlib.nullcontext():
-        identity = identify(settings, source, evaluation, folder)
-        if first and (message := state.claim(identity, settings.steps)):
-            _say(settings, message)
-        accelerator.wait_for_everyone()
+    with StopRequest() as stop, contextlib.ExitStack() as held:
+
+        def claim() -> dict[str, Any]:
+            held.enter_context(exclusive(state.folder))
+            identity = identify(settings, source, evaluation, folder)
+            if message := state.claim(identity, settings.steps):
+                _say(settings, message)
+            return identity
+
+        # One process hashes the data and the base for all.
+        identity = first_does(claim)
         _continue(settings, source, evaluation, folder, state, identity, accelerator, stop)
         if first:
             export_run(settings, state.folder, Path(output), settings.steps)
-        accelerator.wait_for_everyone()
+            keep_result(state.folder, settings.steps, settings.keep_optimizer)
 
 
 def _say(settings: TrainingSettings, message: str) -> None:
@@ -86,17 +86,12 @@ def _say(settings: TrainingSettings, message: str) -> None:
 
 
 def _check_processes(accelerator: Accelerator, settings: TrainingSettings) -> None:
-    allowed = (DistributedType.NO, DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
-    if accelerator.distributed_type not in allowed:
-        raise ValueError(
-            f"Got accelerate's {accelerator.distributed_type.value}, expected one process or plain data parallelism"
-            " (MULTI_GPU): checkpoints here hold whole models. For less memory set gradient_checkpointing or lora_rank."
-        )
-    share = accelerator.num_processes * settings.gradient_accumulation_steps
+    processes = accelerator.num_processes
+    share = processes * settings.gradient_accumulation_steps
     if settings.batch_size % share:
         raise ValueError(
             f"batch_size: got {settings.batch_size}, expected a multiple of {share}, that is of"
-            f" {accelerator.num_processes} processes times {settings.gradient_accumulation_steps} accumulation steps."
+            f" {processes} processes times {settings.gradient_accumulation_steps} accumulation steps."
         )
 
 
@@ -111,19 +106,28 @@ def _continue(
     stop: StopRequest,
 ) -> None:
     """Train from the newest whole checkpoint to the last step; nothing is left to do where that one is the last."""
-    checkpoint, faults = load_newest(state.folder)
-    done, first = checkpoint.step if checkpoint else 0, accelerator.is_main_process
+    checkpoint, faults = newest_checkpoint(state.folder)
+    done, first = checkpoint["step"] if checkpoint else 0, accelerator.is_main_process
     if faults and first:
         _say(settings, "; ".join(faults))
     if done == settings.steps:
         return
-    if first:
-        state.open_session(settings, identity, done)
-        if done or faults:
-            _say(settings, f"continuing at step {done} of {settings.steps}")
-    transformer = starting_transformer(settings, folder)
+    if checkpoint and not has_optimizer(checkpoint):
+        raise ValueError(
+            f"steps: got {settings.steps}, but {state.folder} is complete after {done}, and the optimizer's state that more"
+            " steps would need was dropped then. Set the steps back, or remove the folder to train afresh;"
+            " training.keep_optimizer keeps that state."
+        )
+    first_does(lambda: state.open_session(settings, identity, done, stop.deadline))
+    if first and (done or faults):
+        _say(settings, f"continuing at step {done} of {settings.steps}")
+    several = settings.sharding == "full" and accelerator.num_processes > 1
+    shard = shard_over_processes(settings.mixed_precision, accelerator.device) if several else None
+    transformer = starting_transformer(settings, folder, accelerator.device, shard, skip_trained=bool(checkpoint))
     streams = run_streams(settings, transformer)
-    stepper = Stepper(settings, transformer, load_scheduler(folder), streams, accelerator, checkpoint)
+    stepper = Stepper(settings, transformer, load_scheduler(folder), streams, accelerator)
+    if checkpoint:
+        stepper.restore(state.folder, checkpoint)
     batches, validation = _read_data(settings, source, evaluation, stepper, streams)
     _Loop(stepper, batches, validation, state, identity, checkpoint).run(stop)
 
@@ -173,12 +177,12 @@ class _Loop:
         validation: Validation,
         state: RunState,
         identity: dict[str, Any],
-        checkpoint: Checkpoint | None,
+        checkpoint: dict[str, Any] | None,
     ) -> None:
         self.settings, self.stepper, self.accelerator = stepper.settings, stepper, stepper.accelerator
         self.batches, self.validation, self.state, self.identity = batches, validation, state, identity
-        self.window = LossWindow(checkpoint.extra["window"] if checkpoint else None)
-        self.seconds = self._earlier_seconds = checkpoint.extra["seconds"] if checkpoint else 0.0
+        self.window = LossWindow(checkpoint["extra"]["window"] if checkpoint else None)
+        self.seconds = self._earlier_seconds = checkpoint["extra"]["seconds"] if checkpoint else 0.0
         self._first_step = stepper.steps_done
         self._started, self._computing = time.monotonic(), 0.0
 
@@ -188,13 +192,18 @@ class _Loop:
         shown = self.accelerator.is_main_process
         bar = progress(description=settings.run, total=settings.steps, initial=first, unit="step", shown=shown)
         self._started = time.monotonic()
-        with bar, prefetched(self.batches, range(first, settings.steps)) as batches:
-            for batch in batches:
-                losses = self._step(batch)
-                self._log(losses)
-                bar.set_postfix(loss=f"{losses.total.mean().item():.4f}", refresh=False)
-                bar.update()
-                self._save_if_due(stop)
+        try:
+            with bar, prefetched(self.batches, range(first, settings.steps)) as batches:
+                for batch in batches:
+                    losses = self._step(batch)
+                    self._log(losses)
+                    bar.set_postfix(loss=f"{losses.total.mean().item():.4f}", refresh=False)
+                    bar.update()
+                    self._save_if_due(stop)
+        except Interrupted:  # said last, below the progress
+            if shown:
+                _say(settings, f"asked to stop; saved step {self.stepper.steps_done} of {settings.steps}, goes on")
+            raise
 
     def _step(self, batch: TrainingBatch) -> StepLosses:
         begun, done = time.monotonic(), self.stepper.steps_done
@@ -244,15 +253,14 @@ class _Loop:
         stopping = self._anyone(stop.requested) and not last
         if not (last or stopping or step % settings.checkpoint_every_steps == 0):
             return
+        extra = {"window": self.window.sums, "seconds": self.seconds, "scaler": self.stepper.scaler_state()}
         if self.accelerator.is_main_process:
-            extra = {"window": self.window.sums, "seconds": self.seconds}
             self.state.note_seconds(self.seconds)
-            save_checkpoint(self.state.folder, self.stepper.checkpoint(self.identity, extra))
-        self.accelerator.wait_for_everyone()
+        save_checkpoint(self.state.folder, step, self.identity, self.stepper.parts(), extra)
         if stopping:
             if self.accelerator.is_main_process:
-                _say(settings, f"asked to stop; saved step {step} of {settings.steps}")
-            raise TrainingInterrupted(step)
+                self.state.note_interruption()
+            raise Interrupted
 
     def _anyone(self, flag: bool) -> bool:
         """Return whether the flag is up in any process: all must stop after the same step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from udpdiff.config import Training, TrainingExecution
+from udpdiff.config_training import Training, TrainingExecution
 
 if TYPE_CHECKING:
     from udpdiff import jobs
@@ -62,6 +62,7 @@ class TrainingSettings:
     mixed_precision: str = "no"  # no | bf16 | fp16
     lora_rank: int | None = None
     validation_clips: int = 8
+    sharding: str = "none"  # none | full
     gradient_checkpointing: bool = False
     gradient_accumulation_steps: int = 1
     compile: bool = False
@@ -69,6 +70,7 @@ class TrainingSettings:
     checkpoint_every_steps: int = 200
     log_every_steps: int = 10
     validation_every_steps: int = 300
+    keep_optimizer: bool = False
     export: str = "pipeline"  # pipeline | transformer
 
     def __post_init__(self) -> None:

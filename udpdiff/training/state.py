@@ -1,4 +1,4 @@
-"""A run's own folder: its checkpoints, `train.jsonl`, `provenance.json` and a lock; whose it is, and when to stop.
+"""A run's own folder: its checkpoints, `train.jsonl`, `provenance.json` and a lock; whose it is, and whether it gets on.
 
 Snakemake must not know this folder as an output: it deletes outputs before a start and after a failure.
 """
@@ -9,15 +9,13 @@ import fcntl
 import hashlib
 import json
 import os
-import signal
 import socket
-import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Any
 
 from udpdiff.provenance import provenance
@@ -28,43 +26,13 @@ from udpdiff.training.checkpoint import DamagedCheckpoint, checkpoint_steps, rea
 from udpdiff.training.log import truncate_log
 from udpdiff.training.settings import TrainingSettings
 
-EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: "try again later"
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # a SLURM time limit, pre-emption
-
-
-class TrainingInterrupted(SystemExit):
-    """The training saved a checkpoint and stopped as asked; uncaught, the process exits with code 75."""
-
-    def __init__(self, step: int) -> None:
-        super().__init__(EXIT_CODE)
-        self.step = step
-
-
-class StopRequest:
-    """Context manager that notes a signal instead of dying of it; afterwards the former handlers are back.
-
-    Outside the main thread, where Python allows no handlers, it notes nothing.
-    """
-
-    def __init__(self) -> None:
-        self.requested = False
-        self._former: dict[int, object] = {}
-
-    def __enter__(self) -> StopRequest:
-        if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
-        return self
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, handler in self._former.items():
-            signal.signal(number, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self.requested = True
-
 
 class FolderLocked(RuntimeError):
     """Another process trains in this folder."""
+
+
+class NoProgress(RuntimeError):
+    """The time that a training is given again and again is too short for it to get on."""
 
 
 @contextmanager
@@ -138,13 +106,39 @@ class RunState:
         aside = self._move_aside()
         return f"{self.folder} holds another training ({reason}); moved it to {aside} and starting afresh"
 
-    def open_session(self, settings: TrainingSettings, identity: dict[str, Any], step: int) -> None:
-        """Prepare the log for continuing after `step` steps and record by what and where it is continued."""
-        truncate_log(self.log, step)
+    def open_session(
+        self, settings: TrainingSettings, identity: dict[str, Any], step: int, deadline: float | None = None
+    ) -> None:
+        """Prepare the log for continuing after `step` steps and record by what and where it is continued.
+
+        Args:
+            settings: Of the run.
+            identity: Of the training.
+            step: Optimizer steps done.
+            deadline: When this session must stop, Unix seconds; None without a limit.
+
+        Raises:
+            NoProgress: Two sessions with a limit ended without a checkpoint beyond this step; the next start tries again.
+        """
+        record = self._record()
+        former = record.get("sessions", []) if record.get("fingerprint") == identity["fingerprint"] else []
         session = provenance() | {"started": datetime.now(UTC).isoformat(timespec="seconds"), "first_step": step}
-        former = self._record().get("sessions", []) if step else []
+        session |= {"deadline": deadline}
+        if len(former) >= 2 and all(_was_in_vain(each, step) for each in former[-2:]):
+            write_json(self.provenance, record | {"sessions": [*former, session | {"deadline": None}]})
+            raise NoProgress(
+                f"{self.folder}: got no further than step {step} in two time slices, expected a checkpoint in each. Give the"
+                " job more time, or set training.checkpoint_every_steps to fewer steps than a slice holds."
+            )
+        truncate_log(self.log, step)
         record = {**identity, "settings": asdict(settings), "seed": settings.seed, **session}
         write_json(self.provenance, record | {"sessions": [*former, session]})
+
+    def note_interruption(self) -> None:
+        """Record that this session ends because it was asked to."""
+        record = self._record()
+        *former, session = record.get("sessions") or [{}]
+        write_json(self.provenance, record | {"sessions": [*former, session | {"interrupted": True}]})
 
     def note_seconds(self, seconds: float) -> None:
         """Record the time that all sessions together have trained."""
@@ -180,6 +174,13 @@ class RunState:
             if path.name != "lock":
                 path.rename(aside / path.name)
         return aside
+
+
+def _was_in_vain(session: dict[str, Any], step: int) -> bool:
+    """Return whether a session began at this step and ran out of time; one that a person ended says nothing."""
+    deadline = session.get("deadline")
+    out_of_time = session.get("interrupted") or (deadline is not None and time.time() >= deadline)
+    return session.get("first_step") == step and bool(out_of_time)
 
 
 def _differences(former: dict[str, Any], present: dict[str, Any]) -> list[str]:

@@ -7,29 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from diffusers import CogVideoXTransformer3DModel, SchedulerMixin
 from torch import nn
+from torch.distributed.tensor import DTensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from udpdiff.model.loading import build_transformer, load_trained, rotary_embedding
-from udpdiff.model.lora import add_lora
+from udpdiff.model.loading import rotary_embedding
 from udpdiff.model.streams import Streams
-from udpdiff.training.checkpoint import Checkpoint
+from udpdiff.training.checkpoint import AVERAGE, OPTIMIZER, WEIGHTS, load_part
 from udpdiff.training.data import TrainingBatch
+from udpdiff.training.network import SEED_LIMIT, is_sharded
 from udpdiff.training.objective import Objective, SampleLosses
 from udpdiff.training.optimizer import build_optimizer, weight_average
+from udpdiff.training.optimizer_state import make_state, optimizer_tensors
 from udpdiff.training.settings import TrainingSettings
 
 Rotary = tuple[torch.Tensor, torch.Tensor] | None
 
 # Beyond this the weights of all pairs of tokens outgrow the caches, and later the memory.
 _MAX_PLAIN_TOKENS = 1024
-_SEED_LIMIT = 2**64  # of torch's generators
 
 
 class TrainingDiverged(ArithmeticError):
@@ -61,7 +64,7 @@ def learning_rate_at(settings: TrainingSettings, step: int) -> float:
 
 def dropout_seed(seed: int, step: int, process: int, processes: int) -> int:
     """Return what a step's random numbers in the network are seeded by, for any seed, in torch's range."""
-    return ((seed * 2**32 + step) * processes + process) % _SEED_LIMIT
+    return ((seed * 2**32 + step) * processes + process) % SEED_LIMIT
 
 
 def training_attention(tokens: int, device: torch.device, mixed_precision: str) -> contextlib.AbstractContextManager:
@@ -75,32 +78,6 @@ def training_attention(tokens: int, device: torch.device, mixed_precision: str) 
     # Without this the products would be made in float32.
     torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
     return sdpa_kernel(SDPBackend.MATH)
-
-
-def starting_transformer(settings: TrainingSettings, folder: str) -> CogVideoXTransformer3DModel:
-    """Return the network of a run at step 0, float32, with its low-rank updates if it has some.
-
-    Args:
-        settings: Of the run.
-        folder: Of the base checkpoint.
-    """
-    transformer = build_transformer(
-        folder,
-        tuple(settings.tasks),
-        settings.task_condition,
-        settings.init_in,
-        settings.init_out,
-        seed=settings.seed % _SEED_LIMIT,
-    )
-    if settings.lora_rank:
-        add_lora(transformer, settings.lora_rank)
-    return transformer
-
-
-def run_streams(settings: TrainingSettings, transformer: CogVideoXTransformer3DModel) -> Streams:
-    """Return the streams of a run of the workflow: the video, and one dense stream that shows its tasks in turn."""
-    channels = transformer.config.in_channels // (2 if settings.tasks else 1)
-    return Streams.in_turn(tuple(settings.tasks), channels, settings.dense_weight)
 
 
 def check_fit(batch: TrainingBatch, transformer: CogVideoXTransformer3DModel) -> None:
@@ -160,11 +137,10 @@ class Stepper:
 
     Args:
         settings: Of the run.
-        transformer: At step 0, on the CPU.
+        transformer: From `starting_transformer`, on this process's device.
         scheduler: The noise schedule.
         streams: What the transformer's channels are.
         accelerator: Of this process.
-        checkpoint: To continue after, None to begin at step 0.
 
     Attributes:
         steps_done: Optimizer steps done.
@@ -178,22 +154,21 @@ class Stepper:
         scheduler: SchedulerMixin,
         streams: Streams,
         accelerator: Accelerator,
-        checkpoint: Checkpoint | None = None,
     ) -> None:
         self.settings, self.transformer, self.accelerator = settings, transformer, accelerator
         self.objective = Objective(scheduler, streams, settings.objective)
         if settings.gradient_checkpointing:
             transformer.enable_gradient_checkpointing()
-        if checkpoint:
-            load_trained(transformer, checkpoint.weights)
-        transformer.to(accelerator.device).train()
+        transformer.train()
         self.trained = {name: weight for name, weight in transformer.named_parameters() if weight.requires_grad}
-        optimizer = build_optimizer(self.trained.items(), settings)
-        self.model, self.optimizer = accelerator.prepare(transformer, optimizer)
+        self._optimizer = build_optimizer(self.trained.items(), settings)
+        # A sharded network needs no wrapper around it: its shards meet by themselves.
+        sharded = is_sharded(transformer)
+        self.model = transformer if sharded else accelerator.prepare(transformer)
+        self._precision = accelerator.autocast if sharded else contextlib.nullcontext
+        self.optimizer = accelerator.prepare(self._optimizer)
         self.average = weight_average(self.trained.values(), settings.ema_decay) if settings.ema_decay else None
         self.steps_done, self.grad_norm = 0, math.nan
-        if checkpoint:
-            self._restore(checkpoint)
         self._rotary: dict[torch.Size, Rotary] = {}
 
     def step(self, batch: TrainingBatch) -> StepLosses:
@@ -215,7 +190,8 @@ class Stepper:
         if not finite.all():
             rows = (~finite).nonzero().flatten().tolist()
             raise TrainingDiverged(f"the loss of samples {rows} of {len(finite)} is not a finite number")
-        self.grad_norm = float(accelerator.clip_grad_norm_(self.trained.values(), settings.max_grad_norm))
+        norm = accelerator.clip_grad_norm_(self.trained.values(), settings.max_grad_norm)
+        self.grad_norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
         if not math.isfinite(self.grad_norm) and settings.mixed_precision != "fp16":
             raise TrainingDiverged(f"the gradient's norm is {self.grad_norm} though the loss is finite")
         self.optimizer.step()
@@ -232,31 +208,39 @@ class Stepper:
         if size not in self._rotary:
             self._rotary[size] = rotary_embedding(self.transformer, batch.latents)
         tokens = count_tokens(self.transformer, batch)
-        with training_attention(tokens, batch.latents.device, self.settings.mixed_precision):
+        with (
+            training_attention(tokens, batch.latents.device, self.settings.mixed_precision),
+            self._precision(),
+        ):
             output = predict(self.model, noisy, batch, self._rotary[size])
         return self.objective.losses(output, batch.latents, batch.noise, batch.timesteps)
 
-    def checkpoint(self, identity: dict[str, Any], extra: dict[str, Any]) -> Checkpoint:
-        """Return what continuing after this step needs; the tensors are the live ones."""
-        scaler = self.accelerator.scaler
-        average = dict(zip(self.trained, self.average.shadow_params, strict=True)) if self.average else None
-        return Checkpoint(
-            step=self.steps_done,
-            identity=identity,
-            weights=dict(self.trained),
-            average=average,
-            optimizer=self.optimizer.state_dict(),
-            extra=extra | {"scaler": scaler.state_dict() if scaler else None},
-        )
-
-    def _restore(self, checkpoint: Checkpoint) -> None:
-        self.steps_done = checkpoint.step
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+    def parts(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Return what continuing after this step needs, by part of a checkpoint; the tensors are the live ones."""
+        parts = {WEIGHTS: dict(self.trained), OPTIMIZER: optimizer_tensors(self._optimizer, self.trained)}
         if self.average:
-            saved = [checkpoint.average[name].to(self.accelerator.device) for name in self.trained]
-            self.average.shadow_params, self.average.optimization_step = saved, checkpoint.step
-        if self.accelerator.scaler and checkpoint.extra["scaler"]:
-            self.accelerator.scaler.load_state_dict(checkpoint.extra["scaler"])
+            parts[AVERAGE] = dict(zip(self.trained, self.average.shadow_params, strict=True))
+        return parts
+
+    def scaler_state(self) -> dict[str, Any] | None:
+        """Return the state of the loss scaler, json-able; None without one."""
+        return self.accelerator.scaler.state_dict() if self.accelerator.scaler else None
+
+    def restore(self, folder: Path, state: Mapping[str, Any]) -> None:
+        """Continue after a checkpoint.
+
+        Args:
+            folder: Of the training.
+            state: Of the checkpoint, which has been checked.
+        """
+        self.steps_done = state["step"]
+        make_state(self._optimizer, self.trained)
+        for part, tensors in self.parts().items():
+            load_part(folder, self.steps_done, part, tensors)
+        if self.average:
+            self.average.optimization_step = self.steps_done
+        if self.accelerator.scaler and state["extra"]["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["extra"]["scaler"])
 
     def _backward(self, batch: TrainingBatch) -> StepLosses:
         """Accumulate the batch's gradient; return the losses of all processes' samples."""
@@ -264,7 +248,9 @@ class Stepper:
         rows = []
         for first in range(0, len(batch), size):
             last = first + size == len(batch)
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+            # Shards are summed every time: whole gradients until the last would cost what sharding saves.
+            together = last or is_sharded(self.transformer)
+            with contextlib.nullcontext() if together else self.accelerator.no_sync(self.model):
                 losses = self.losses(batch[first : first + size])
                 self.accelerator.backward(losses.total.sum() / len(batch))
             rows.append(torch.stack(tuple(losses.by_stream.values()), dim=1).detach())

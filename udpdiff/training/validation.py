@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from udpdiff.model.streams import Streams
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.data import Clips, SampleDraw, TrainingBatch, draw_seeds
 from udpdiff.training.log import LossWindow, timestep_bins
+from udpdiff.training.processes import from_all, position
 from udpdiff.training.step import Stepper
 
 _SEQUENCE = 3  # of random numbers; data.py uses 0 to 2
@@ -21,7 +23,8 @@ _TIMESTEP_SHARES = (0.125, 0.375, 0.625, 0.875)
 class Validation:
     """Fixed batches and the loss on them; false when there are none.
 
-    Each clip is shown at four timesteps, with its detailed caption. The batches are read at once and kept.
+    Each clip is shown at four timesteps, with its detailed caption. The processes share out the batches; each reads its own
+    at once and keeps them.
 
     Args:
         source: Of the clips.
@@ -43,34 +46,52 @@ class Validation:
         num_timesteps: int,
         frame_multiple: int = 1,
     ) -> None:
-        self._batches: list[tuple[str | None, TrainingBatch]] = []
-        for task, ids in clips.items():
-            draws = [
-                _draw(clip_id, task, int(share * num_timesteps), len(streams), [seed, _SEQUENCE, row, column])
-                for row, clip_id in enumerate(ids)
-                for column, share in enumerate(_TIMESTEP_SHARES)
-            ]
-            for first in range(0, len(draws), batch_size):
-                part = draws[first : first + batch_size]
-                self._batches.append((task, TrainingBatch.read(source, part, streams, frame_multiple)))
+        parts = [
+            (task, draws[first : first + batch_size])
+            for task, draws in self._draws(clips, len(streams), seed, num_timesteps)
+            for first in range(0, len(draws), batch_size)
+        ]
+        process, processes = position()
+        # Every process does as many forward passes, for they wait for each other; what comes again is not counted.
+        rounds = -(-len(parts) // processes)
+        numbers = range(process, rounds * processes, processes)
+        self._counted = [number < len(parts) for number in numbers]
+        own = [parts[number % len(parts)] for number in numbers]
+        self._batches = [(task, TrainingBatch.read(source, draws, streams, frame_multiple)) for task, draws in own]
 
     def __len__(self) -> int:
         return len(self._batches)
 
+    @staticmethod
+    def _draws(
+        clips: Clips, num_streams: int, seed: int, num_timesteps: int
+    ) -> Iterator[tuple[str | None, list[SampleDraw]]]:
+        for task, ids in clips.items():
+            yield (
+                task,
+                [
+                    _draw(clip_id, task, int(share * num_timesteps), num_streams, [seed, _SEQUENCE, row, column])
+                    for row, clip_id in enumerate(ids)
+                    for column, share in enumerate(_TIMESTEP_SHARES)
+                ],
+            )
+
     @torch.no_grad()
     def measure(self, stepper: Stepper) -> dict[str, Any]:
-        """Return `loss`, `loss_STREAM`, `loss_task` and `loss_timestep` as a log entry has them.
-
-        Every process measures the same batches: with data parallelism one alone would leave the others waiting.
-        """
+        """Return `loss`, `loss_STREAM`, `loss_task` and `loss_timestep` as a log entry has them, over all processes."""
         window = LossWindow()
         stepper.model.eval()
-        for task, batch in self._batches:
+        for (task, batch), counted in zip(self._batches, self._counted, strict=True):
             batch = batch.to(stepper.accelerator.device)
             bins = timestep_bins(batch.timesteps[:, 0], stepper.objective.num_timesteps)
-            window.add_samples(stepper.losses(batch), bins, [task] * len(batch))
+            losses = stepper.losses(batch)
+            if counted:
+                window.add_samples(losses, bins, [task] * len(batch))
         stepper.model.train()
-        return window.entry()
+        joined = LossWindow()
+        for sums in from_all(window.sums):
+            joined.add_sums(sums)
+        return joined.entry()
 
 
 def _draw(clip_id: str, task: str | None, timestep: int, num_streams: int, key: list[int]) -> SampleDraw:

@@ -1,0 +1,76 @@
+"""Sections of the configuration about the models and how they are trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from udpdiff.config_labels import Count, Positive, Section, Share
+
+
+class Model(Section):
+    base: str
+    init_in: Literal["zero", "copy", "half", "resample", "orthogonal"]
+    init_out: Literal["copy", "resample", "zero", "orthogonal"]
+
+
+class TrainingRecipe(Section):
+    """What decides a run's weights and its exported form."""
+
+    steps: Positive
+    batch_size: Positive
+    learning_rate: Annotated[float, Field(gt=0)]
+    optimizer: Literal["adamw", "adamw_8bit", "muon"]
+    warmup_steps: Count
+    schedule: Literal["constant", "cosine"]
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
+    objective: Literal["v", "eps_weighted"]
+    detailed_share: Share
+    caption_dropout: Share
+    mixed_precision: Literal["no", "bf16", "fp16"]
+    lora_rank: Positive | None
+    export: Literal["pipeline", "transformer"]
+
+
+class TrainingExecution(Section):
+    """How a training is carried out: memory, speed and what is written on the way; the weights are the same.
+
+    sharding: none keeps the whole network in every process; full shards weights, gradients and the optimizer's state over
+    all of them. keep_optimizer: of a completed run, to train it longer later.
+    """
+
+    sharding: Literal["none", "full"]
+    gradient_checkpointing: bool
+    gradient_accumulation_steps: Positive
+    compile: bool
+    offload_optimizer: bool
+    checkpoint_every_steps: Positive
+    log_every_steps: Positive
+    validation_every_steps: Positive
+    keep_optimizer: bool
+
+
+class Training(TrainingRecipe, TrainingExecution):
+    @model_validator(mode="after")
+    def _can_be_offloaded(self):
+        if self.offload_optimizer and self.optimizer != "adamw":
+            raise ValueError(f"offload_optimizer true with optimizer {self.optimizer!r}; it is for adamw alone")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_sharded(self):
+        if self.sharding == "none":
+            return self
+        if self.optimizer != "adamw":
+            raise ValueError(
+                f"sharding 'full' with optimizer {self.optimizer!r}, which needs whole matrices; use optimizer adamw, or"
+                " sharding none"
+            )
+        if self.offload_optimizer:
+            raise ValueError("sharding 'full' with offload_optimizer: true; its state is shared out already, use false")
+        if self.mixed_precision == "fp16":
+            raise ValueError("sharding 'full' with mixed_precision 'fp16' has no loss scaling; use bf16")
+        return self
