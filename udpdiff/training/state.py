@@ -5,11 +5,9 @@ Snakemake must not know this folder as an output: it deletes outputs before a st
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from udpdiff.locking import Held, Lock, NoLocks
 from udpdiff.provenance import provenance
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.storage.digests import digest
@@ -43,19 +42,19 @@ def exclusive(folder: Path) -> Iterator[None]:
         FolderLocked: Another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "lock", "a+", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise FolderLocked(
-                f"{folder} is in use by {file.read().strip() or 'another process'}."
-                " Wait for it to end, or stop it with SIGTERM: it then saves a checkpoint."
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+    lock = Lock(folder / "lock")
+    try:
+        lock.take()
+    except Held as error:
+        raise FolderLocked(
+            f"{folder} is in use: {error}. Wait for it to end, or stop it with SIGTERM: it then saves a checkpoint."
+        ) from None
+    except NoLocks as error:
+        print(f"{error}; see to it that only one Snakemake works here.", file=sys.stderr)
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def identify(
