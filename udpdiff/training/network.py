@@ -16,6 +16,7 @@ from udpdiff.model.building import copy_into, empty_transformer, fill, materiali
 from udpdiff.model.lora import add_lora
 from udpdiff.model.streams import Streams
 from udpdiff.storage.digests import digest
+from udpdiff.training.compilation import compile_blocks
 from udpdiff.training.settings import TrainingSettings
 
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -50,6 +51,8 @@ def starting_transformer(
         for parameter in transformer.parameters():
             if not parameter.requires_grad:
                 parameter.data = parameter.data.to(DTYPES[settings.mixed_precision])
+    if settings.compile:
+        compile_blocks(transformer)
     if shard:
         shard(transformer)
     materialise(transformer, device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 import torch
@@ -9,13 +10,18 @@ from torch import nn
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, trained: Mapping[str, nn.Parameter]) -> dict[str, torch.Tensor]:
-    """Return the live tensors of an optimizer's state, by NAME.KEY; its groups' numbers are the settings'."""
-    return {
-        f"{name}.{key}": value
+    """Return the live tensors of an optimizer's state, by NAME.KEY; its groups' numbers are the settings'.
+
+    A tensor that several weights share is a table of the optimizer's own, which it makes again by itself.
+    """
+    named = [
+        (f"{name}.{key}", value)
         for name, weight in trained.items()
         for key, value in optimizer.state[weight].items()
         if torch.is_tensor(value)
-    }
+    ]
+    holders = Counter(id(value) for _, value in named)
+    return {name: value for name, value in named if holders[id(value)] == 1}
 
 
 def make_state(optimizer: torch.optim.Optimizer, trained: Mapping[str, nn.Parameter]) -> None:
