@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from udpdiff import checkpoints, config_layers
-from udpdiff.checkpoints.published import configs
+from udpdiff.checkpoints import published
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
 from udpdiff.config_labels import ConfigError
@@ -43,7 +43,7 @@ def check(raw: dict, user_files: Sequence[Path] = (), preset: Path | None = None
     config_layers.anchor_paths(raw, [preset, *user_files] if preset else user_files)
     config = parse(raw)
     workflow = Workflow(config, missing_values(config))
-    faults = [*_checkpoint_faults(config), *_size_faults(config), *_package_faults(config)]
+    faults = [*_checkpoint_faults(config), *_size_faults(config), *_package_faults(config), *_dtype_faults(config)]
     faults += [] if faults else fit.faults(config)
     if config.source.kind != "scenes" and config.source.path:
         faults += _source_faults(workflow)
@@ -95,9 +95,9 @@ def _checkpoint_faults(config):
 def _size_faults(config):
     """Sizes against the base checkpoint's own numbers, when its json files are at hand."""
     # An unknown hub id is taken for a copy of the common model.
-    published = configs(config.model.base) or configs("zai-org/CogVideoX-5b")
+    parts = published.configs(config.model.base) or published.configs("zai-org/CogVideoX-5b")
     known = checkpoints.base_configs(config.model.base)
-    vae, transformer = known or (published["vae"], published["transformer"])
+    vae, transformer = known or (parts["vae"], parts["transformer"])
     if known and transformer.get("in_channels", 16) != vae.get("latent_channels", 16):
         yield (
             f"model.base: got {config.model.base!r}, whose transformer takes {transformer['in_channels']} channels where its"
@@ -125,6 +125,17 @@ def _size_faults(config):
                 f"clips.{key}: got {size}; it must be a multiple of {multiple} (the VAE's compression times the "
                 f"transformer's patch), for example {low} or {low + multiple}"
             )
+
+
+def _dtype_faults(config):
+    """Networks of bfloat16 that would compute in float16."""
+    if published.dtype(config.model.base) != "bfloat16":
+        return
+    where = [f"runs.{run}.training" for run in config.runs if config.run_training(run).mixed_precision == "fp16"]
+    if config.sampling.dtype == "float16":
+        yield f"sampling.dtype: got float16, in which {config.model.base} overflows: black videos; use bfloat16"
+    if where:
+        yield f"training.mixed_precision: got fp16 ({where[0]}), in which {config.model.base} overflows; use bf16"
 
 
 def _package_faults(config):

@@ -132,6 +132,25 @@ def test_a_base_says_what_it_takes(transformer, key, value, words, tmp_path):
     assert all(word in str(error.value) for word in words)
 
 
+@pytest.mark.parametrize("base", ["THUDM/CogVideoX-5b", "zai-org/CogVideoX1.5-5B"])
+@pytest.mark.parametrize(
+    "key, value, word",
+    [
+        ("training.mixed_precision", "fp16", "use bf16"),
+        ("runs.multi.training", {"mixed_precision": "fp16"}, "runs.multi.training"),
+        ("sampling.dtype", "float16", "black videos; use bfloat16"),
+    ],
+)
+def test_a_base_of_bfloat16_is_not_run_in_float16(base, key, value, word):
+    raw = changed(key, value)
+    raw["model"]["base"] = base
+    with pytest.raises(ConfigError) as error:
+        preflight.check(raw)
+    assert word in str(error.value) and base in str(error.value)
+    raw["model"]["base"] = "THUDM/CogVideoX-2b"
+    preflight.check(raw)
+
+
 def test_all_faults_are_told_at_once():
     raw = changed("training.steps", 0)
     raw["clips"]["fps"] = "fast"

@@ -42,6 +42,8 @@ _VAE = {
     "temporal_compression_ratio": 4,
 }
 _SCALING_FACTORS = {"CogVideoX-2b": 1.15258426, "CogVideoX-5b": 0.7, "CogVideoX1.5-5B": 0.7}
+# What they were trained and published in.
+_DTYPES = {"CogVideoX-2b": "float16", "CogVideoX-5b": "bfloat16", "CogVideoX1.5-5B": "bfloat16"}
 _TEXT_ENCODER = {  # T5 v1.1 XXL
     "d_model": 4096,
     "d_ff": 10240,
@@ -71,3 +73,12 @@ def configs(ref: str) -> dict[str, dict] | None:
         "vae": _VAE | {"scaling_factor": _SCALING_FACTORS[name]},
         "text_encoder": dict(_TEXT_ENCODER),
     }
+
+
+def dtype(ref: str) -> str | None:
+    """The dtype that a published base was trained and published in, by its hub id; None for any other.
+
+    The models of bfloat16 overflow in float16 (zai-org/CogVideo, issues 217 and 637: black videos, NaN). The one of
+    float16 computes in bfloat16 too, with its weights rounded by up to 0.2 %.
+    """
+    return _DTYPES.get(ref.partition("@")[0].rpartition("/")[2])
