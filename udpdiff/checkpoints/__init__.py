@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+
+from udpdiff.checkpoints import hub, places
 
 _SCHEME = "mini:"
 _FOLDER = Path(__file__).parent
@@ -19,8 +22,11 @@ def available() -> list[str]:
 def resolve(ref: str) -> str:
     """`mini:NAME` -> the package's folder of that checkpoint; a hub id or a path is returned unchanged.
 
+    A folder's name of the workflow that started this process leads to the folder (see `checkpoints.places`).
+
     Raises ValueError, listing what exists, when the package has no checkpoint of that name.
     """
+    ref = places.place_of(ref)
     if not ref.startswith(_SCHEME):
         return ref
     name = ref.removeprefix(_SCHEME)
@@ -30,6 +36,20 @@ def resolve(ref: str) -> str:
             "Train it (`snakemake mini_checkpoints`) or name a hub id or a folder."
         )
     return str(_FOLDER / name)
+
+
+def local_folder(ref: str, parts: Sequence[str] = hub.TOP) -> str:
+    """Return the folder of a checkpoint, given by any reference; from the hub what is read of it is fetched.
+
+    Args:
+        ref: `mini:NAME`, a folder, a hub id, or `ID@REVISION`.
+        parts: What is read of a repository, see `checkpoints.hub`.
+
+    Raises:
+        ValueError: There is no such mini checkpoint, or, offline, none such in the hub's cache.
+    """
+    place = resolve(ref)
+    return hub.folder_of(place, parts) if hub.split(place) and not Path(place).is_dir() else place
 
 
 def base_configs(ref: str) -> tuple[dict, dict] | None:

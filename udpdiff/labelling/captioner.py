@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from udpdiff.checkpoints import resolve
+from udpdiff.checkpoints import local_folder
 from udpdiff.labelling.image_preparation import check_images
 from udpdiff.video_io import decode_mp4, probe
 
@@ -130,8 +130,8 @@ class Captioner:
         import torch
         from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-        ref = resolve(str(ref))
-        config = AutoConfig.from_pretrained(ref, trust_remote_code=False)
+        folder = local_folder(str(ref))
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type not in FAMILIES:
             raise ValueError(
                 f"Got captioner {ref!r} of type {config.model_type!r}. Expected one of {sorted(FAMILIES)}, "
@@ -139,9 +139,9 @@ class Captioner:
             )
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         model = AutoModelForImageTextToText.from_pretrained(
-            ref, dtype=dtype or torch.float32, trust_remote_code=False
+            folder, dtype=dtype or torch.float32, trust_remote_code=False
         ).to(device)
-        processor = AutoProcessor.from_pretrained(ref, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         return cls(model, processor, instruction, max_new_tokens)
 
     def caption(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from udpdiff.checkpoints import resolve
+from udpdiff.checkpoints import local_folder
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ class CropFormer:
 
         from udpdiff.labelling.cropformer_model import CropFormerForEntitySegmentation
 
-        ref = resolve(str(ref))
-        if not is_cropformer(ref):
+        folder = local_folder(str(ref))
+        if not is_cropformer(folder):
             raise ValueError(
                 f"Got segmentation checkpoint {ref!r}, which is no CropFormer. Expected a folder written by"
                 " `python -m udpdiff.labelling.cropformer_checkpoint`."
             )
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model = CropFormerForEntitySegmentation.from_pretrained(ref, dtype=torch.float32).to(device)
-        return cls(model, ImagePreparation.from_pretrained(ref, multiple=STRIDE), score_threshold)
+        model = CropFormerForEntitySegmentation.from_pretrained(folder, dtype=torch.float32).to(device)
+        return cls(model, ImagePreparation.from_pretrained(folder, multiple=STRIDE), score_threshold)
 
     def segment(self, images: np.ndarray) -> np.ndarray:
         """Return the entities of each image.
@@ -153,7 +153,8 @@ def is_cropformer(ref: str) -> bool:
     """Whether a folder, hub id or `mini:` name holds a CropFormer."""
     from transformers import AutoConfig
 
-    return ARCHITECTURE in (AutoConfig.from_pretrained(resolve(str(ref)), trust_remote_code=False).architectures or [])
+    folder = local_folder(str(ref))
+    return ARCHITECTURE in (AutoConfig.from_pretrained(folder, trust_remote_code=False).architectures or [])
 
 
 def view_boxes(height: int, width: int) -> list[Box]:

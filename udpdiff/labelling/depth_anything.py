@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from udpdiff.checkpoints import resolve
+from udpdiff.checkpoints import local_folder
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class DepthAnything:
         import torch
         from transformers import AutoConfig, DepthAnythingForDepthEstimation
 
-        ref = resolve(str(ref))
-        config = AutoConfig.from_pretrained(ref, trust_remote_code=False)
+        folder = local_folder(str(ref))
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type != "depth_anything":
             raise ValueError(
                 f"Got depth checkpoint {ref!r} of type {config.model_type!r}. Expected 'depth_anything', "
@@ -61,8 +61,8 @@ class DepthAnything:
                 "distances. Expected a relative one, which gives nearness, e.g. depth-anything/Depth-Anything-V2-Small-hf."
             )
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model = DepthAnythingForDepthEstimation.from_pretrained(ref, dtype=dtype or torch.float32).to(device)
-        return cls(model, ImagePreparation.from_pretrained(ref, multiple=config.patch_size))
+        model = DepthAnythingForDepthEstimation.from_pretrained(folder, dtype=dtype or torch.float32).to(device)
+        return cls(model, ImagePreparation.from_pretrained(folder, multiple=config.patch_size))
 
     def estimate(
         self, video: np.ndarray, batch_size: int = 8, normalise: Literal["clip", "frame"] = "clip"

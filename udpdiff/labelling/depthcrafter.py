@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from udpdiff.checkpoints import resolve
+from udpdiff.checkpoints import hub, local_folder
 from udpdiff.labelling.image_preparation import check_images
 from udpdiff.labelling.windows import stitch, windows
 
@@ -69,10 +69,10 @@ class DepthCrafter:
 
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
-        ref = resolve(str(ref))
         alone = {} if base else {"subfolder": "unet"}
-        base = resolve(str(base)) if base else ref
-        unet = DepthCrafterUNet.from_pretrained(ref, dtype=dtype, low_cpu_mem_usage=True, **alone)
+        folder = local_folder(str(ref), hub.TOP if base else ("unet", *hub.STABLE_VIDEO))
+        base = local_folder(str(base), hub.STABLE_VIDEO) if base else folder
+        unet = DepthCrafterUNet.from_pretrained(folder, dtype=dtype, low_cpu_mem_usage=True, **alone)
         stored = _stored_variant(base)
         vae = AutoencoderKLTemporalDecoder.from_pretrained(base, subfolder="vae", dtype=dtype, **stored)
         encoder = CLIPVisionModelWithProjection.from_pretrained(base, subfolder="image_encoder", dtype=dtype, **stored)
@@ -270,5 +270,4 @@ def resize_for_clip(images):
 
 def _stored_variant(base: str) -> dict:
     """Stable Video Diffusion is stored in float16 under a variant's name; folders of this project are not."""
-    local = Path(base)
-    return {} if local.is_dir() and not any(local.glob("vae/*.fp16.*")) else {"variant": "fp16"}
+    return {"variant": "fp16"} if any(Path(base).glob("vae/*.fp16.*")) else {}

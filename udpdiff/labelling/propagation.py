@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from udpdiff.checkpoints import resolve
+from udpdiff.checkpoints import hub, local_folder, resolve
 from udpdiff.labelling.memory_plan import memory_horizon, objects_at_once
 from udpdiff.labelling.sam2_checkpoint import BATCHED_PREDICTOR, CONFIG_NAME, WEIGHTS_NAME, read_folder, write_folder
 
@@ -92,22 +92,24 @@ class MaskTracker:
         """
         import torch
 
-        ref = resolve(str(ref))
+        place = resolve(str(ref))
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
-        if (Path(ref) / CONFIG_NAME).is_file():
-            return cls(read_folder(Path(ref), device), dtype)
-        from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_video_predictor_hf
+        if (Path(place) / CONFIG_NAME).is_file():
+            return cls(read_folder(Path(place), device), dtype)
+        from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_video_predictor
 
-        if ref not in HF_MODEL_ID_TO_FILENAMES:
+        name, _ = hub.split(place) or (None, None)
+        if name not in HF_MODEL_ID_TO_FILENAMES:
             raise ValueError(
                 f"Got SAM 2 reference {ref!r}. Expected a folder holding {WEIGHTS_NAME} and {CONFIG_NAME}, "
                 f"or one of {sorted(HF_MODEL_ID_TO_FILENAMES)}."
             )
+        config, file = HF_MODEL_ID_TO_FILENAMES[name]
+        weights = Path(local_folder(place, hub.SAM2)) / file
         overrides = [BATCHED_PREDICTOR, NO_HOLE_FILLING]
         return cls(
-            build_sam2_video_predictor_hf(ref, device=str(device), hydra_overrides_extra=overrides),
-            dtype,
+            build_sam2_video_predictor(config, str(weights), device=str(device), hydra_overrides_extra=overrides), dtype
         )
 
     def save_pretrained(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from udpdiff.checkpoints import resolve
+from udpdiff.checkpoints import local_folder
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
 
 if TYPE_CHECKING:
@@ -69,16 +69,16 @@ class EntitySegmenter:
         import torch
         from transformers import AutoConfig, Mask2FormerForUniversalSegmentation
 
-        ref = resolve(str(ref))
-        config = AutoConfig.from_pretrained(ref, trust_remote_code=False)
+        folder = local_folder(str(ref))
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if config.model_type != "mask2former":
             raise ValueError(
                 f"Got segmentation checkpoint {ref!r} of type {config.model_type!r}. Expected 'mask2former', "
                 "e.g. a folder written by Mask2FormerForUniversalSegmentation.save_pretrained."
             )
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        model = Mask2FormerForUniversalSegmentation.from_pretrained(ref, dtype=torch.float32).to(device)
-        preparation = ImagePreparation.from_pretrained(ref, multiple=max(config.feature_strides))
+        model = Mask2FormerForUniversalSegmentation.from_pretrained(folder, dtype=torch.float32).to(device)
+        preparation = ImagePreparation.from_pretrained(folder, multiple=max(config.feature_strides))
         return cls(model, preparation, score_threshold, min_entity_pixels)
 
     def segment(self, images: np.ndarray, batch_size: int = 8) -> np.ndarray:

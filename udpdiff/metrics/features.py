@@ -49,7 +49,7 @@ class SubjectEncoder:
 
         # DINO was trained with eps 1e-6; the converted checkpoint's configuration says 1e-12.
         model = ViTModel.from_pretrained(
-            _resolve(ref), dtype=torch.float32, add_pooling_layer=False, layer_norm_eps=1e-6
+            _folder(ref), dtype=torch.float32, add_pooling_layer=False, layer_norm_eps=1e-6
         )
         return cls(use_dino_embeddings(model).to(device), _name(ref, model), batch_frames)
 
@@ -78,7 +78,7 @@ class ImageEncoder:
         import torch
         from transformers import CLIPModel
 
-        model = CLIPModel.from_pretrained(_resolve(ref), dtype=torch.float32)
+        model = CLIPModel.from_pretrained(_folder(ref), dtype=torch.float32)
         return cls(model.to(device), _name(ref, model), batch_frames)
 
     def encode(self, video: np.ndarray) -> np.ndarray:
@@ -115,7 +115,7 @@ class VideoEncoder:
         import torch
         from transformers import VideoMAEForVideoClassification
 
-        model = VideoMAEForVideoClassification.from_pretrained(_resolve(ref), dtype=torch.float32)
+        model = VideoMAEForVideoClassification.from_pretrained(_folder(ref), dtype=torch.float32)
         return cls(model.to(device), _name(ref, model), layer, batch_videos)
 
     def encode_videos(self, videos) -> np.ndarray:
@@ -214,10 +214,10 @@ def _encode_videos(encoder, videos) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
-def _resolve(ref: str) -> str:
-    from udpdiff.checkpoints import resolve
+def _folder(ref: str) -> str:
+    from udpdiff.checkpoints import local_folder
 
-    return resolve(ref)
+    return local_folder(ref)
 
 
 def _name(ref: str, model) -> str:

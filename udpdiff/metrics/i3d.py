@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from udpdiff.checkpoints import resolve
+
 MIN_FRAMES = 9
 
 
@@ -33,7 +35,7 @@ class I3D:
         """
         import torch
 
-        place, _, wanted = ref.removeprefix("i3d:").partition("#")
+        place, _, wanted = resolve(ref).removeprefix("i3d:").partition("#")
         path = Path(place)
         if not path.is_file():
             raise ValueError(f"I3D: no file {place}; expected i3d:PATH#SHA256 with the torchscript file at PATH.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from udpdiff.checkpoints import resolve
+from udpdiff.checkpoints import hub, local_folder
 
 if TYPE_CHECKING:
     from diffusers import (
@@ -36,7 +36,8 @@ def load_vae(base: str, device: str | None = None, dtype: str = "float32") -> Au
     """Return the frozen VAE of a CogVideoX checkpoint, given by reference."""
     from diffusers import AutoencoderKLCogVideoX
 
-    vae = AutoencoderKLCogVideoX.from_pretrained(resolve(base), subfolder="vae", dtype=getattr(torch, dtype))
+    folder = local_folder(base, ("vae",))
+    vae = AutoencoderKLCogVideoX.from_pretrained(folder, subfolder="vae", dtype=getattr(torch, dtype))
     return vae.eval().requires_grad_(False).to(device or default_device())
 
 
@@ -46,13 +47,7 @@ def base_folder(reference: str, whole: bool = False) -> str:
     Args:
         whole: With the VAE, text encoder and tokenizer, which only an export needs.
     """
-    reference = resolve(reference)
-    if Path(reference).is_dir():
-        return reference
-    from huggingface_hub import snapshot_download
-
-    parts = ["transformer", "scheduler"] + (["vae", "text_encoder", "tokenizer"] if whole else [])
-    return snapshot_download(reference, allow_patterns=["model_index.json", *(f"{part}/*" for part in parts)])
+    return local_folder(reference, hub.BASE if whole else ("transformer", "scheduler"))
 
 
 def load_scheduler(folder: str) -> CogVideoXDDIMScheduler:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from udpdiff import jobs
-from udpdiff.checkpoints import resolve
+from udpdiff.checkpoints import hub, local_folder
 from udpdiff.progress import progress
 from udpdiff.storage.captions import KINDS, read_captions, read_rejections
 from udpdiff.storage.dataset import EMPTY_PROMPT_ID, PLAIN_TEXT
@@ -48,12 +48,10 @@ class PromptLength:
             ValueError: The transformer does not read as many.
         """
         from transformers import T5Tokenizer
-        from transformers.utils import cached_file
 
         # The file rather than the class's own loader: counting words should not load torch.
-        folder = resolve(base)
-        config = cached_file(folder, "config.json", subfolder="transformer")
-        read = json.loads(Path(config).read_text())["max_text_seq_length"]
+        folder = local_folder(base, hub.TOKENIZER)
+        read = json.loads((Path(folder) / "transformer" / "config.json").read_text())["max_text_seq_length"]
         if max_tokens is not None and max_tokens > read:
             raise ValueError(f"Got max_tokens={max_tokens}. Expected at most {read}, which is what {base!r} reads.")
         return cls(T5Tokenizer.from_pretrained(folder, subfolder="tokenizer"), max_tokens or read, named_tasks)
@@ -82,7 +80,7 @@ class PromptEncoder:
 
         from udpdiff.model.loading import default_device
 
-        base = resolve(base)
+        base = local_folder(base, hub.TEXT)
         config = CogVideoXTransformer3DModel.load_config(base, subfolder="transformer")
         parts = {"transformer": None, "vae": None, "scheduler": None}
         pipeline = CogVideoXPipeline.from_pretrained(base, **parts, dtype=getattr(torch, dtype))
