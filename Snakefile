@@ -8,6 +8,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/checkpoints.smk"
 include: "rules/sources.smk"
 include: "rules/labelling.smk"
 include: "rules/encoding.smk"

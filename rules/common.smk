@@ -9,7 +9,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
-from udpdiff import config_layers, preflight, workflow_jobs
+from udpdiff import config_layers, preflight, prefetching, workflow_jobs
+from udpdiff.checkpoints import places
 from udpdiff.launching import bash_words
 from udpdiff.planning.costs import Invocations
 from udpdiff.tasks import TASKS
@@ -33,17 +34,25 @@ flow = checked(preflight.check, config, workflow.overwrite_configfiles, preset)
 
 # Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. The prefix
 # replaces Snakemake's own, which makes a failure before `| tee` a failure. Progress bars of libraries would fill the logs.
-# How jobs are carried out comes by the environment, never in `params`: a change of it reruns nothing.
+# How jobs are carried out, and where things are on this machine, comes by the environment, never in `params`: a change of
+# it reruns nothing. Only rules/checkpoints.smk asks the hub, so that jobs may run where there is no network.
 in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 interpreter = (
     "" if in_conda else f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
 )
-execution = shlex.quote(workflow_jobs.execution(flow).dump())
+told = {
+    "EXECUTION": workflow_jobs.execution(flow).dump(),
+    places.VARIABLE: places.tell(flow.places, Path(prefetching.FOLDER).resolve()),
+    "SOURCE_PATH": flow.config.source.path or "",
+    "SOURCE_CAPTIONS": flow.config.source.captions or "",
+}
+exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in told.items())
 shell.prefix(
     "set -euo pipefail; "
     f"export {interpreter}PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}} PYTHONUNBUFFERED=1 "
     "HF_HUB_DISABLE_PROGRESS_BARS=${{HF_HUB_DISABLE_PROGRESS_BARS:-1}} "
-    f"EXECUTION={execution.replace('{', '{{').replace('}', '}}')}; "
+    "HUB_OFFLINE_ASKED=${{HF_HUB_OFFLINE:-0}} HF_HUB_OFFLINE=1 "
+    f"{exports.replace('{', '{{').replace('}', '}}')}; "
 )
 
 # Rules with `priority: 1` are trainings and what they wait for: they go before samples and measurements, so that no long
@@ -87,6 +96,13 @@ def asked(answer):
 def complete(wildcards):
     """An input of no files, of jobs that need what only the user can give."""
     return checked(flow.complete) and []
+
+
+def fetched(*keys):
+    """An input: the records of the checkpoints that a job loads, by their keys in the configuration."""
+    return lambda wildcards: prefetching.records(
+        flow.config, *(key.format(**wildcards) for key in keys)
+    )
 
 
 def on_cluster():

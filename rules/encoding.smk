@@ -3,6 +3,7 @@
 
 rule encode_latents:
     input:
+        records=fetched("model.base"),
         source=lambda wildcards: flow.stream_source(
             wildcards.stream, wildcards.split, wildcards.shard
         ),
@@ -33,6 +34,7 @@ rule encode_latents:
 
 rule encode_text:
     input:
+        records=fetched("model.base"),
         captions="results/captions/{split}/{shard}.parquet",
     output:
         text="results/latents/text-{style}/{split}/{shard}.h5",

@@ -3,6 +3,9 @@
 
 rule segment_entities:
     input:
+        records=fetched(
+            "labels.tracker.checkpoint", "labels.entities.{labeller}.segmenter"
+        ),
         clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
         allowed=complete,
     output:
@@ -31,6 +34,7 @@ rule segment_entities:
 
 rule estimate_depth:
     input:
+        records=fetched("labels.depth.{labeller}.*"),
         clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
     output:
         depth="results/depth/{labeller}/{split}/{shard}.h5",
@@ -58,6 +62,7 @@ rule estimate_depth:
 
 rule write_captions:
     input:
+        records=fetched("model.base", "labels.captions.captioner"),
         clips="results/clips/{split}/{shard}.h5",
     output:
         captions="results/captions/{split}/{shard}.parquet",

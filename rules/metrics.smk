@@ -4,6 +4,11 @@
 # Features of the real clips are extracted once, not once for each model.
 rule extract_features:
     input:
+        records=lambda wildcards: fetched(
+            "metrics.video_encoder"
+            if wildcards.split == "evaluation"
+            else "metrics.*_encoder"
+        )(wildcards),
         clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
     output:
         features="results/features/{split}/{shard}.h5",
@@ -119,6 +124,7 @@ rule label_quality:
 
 rule codec_quality:
     input:
+        records=fetched("model.base"),
         entities=flow.codec_shards("entities"),
         depth=flow.codec_shards("depth"),
     output:
@@ -144,6 +150,7 @@ rule codec_quality:
 # Table 4 times models against each other, so nothing else may run beside it.
 rule measure_runtime:
     input:
+        records=fetched("model.base"),
         runs=[f"results/runs/{run}" for run, _ in flow.runtime_pairs()],
     output:
         runtimes=flow.runtime_files(),

@@ -20,6 +20,7 @@ rule plan:
 # Its ratios hold within one run on an otherwise idle machine, so nothing else may run beside it.
 rule measure_throughput:
     input:
+        records=fetched("labels.tracker.*", "labels.entities.*", "labels.depth.*"),
         clips="results/clips/train/0.h5",
     output:
         throughput="results/throughput.json",

@@ -3,6 +3,7 @@
 
 rule sample:
     input:
+        records=fetched("model.base"),
         run="results/runs/{run}",
         captions=flow.caption_tables("evaluation"),
     output:

@@ -29,7 +29,7 @@ elif flow.config.source.kind == "panda70m":
 
     rule choose_clips:
         input:
-            table=asked(lambda wildcards: flow.complete().config.source.path),
+            allowed=complete,
         output:
             chosen="results/panda70m/chosen.parquet",
             rejected="results/panda70m/rejected_records.csv",
@@ -43,13 +43,14 @@ elif flow.config.source.kind == "panda70m":
             job=job(workflow_jobs.choose_clips),
         shell:
             """
-            python -m scripts.choose_clips --job {params.job:q} --table {input.table:q} --chosen {output.chosen:q} \
+            python -m scripts.choose_clips --job {params.job:q} --table "$SOURCE_PATH" --chosen {output.chosen:q} \
                 --rejected {output.rejected:q} 2>&1 | tee {log:q}
             """
 
     rule download_clips:
         input:
             chosen="results/panda70m/chosen.parquet",
+            checked=ancient(prefetching.CHECKED),
         output:
             clips="results/clips/{split}/{shard}.h5",
             summary="results/clips/{split}/{shard}.json",
@@ -92,6 +93,7 @@ else:
             job=job(workflow_jobs.cut_videos, "split", "shard"),
         shell:
             """
-            python -m scripts.cut_videos --job {params.job:q} --clips {output.clips:q} --summary {output.summary:q} \
+            python -m scripts.cut_videos --job {params.job:q} --folder "$SOURCE_PATH" \
+                ${{SOURCE_CAPTIONS:+--captions "$SOURCE_CAPTIONS"}} --clips {output.clips:q} --summary {output.summary:q} \
                 2>&1 | tee {log:q}
             """

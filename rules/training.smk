@@ -4,6 +4,7 @@
 
 rule train:
     input:
+        records=fetched("model.base"),
         latents=lambda wildcards: flow.run_latents(wildcards.run),
         captions=flow.run_captions(),
     output:

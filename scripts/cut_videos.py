@@ -12,11 +12,13 @@ from udpdiff.storage.summaries import write_summary
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--job", required=True, type=jobs.CutVideos.parse)
+    parser.add_argument("--folder", required=True, help="of the video files")
+    parser.add_argument("--captions", help="a csv with the columns clip,caption, for a job with captions")
     parser.add_argument("--clips", required=True)
     parser.add_argument("--summary", required=True)
     arguments = parser.parse_args()
 
-    cut_shard(arguments.job, arguments.clips)
+    cut_shard(arguments.job, arguments.folder, arguments.captions, arguments.clips)
     write_summary(arguments.clips, arguments.summary)
 
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports from lower floors alone, never from a room beside it.
 FLOORS = (
-    ("clip", "files", "background", "interruption", "progress", "provenance", "timing"),
+    ("clip", "files", "background", "interruption", "progress", "provenance", "quick_digests", "timing"),
     ("launching", "local_gpus", "locking", "slices", "slurm_job"),
     ("video_io", "representations", "measures", "storage", "checkpoints"),
     ("tasks",),
@@ -30,7 +30,7 @@ FLOORS = (
     ("labelling", "sources", "model", "metrics"),
     ("tables",),
     ("training",),
-    ("workflow", "workflow_clips", "workflow_jobs", "user_values"),
+    ("workflow", "workflow_clips", "workflow_jobs", "user_values", "prefetching"),
     ("planning", "mini"),
     ("preflight",),
     ("report",),

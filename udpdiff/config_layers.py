@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from udpdiff.checkpoints import places
+from udpdiff.config import Config
 from udpdiff.config_labels import ConfigError
 
 PATHS = ("source.path", "source.captions", "panda70m.cookies")
@@ -82,6 +84,18 @@ def anchor_paths(raw: dict, files: Sequence[Path]) -> None:
                 path = folder / Path(place).expanduser()
                 if key in PATHS or scheme or path.is_dir():
                     section[name] = f"{scheme}{path.resolve()}{mark}"
+
+
+def name_checkpoints(config: Config) -> tuple[Config, dict[str, str]]:
+    """Return the configuration with names instead of places of this machine for its checkpoints, and name -> place."""
+    sections, found = config.model_dump(), {}
+    for pattern in CHECKPOINTS:
+        for section, key, reference, _ in strings_at(sections, sections, pattern):
+            name = places.name_of(reference)
+            if name != reference:
+                scheme, place, mark = split_reference(reference)
+                section[key], found[name] = name, f"{scheme}{Path(place).resolve()}{mark}"
+    return (Config.model_validate(sections) if found else config), found
 
 
 def split_reference(value: str) -> tuple[str, str, str]:

@@ -56,6 +56,19 @@ class Execution(Job):
     offload: bool = False
 
 
+class CheckCheckpoints(Job):
+    """References to the hub that are to be there, and open to this user."""
+
+    references: tuple[str, ...]
+
+
+class FetchCheckpoint(Job):
+    """One checkpoint of the hub. parts: what is read of it, see `checkpoints.hub`."""
+
+    reference: str
+    parts: tuple[str, ...]
+
+
 class EncodeLatents(Job):
     """One stream of one shard through the VAE.
 

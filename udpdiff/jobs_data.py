@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Self
+import json
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from udpdiff.checkpoints import hub
 from udpdiff.config_data import ClipSize, Filters, PandaGates
 from udpdiff.config_labels import Captions, Cleanup, DepthEstimator, EntityLabeller, Tracker
 
@@ -28,6 +30,16 @@ class Job(BaseModel):
         """Return the job as one line of JSON; equal jobs give equal text."""
         return self.model_dump_json()
 
+    def as_attrs(self) -> dict[str, Any]:
+        """Return what a shard that this job writes says of its making: the job, and the commits of its checkpoints.
+
+        Of the hub's checkpoints alone, as the workflow has them on record: `mini:` ones come with the code, and the names
+        of folders say what is in them.
+        """
+        told = json.loads(self.dump())
+        commits = hub.commits(told)
+        return {"job": told, "checkpoints": commits} if commits else {"job": told}
+
 
 class RenderScenes(Job):
     """Scenes number first_scene, first_scene + 1, ... of one shard."""
@@ -45,14 +57,12 @@ class CutVideos(Job):
     """One shard of a folder of videos.
 
     Attributes:
-        folder: Where the files are.
-        captions: A csv, None where a captioner writes them.
+        captioned: Whether a csv has the captions, or a captioner writes them.
         clip_ids: File names as `sources.videos.printable` writes them.
         content: Digest of the files' sizes and captions, so that a changed folder cuts anew.
     """
 
-    folder: str
-    captions: str | None
+    captioned: bool
     clip_ids: tuple[str, ...]
     content: str
     size: ClipSize
@@ -60,8 +70,9 @@ class CutVideos(Job):
 
 
 class ChooseClips(Job):
-    """A seeded sample of Panda-70M's table."""
+    """A seeded sample of Panda-70M's table. table: `quick_digest` of the file, wherever it is."""
 
+    table: str
     seed: int
     train: int
     evaluation: int

@@ -6,12 +6,11 @@ Reads configuration, file names and small json files; imports no model library, 
 from __future__ import annotations
 
 import importlib.util
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from udpdiff import checkpoints, config_layers
-from udpdiff.checkpoints import published
+from udpdiff.checkpoints import hub, published
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
 from udpdiff.config_labels import ConfigError
@@ -42,9 +41,10 @@ def check(raw: dict, user_files: Sequence[Path] = (), preset: Path | None = None
     config_layers.check_one_preset(raw, user_files)
     config_layers.anchor_paths(raw, [preset, *user_files] if preset else user_files)
     config = parse(raw)
-    workflow = Workflow(config, missing_values(config))
     faults = [*_checkpoint_faults(config), *_size_faults(config), *_package_faults(config), *_dtype_faults(config)]
     faults += [] if faults else fit.faults(config)
+    config, places = config_layers.name_checkpoints(config)
+    workflow = Workflow(config, missing_values(config), places)
     if config.source.kind != "scenes" and config.source.path:
         faults += _source_faults(workflow)
     if faults:
@@ -77,8 +77,8 @@ def _checkpoint_references(config: Config):
 
 def _checkpoint_faults(config):
     for key, reference in _checkpoint_references(config):
-        if re.fullmatch(r"[\w.-]+/[\w.-]+", reference) and not reference.startswith("."):
-            continue  # a hub id, which only the hub can judge
+        if hub.split(reference):
+            continue  # which only the hub can judge
         _, reference, _ = config_layers.split_reference(reference)
         try:
             folder = Path(checkpoints.resolve(reference))
@@ -88,7 +88,7 @@ def _checkpoint_faults(config):
         if not folder.exists():
             yield (
                 f"{key}: got {reference!r}, and there is no such folder; "
-                "allowed: mini:NAME, an existing folder, or a hub id such as THUDM/CogVideoX-5b"
+                "allowed: mini:NAME, an existing folder, or a hub id such as THUDM/CogVideoX-5b or ID@REVISION"
             )
 
 

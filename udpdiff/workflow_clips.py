@@ -5,7 +5,7 @@ Pure functions of a checked configuration, but for the names of a folder of vide
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
 from pathlib import Path
@@ -25,10 +25,12 @@ class ClipSet:
     """The clips of a checked configuration.
 
     missing: what only the user can give, as the message to show when a job first needs it; None when nothing is missing.
+    places: where on this machine checkpoints are that the configuration names by `folder:` or `i3d:`.
     """
 
     config: Config
     missing: str | None = None
+    places: dict[str, str] = field(default_factory=dict)
 
     # Clips and shards
 

@@ -5,10 +5,14 @@ What stands in a job is what a change of the configuration reruns it for; see `u
 
 from __future__ import annotations
 
-from udpdiff import jobs
+from pathlib import Path
+
+from udpdiff import jobs, prefetching
+from udpdiff.checkpoints import hub
 from udpdiff.config import LABEL_KINDS
 from udpdiff.config_data import Fetching
 from udpdiff.config_labels import Captions
+from udpdiff.quick_digests import quick_digest
 from udpdiff.sources import clip_lists
 from udpdiff.sources.videos import printable
 from udpdiff.storage.coarse_values import FULL_BITS
@@ -29,6 +33,17 @@ def execution(workflow: Workflow) -> jobs.Execution:
     )
 
 
+def check_checkpoints(workflow: Workflow) -> jobs.CheckCheckpoints:
+    return jobs.CheckCheckpoints(references=tuple(sorted(prefetching.wanted(workflow.config))))
+
+
+def fetch_checkpoint(workflow: Workflow, checkpoint: str) -> jobs.FetchCheckpoint:
+    """checkpoint: the name of its record."""
+    wanted = prefetching.wanted(workflow.config)
+    reference = next(each for each in wanted if hub.record_name(each) == checkpoint)
+    return jobs.FetchCheckpoint(reference=reference, parts=wanted[reference])
+
+
 def render_scenes(workflow: Workflow, split: str, shard: int) -> jobs.RenderScenes:
     source, names = workflow.config.source, workflow.shards[split][shard]
     return jobs.RenderScenes(
@@ -41,12 +56,10 @@ def render_scenes(workflow: Workflow, split: str, shard: int) -> jobs.RenderScen
 
 
 def cut_videos(workflow: Workflow, split: str, shard: int) -> jobs.CutVideos:
-    folder = workflow.complete().config.source.path
     names = workflow.shards[split][shard]
     content = [[printable(n), workflow.files[n].stat().st_size, workflow.captions.get(n)] for n in names]
     return jobs.CutVideos(
-        folder=folder,
-        captions=workflow.config.source.captions,
+        captioned=workflow.config.source.captions is not None,
         clip_ids=tuple(map(printable, names)),
         content=digest(content),
         size=workflow.config.clip_size(),
@@ -57,6 +70,7 @@ def cut_videos(workflow: Workflow, split: str, shard: int) -> jobs.CutVideos:
 def choose_clips(workflow: Workflow) -> jobs.ChooseClips:
     config = workflow.config
     return jobs.ChooseClips(
+        table=quick_digest(Path(config.source.path)),
         seed=config.seed,
         train=config.clips.train,
         evaluation=config.clips.evaluation,

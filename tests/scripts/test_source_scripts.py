@@ -82,10 +82,9 @@ def folder(tmp_path) -> Path:
     return folder
 
 
-def cutting(folder: Path, captions: Path | None, *names: str) -> jobs.CutVideos:
+def cutting(*names: str, captioned: bool = False) -> jobs.CutVideos:
     return jobs.CutVideos(
-        folder=str(folder),
-        captions=captions and str(captions),
+        captioned=captioned,
         clip_ids=tuple(map(printable, names)),
         content="",
         size=SIZE,
@@ -99,9 +98,10 @@ def test_videos_become_clips_or_are_listed(monkeypatch, tmp_path, folder):
         csv.writer(file).writerows(
             [["clip", "caption"], ["film.0", " Of  a film. "], ["film.1", "More."], ["broken", "?"]]
         )
-    job = cutting(folder, captions, "film.0.mp4", odd, "mute.mp4", "broken.mp4", "gone.mp4")
+    job = cutting("film.0.mp4", odd, "mute.mp4", "broken.mp4", "gone.mp4", captioned=True)
     path = tmp_path / "results/clips/train/0.h5"
-    run(monkeypatch, cut_videos, job, clips=path, summary=path.with_suffix(".json"))
+    places = {"folder": folder, "captions": captions}
+    run(monkeypatch, cut_videos, job, **places, clips=path, summary=path.with_suffix(".json"))
     with ShardReader(path) as shard:
         assert shard.clip_ids == ["film.0.mp4"]
         stored = dict(shard.items())["film.0.mp4"]
@@ -120,8 +120,8 @@ def test_videos_become_clips_or_are_listed(monkeypatch, tmp_path, folder):
 
 def test_videos_without_a_csv_wait_for_a_captioner(monkeypatch, tmp_path, folder):
     odd = os.fsdecode(b"caf\xe9.mp4")
-    job = cutting(folder, None, "film.1.mp4", odd)
-    run(monkeypatch, cut_videos, job, clips=tmp_path / "0.h5", summary=tmp_path / "0.json")
+    job = cutting("film.1.mp4", odd)
+    run(monkeypatch, cut_videos, job, folder=folder, clips=tmp_path / "0.h5", summary=tmp_path / "0.json")
     with ShardReader(tmp_path / "0.h5") as shard:
         assert shard.clip_ids == ["film.1.mp4", r"caf\udce9.mp4"]
         for _, data in shard.items(["brief", "record_sha256"]):

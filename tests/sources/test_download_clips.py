@@ -38,7 +38,7 @@ class Download:
     def choose(self, video_ids: list[str], train: int, evaluation: int, reserve: float) -> None:
         self.counts = {"train": train, "evaluation": evaluation}
         table = write(self.folder / "table.csv", [record(video_id, clips=1) for video_id in video_ids])
-        job = jobs.ChooseClips(seed=7, **self.counts, min_seconds=9 / 8, gates=GATES, reserve=reserve)
+        job = jobs.ChooseClips(table="", seed=7, **self.counts, min_seconds=9 / 8, gates=GATES, reserve=reserve)
         options = {"job": job.dump(), "table": table, "chosen": self.chosen, "rejected": self.folder / "rejected.csv"}
         self.run(choose_clips, options)
 

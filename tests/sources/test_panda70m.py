@@ -22,7 +22,7 @@ GATES = PandaGates(max_seconds=60, min_matching_score=0.43, desirable_only=True,
 
 def job(train: int, evaluation: int, seed: int, min_seconds: float = 1.0, reserve: float = 0.5, **gates) -> ChooseClips:
     numbers = {"seed": seed, "train": train, "evaluation": evaluation, "min_seconds": min_seconds, "reserve": reserve}
-    return ChooseClips(**numbers, gates=GATES.model_copy(update=gates))
+    return ChooseClips(table="", **numbers, gates=GATES.model_copy(update=gates))
 
 
 @pytest.fixture

@@ -166,7 +166,8 @@ def test_every_hostile_record_is_taken_or_listed(hostile):
 def test_nothing_hostile_reached_a_shell_or_a_path_outside(hostile):
     hostile.assert_nothing_ran()
     names = {path.name for path in (hostile.folder / "results").rglob("*") if path.is_file()}
-    assert names == {"0.h5", "0.json", "0.parquet", "chosen.parquet", "rejected_records.csv", "invocations.jsonl"}
+    made = {"0.h5", "0.json", "0.parquet", "chosen.parquet", "rejected_records.csv"}
+    assert names == made | {"checked.json", "invocations.jsonl"}
 
 
 def test_the_page_shows_hostile_captions_as_text(hostile):

@@ -251,9 +251,11 @@ def test_checkpoint_folders_are_relative_to_the_file_that_names_them(tmp_path):
     raw["model"]["base"] = "weights/base"
     raw["labels"]["entities"]["entityseg"]["segmenter"] = "weights/swin/tiny"
     raw["labels"]["tracker"]["checkpoint"] = "facebook/sam2.1-hiera-large"
-    config = preflight.check(raw, [mine]).config
-    assert config.model.base == str(tmp_path / "weights/base")
-    assert config.labels.entities["entityseg"].segmenter == str(tmp_path / "weights/swin/tiny")
+    flow = preflight.check(raw, [mine])
+    config = flow.config
+    assert flow.places[config.model.base] == str(tmp_path / "weights/base")
+    assert flow.places[config.labels.entities["entityseg"].segmenter] == str(tmp_path / "weights/swin/tiny")
+    assert config.model.base.startswith("folder:base#"), "a name that holds wherever the folder is"
     assert config.labels.tracker.checkpoint == "facebook/sam2.1-hiera-large", "a hub id stays one"
     assert config.labels.depth["depthcrafter"].checkpoint == "mini:depthcrafter", "the default file's keys stay"
 
@@ -276,6 +278,6 @@ def test_a_torchscript_file_is_relative_to_the_file_that_names_it(tmp_path):
     mine = tmp_path / "mine.yaml"
     mine.write_text("{metrics: {video_encoder: 'i3d:i3d.pt#0123'}}")
     raw = changed("metrics.video_encoder", "i3d:i3d.pt#0123")
-    assert preflight.check(raw, [mine]).config.metrics.video_encoder == f"i3d:{tmp_path / 'i3d.pt'}#0123"
+    assert preflight.check(raw, [mine]).places == {"i3d:i3d.pt#0123": f"i3d:{tmp_path / 'i3d.pt'}#0123"}
     with pytest.raises(ConfigError, match=r"metrics.video_encoder: got .*missing.pt"):
         preflight.check(changed("metrics.video_encoder", "i3d:missing.pt#0123"))

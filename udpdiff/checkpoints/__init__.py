@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from udpdiff.checkpoints import hub, places
+from udpdiff.checkpoints.hub import TOP, folder_of, split
+from udpdiff.checkpoints.places import place_of
 
 _SCHEME = "mini:"
 _FOLDER = Path(__file__).parent
@@ -26,7 +27,7 @@ def resolve(ref: str) -> str:
 
     Raises ValueError, listing what exists, when the package has no checkpoint of that name.
     """
-    ref = places.place_of(ref)
+    ref = place_of(ref)
     if not ref.startswith(_SCHEME):
         return ref
     name = ref.removeprefix(_SCHEME)
@@ -38,7 +39,7 @@ def resolve(ref: str) -> str:
     return str(_FOLDER / name)
 
 
-def local_folder(ref: str, parts: Sequence[str] = hub.TOP) -> str:
+def local_folder(ref: str, parts: Sequence[str] = TOP) -> str:
     """Return the folder of a checkpoint, given by any reference; from the hub what is read of it is fetched.
 
     Args:
@@ -49,7 +50,7 @@ def local_folder(ref: str, parts: Sequence[str] = hub.TOP) -> str:
         ValueError: There is no such mini checkpoint, or, offline, none such in the hub's cache.
     """
     place = resolve(ref)
-    return hub.folder_of(place, parts) if hub.split(place) and not Path(place).is_dir() else place
+    return folder_of(place, parts) if split(place) and not Path(place).is_dir() else place
 
 
 def base_configs(ref: str) -> tuple[dict, dict] | None:

@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from udpdiff.checkpoints import places
+from udpdiff.checkpoints.places import records
 
 # What loaders read of a repository: folders of it, patterns of files, "." for the files at its top. FOLDER@VARIANT prefers
 # weights stored under a variant's name.
@@ -128,7 +128,7 @@ def commits(told: Any) -> dict[str, str]:
 
 
 def _record(reference: str) -> dict[str, Any] | None:
-    folder = places.records()
+    folder = records()
     path = folder and folder / f"{record_name(reference)}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
 
@@ -152,7 +152,9 @@ def _fetched(reference: str, parts: Sequence[str]) -> tuple[Path, list[str]]:
         found = [file.rfilename for file in listed]
     files = chosen_files(found, parts)
     if not files:
-        raise ValueError(f"{reference}: got a repository without {', '.join(parts)}, expected a checkpoint of this kind")
+        raise ValueError(
+            f"{reference}: got a repository without {', '.join(parts)}, expected a checkpoint of this kind"
+        )
     if listed:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=files))
     return folder, files

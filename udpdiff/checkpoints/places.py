@@ -7,16 +7,15 @@ workflow tells its jobs by one environment variable where these are, and where i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from functools import lru_cache
 from pathlib import Path
 
+from udpdiff.quick_digests import quick_digest
+
 VARIABLE = "CHECKPOINTS"
-_FOLDER, _I3D = "folder:", "i3d:"
-_SMALL_BYTES = 1 << 20
-_END_BYTES = 1 << 16
+FOLDER = "folder:"
+_I3D = "i3d:"
 
 
 def name_of(reference: str) -> str:
@@ -29,7 +28,7 @@ def name_of(reference: str) -> str:
         place, mark, digest = reference.removeprefix(_I3D).partition("#")
         return f"{_I3D}{Path(place).name}{mark}{digest}"
     folder = Path(reference)
-    return f"{_FOLDER}{folder.resolve().name}#{_quick_digest(folder)}" if folder.is_dir() else reference
+    return f"{FOLDER}{folder.resolve().name}#{quick_digest(folder)}" if folder.is_dir() else reference
 
 
 def place_of(name: str) -> str:
@@ -39,7 +38,7 @@ def place_of(name: str) -> str:
         ValueError: A folder's name that no workflow has told the place of.
     """
     place = _told()["places"].get(name, name)
-    if place.startswith(_FOLDER):
+    if place.startswith(FOLDER):
         raise ValueError(
             f"got checkpoint {name!r}, the name that a workflow gave a folder of its machine; expected the folder itself, "
             "or jobs started by that workflow"
@@ -61,21 +60,3 @@ def records() -> Path | None:
 
 def _told() -> dict:
     return json.loads(os.environ.get(VARIABLE, "null")) or {"places": {}, "records": None}
-
-
-@lru_cache
-def _quick_digest(folder: Path) -> str:
-    """Return 12 hex digits of names and sizes, of small files' content, and of both ends of big ones.
-
-    Gigabytes are not read, since every start of the workflow asks. A training still knows its base by all its bytes.
-    """
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            content = file.read(_SMALL_BYTES if size <= _SMALL_BYTES else _END_BYTES)
-            if size > _SMALL_BYTES:
-                file.seek(-_END_BYTES, os.SEEK_END)
-                content += file.read()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode() + hashlib.sha256(content).digest())
-    return total.hexdigest()[:12]

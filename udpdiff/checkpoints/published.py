@@ -65,7 +65,7 @@ def configs(ref: str) -> dict[str, dict] | None:
         {"transformer": ..., "vae": ..., "text_encoder": ...}, the caller's own; None for any other model and for a
         folder that exists, which says itself what it holds.
     """
-    name = ref.rpartition("/")[2]
+    name = ref.partition("@")[0].rpartition("/")[2]
     if name not in _TRANSFORMERS or Path(ref).exists():
         return None
     return {

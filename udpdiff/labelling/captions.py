@@ -7,7 +7,6 @@ Captions longer than a model reads are cut, and by how much is recorded.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -79,7 +78,7 @@ def caption_shard(
         StorageError: A file is damaged or cannot be written.
     """
     with ShardReader(clips_path) as clips:
-        attrs = {"job": json.loads(job.dump()), "clips": clips.sha256}
+        attrs = job.as_attrs() | {"clips": clips.sha256}
         with CaptionWriter(captions_path, attrs) as table:
             remaining = [clip_id for clip_id in clips.clip_ids if clip_id not in table.done]
             if job.captions.captioner is None:

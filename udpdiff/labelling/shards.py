@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -77,10 +76,9 @@ def label_shard(
         TooManyFailures: More clips fail than may.
         StorageError: A shard is damaged or cannot be written.
     """
-    described = json.loads(job.dump())
     with ShardReader(clips_path) as clips:
         failures = Failures(len(clips), execution.max_failed_share)
-        attrs = {"job": described, "clips": clips.sha256}
+        attrs = job.as_attrs() | {"clips": clips.sha256}
         if isinstance(job, EstimateDepth):
             attrs |= coarse_attrs(job.bits)
         with ShardWriter(labels_path, schema, attrs, resume=True) as shard:
@@ -97,7 +95,7 @@ def label_shard(
             failures.list_in(shard)
         if timing_path and remaining:
             size = {key: clips.attrs[key] for key in ("num_frames", "height", "width")}
-            clock.write(timing_path, schema, described, execution.device, size, len(remaining))
+            clock.write(timing_path, schema, attrs["job"], execution.device, size, len(remaining))
 
 
 def _read(clips: ShardReader, clip_id: str, prepare: Callable):

@@ -62,7 +62,7 @@ def extract_features(
             "smoothness": extractors.smoothness,
             "num_frames": clips.attrs["num_frames"],
         }
-        attrs |= {"job": json.loads(job.dump()), "source": clips.sha256}
+        attrs |= job.as_attrs() | {"source": clips.sha256}
         with ShardWriter(features_path, "features", attrs, resume=True) as shard:
             batches = shard.unfinished(clips.clip_ids, extractors.video.batch_videos)
             for clip_ids in progress(batches, "batches of features"):

@@ -6,7 +6,6 @@ The stream's name is not looked at: what a stream is made of stands in the job.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import partial
@@ -49,7 +48,7 @@ def encode_shard(
     vae = load_vae(job.base, execution.device, job.dtype)
     attrs = {"stream": stream, "vae": job.base, "scaling_factor": vae.config.scaling_factor}
     with ShardReader(source) as clips:
-        attrs |= {"job": json.loads(job.dump()), "source": clips.sha256}
+        attrs |= job.as_attrs() | {"source": clips.sha256}
         failures = Failures(len(clips), execution.max_failed_share)
         with ShardWriter(latents, "latents", attrs, resume=True) as shard, JobTiming() as clock:
             for rejected in clips.rejected:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from udpdiff.checkpoints import hub, local_folder
+from udpdiff.checkpoints import hub, local_folder, resolve
 
 if TYPE_CHECKING:
     from diffusers import (
@@ -133,7 +133,7 @@ def _load_pipeline(folder: Path, loading: dict[str, Any]) -> CogVideoXPipeline:
     transformer = network.from_pretrained(folder, subfolder="transformer", **loading)
     options = {name: recipe[name] for name in ("task_condition", "tasks")} if recipe["tasks"] else {}
     own = {"transformer": transformer, "scheduler": load_scheduler(str(folder))}
-    return pipeline_class(**_other_parts(recipe["base"], loading) | own, **options)
+    return pipeline_class(**_other_parts(_base_of(recipe), loading) | own, **options)
 
 
 def widened_pipeline(
@@ -160,6 +160,18 @@ def widened_pipeline(
     transformer = expand_transformer(transformer, task_rows(list(tasks), task_condition)).eval()
     parts = _other_parts(folder, loading)
     return UDPDiffPipeline(**parts, transformer=transformer, tasks=tasks, task_condition=task_condition)
+
+
+def _base_of(recipe: dict[str, Any]) -> str:
+    """Return the base of a run, by reference; a folder that no workflow knows here, where the run was exported."""
+    exported_from = recipe.get("base_folder")
+    try:
+        resolve(recipe["base"])
+    except ValueError:
+        if not exported_from or not Path(exported_from).is_dir():
+            raise
+        return exported_from
+    return recipe["base"]
 
 
 def _other_parts(base: str, loading: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ import numpy as np
 import torch
 
 from udpdiff import jobs
+from udpdiff.checkpoints import hub
 from udpdiff.model.acceleration import accelerate
-from udpdiff.model.loading import default_device, load_run
+from udpdiff.model.loading import RUN_RECIPE, default_device, load_run
 from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.model.streams import VIDEO
 from udpdiff.progress import progress
@@ -62,8 +63,10 @@ def sample_shard(
         accelerate(pipeline, job.acceleration, job.acceleration_threshold, options)
     numbered = list(islice(read_captions(list(captions)).items(), job.first, job.first + job.count))
     prompts = {clip_id: texts[job.caption] for clip_id, texts in numbered}
-    attrs = {"run": job.run, "task": job.task, "fps": job.size.fps, "job": json.loads(job.dump())}
+    attrs = {"run": job.run, "task": job.task, "fps": job.size.fps, **job.as_attrs()}
     attrs |= {"prompts": digest(list(prompts.items())), "weights": _weights_digest(Path(run))}
+    if commits := hub.commits(json.loads((Path(run) / RUN_RECIPE).read_text(encoding="utf-8"))):
+        attrs["checkpoints"] = commits  # of the base, whose other parts it samples with
     size = job.size.model_dump(include={"height", "width", "num_frames"})
     with ExitStack() as stack:
         writers = [stack.enter_context(ShardWriter(clips, "clips", attrs | size | {"source": "samples"}, resume=True))]

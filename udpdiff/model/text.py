@@ -111,7 +111,7 @@ def encode_captions(job: jobs.EncodeText, execution: jobs.Execution, captions: s
     texts = {clip_id: [row[kind] for kind in KINDS] for clip_id, row in rows.items()}
     attrs = {
         "text_style": job.task or PLAIN_TEXT,
-        "job": json.loads(job.dump()),
+        **job.as_attrs(),
         "source": digest([list(texts.items()), rejections]),
     }
     with ShardWriter(text, "text", attrs, resume=True) as shard:

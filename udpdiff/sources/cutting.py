@@ -47,21 +47,26 @@ def cut_clip(path: Path, size: ClipSize, thresholds: Filters) -> CutClip:
     return CutClip(encoded, source, scores, filters.check(scores, thresholds))
 
 
-def cut_shard(job: CutVideos, clips_path: str | Path) -> None:
+def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | None, clips_path: str | Path) -> None:
     """Write a shard of a folder's clips; files that give none are listed with the reason.
+
+    Args:
+        folder: Of video files.
+        captions_path: The csv, for a job with captions.
+        clips_path: Of the shard.
 
     Raises:
         ValueError: The csv of captions is not one.
         StorageError: The shard cannot be written.
     """
-    files = {videos.printable(path.name): path for path in videos.list_videos(job.folder)}
+    files = {videos.printable(path.name): path for path in videos.list_videos(folder)}
     names = [path.name for path in files.values()]
     # Without a csv a captioner writes the captions.
-    captions = captions_csv.read_captions(job.captions, names) if job.captions else dict.fromkeys(names, "")
+    captions = captions_csv.read_captions(captions_path, names) if job.captioned else dict.fromkeys(names, "")
     attrs = job.size.model_dump() | {"source": "videos", "job": json.loads(job.dump())}
     with ShardWriter(clips_path, "clips", attrs) as clips:
         for clip_id in progress(job.clip_ids, "clips"):
-            path, cut = files.get(clip_id, Path(job.folder, clip_id)), None
+            path, cut = files.get(clip_id, Path(folder, clip_id)), None
             try:
                 if path.name not in captions:
                     raise RejectedClip(Rejection.NO_CAPTION)
@@ -77,6 +82,6 @@ def cut_shard(job: CutVideos, clips_path: str | Path) -> None:
                 "detailed": "",
                 "source_id": videos.printable(splits.source_of(path.name)),
             }
-            record = digest([clip_id, captions[path.name]]) if job.captions else ""
+            record = digest([clip_id, captions[path.name]]) if job.captioned else ""
             digests = {"source_sha256": cut.source_sha256, "record_sha256": record}
             clips.add(clip_id, {"video_mp4": cut.video_mp4} | words | digests, cut.scores)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from diffusers import CogVideoXTransformer3DModel
 
+from udpdiff.checkpoints import places
 from udpdiff.model.loading import RUN_RECIPE, base_folder, load_scheduler, load_trained
 from udpdiff.model.lora import merge_lora, save_adapter
 from udpdiff.storage.files import replace_folder, write_json
@@ -52,6 +53,8 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
             index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
             write_json(folder / "model_index.json", index | _index_entries(settings, transformer))
         recipe = {"run": settings.run, "base": settings.base, "export": settings.export, **entries}
+        if settings.base.startswith(places.FOLDER):  # outside its workflow nobody knows what the name stands for
+            recipe["base_folder"] = str(base)
         write_json(folder / RUN_RECIPE, {**recipe, "streams": streams})
         for name in ("train.jsonl", "provenance.json"):
             if (checkpoints / name).exists():
