@@ -184,6 +184,7 @@ def test_every_run_has_its_exact_settings(smoke):
 def test_samples_are_of_evaluation_captions_and_their_own_run(smoke):
     job = one(smoke, "sample", run="multi", task="depth", shard="0")
     assert job["input"] == {
+        "records": [],
         "run": ["results/runs/multi"],
         "captions": ["results/captions/evaluation/0.parquet"],
         "": [],
