@@ -65,7 +65,8 @@ def sample_shard(
     prompts = {clip_id: texts[job.caption] for clip_id, texts in numbered}
     attrs = {"run": job.run, "task": job.task, "fps": job.size.fps, **job.as_attrs()}
     attrs |= {"prompts": digest(list(prompts.items())), "weights": _weights_digest(Path(run))}
-    if commits := hub.commits(json.loads((Path(run) / RUN_RECIPE).read_text(encoding="utf-8"))):
+    recipe = Path(run) / RUN_RECIPE
+    if commits := hub.commits(json.loads(recipe.read_text(encoding="utf-8")) if recipe.is_file() else {}):
         attrs["checkpoints"] = commits  # of the base, whose other parts it samples with
     size = job.size.model_dump(include={"height", "width", "num_frames"})
     with ExitStack() as stack:
