@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -256,3 +257,20 @@ def test_state_dicts_and_hotswapping_are_refused(base, make_run):
         pipeline.load_lora_weights(load_file(make_run() / "adapter" / ADAPTER))
     with pytest.raises(ValueError, match="hotswap=True"):
         pipeline.load_lora_weights(make_run() / "adapter", hotswap=True)
+
+
+def test_weights_that_lie_elsewhere_are_refused(base, make_run):
+    pipeline = widened_pipeline(base, TASKS)
+    pipeline.transformer.to("meta")
+    with pytest.raises(ValueError, match=r"before enable_sequential_cpu_offload\(\)"):
+        pipeline.load_lora_weights(make_run() / "adapter")
+
+
+def test_the_page_about_it_says_what_works(base, make_run):
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    code = page.split("```python")[1].split("```")[0].replace("num_inference_steps=25", "num_inference_steps=2")
+    assert "THUDM/CogVideoX-2b" in code and "results/runs/multi/adapter" in code
+    code = code.replace("THUDM/CogVideoX-2b", base).replace("results/runs/multi/adapter", str(make_run() / "adapter"))
+    variables = {}
+    exec(code, variables)
+    assert variables["output"].prediction.shape == (1, 9, 64, 64)

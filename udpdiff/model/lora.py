@@ -130,6 +130,11 @@ class WidenedLoraLoader(CogVideoXLoraLoaderMixin):
                 "Got a state dict or hotswap=True, expected a folder or a hub id with the files"
                 f" {ADAPTER_FILE} and {WIDENED_FILE}. Pass widened=False for low-rank updates of plain CogVideoX."
             )
+        if any(parameter.is_meta for parameter in self.transformer.parameters()):
+            raise ValueError(
+                "Got a transformer whose weights lie elsewhere, expected them in place. Load the adapter before"
+                " enable_sequential_cpu_offload()."
+            )
         if self._unadapted is not None:
             raise ValueError(
                 "Got a second adapter, expected one: the layers trained in full cannot be those of two trainings. Call"
