@@ -32,6 +32,24 @@ rule encode_latents:
         """
 
 
+# Streams of one run alone, under `storage.keep: needed`: encoded in that run's turn, and removed after its training. A run
+# that was trained before does not rerun them.
+use rule encode_latents as encode_run_latents with:
+    input:
+        source=lambda wildcards: flow.stream_source(
+            wildcards.stream, wildcards.split, wildcards.shard
+        ),
+        before=lambda wildcards: ancient(flow.runs_before(wildcards.stream)),
+    output:
+        latents=temp("results/latents/{stream}/{split}/{shard}.h5"),
+    wildcard_constraints:
+        stream="|".join(flow.passing_streams()) or "(?!)",
+        split="train",
+
+
+ruleorder: encode_run_latents > encode_latents
+
+
 rule encode_text:
     input:
         records=fetched("model.base"),

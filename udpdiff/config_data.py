@@ -71,9 +71,10 @@ class Filters(Section):
 
 
 class Storage(Section):
-    """depth_bits: of labels and predictions of depth."""
+    """depth_bits: of labels and predictions of depth. keep: whether latents of one run alone stay after its training."""
 
     depth_bits: Literal[8, 10, 12, 16]
+    keep: Literal["all", "needed"]
 
 
 class Encoding(Section):

@@ -52,15 +52,36 @@ class Workflow(ClipSet):
         """Caption tables that a trainer embeds itself."""
         return self.caption_tables("train") if self.config.encoding.text == "live" else []
 
+    def passing_streams(self) -> dict[str, str]:
+        """Stream of latents -> the run that alone trains on it, where such streams do not stay; in the order of runs.
+
+        A stream of several runs stays: made again for one of them, it would be newer than the others' models.
+        """
+        users: dict[str, list[str]] = {}
+        for run in self.config.runs:
+            streams = self.run_streams(run)
+            for name in (streams.video, *streams.dense.values()):
+                users.setdefault(name, []).append(run)
+        passing = self.config.storage.keep == "needed"
+        return {name: runs[0] for name, runs in users.items() if passing and len(runs) == 1}
+
+    def runs_before(self, stream: str) -> list[str]:
+        """The run that a passing stream waits for, so that only one run's streams take room at a time."""
+        wanted = {run for run, _ in self.shown_pairs()}
+        turns = [run for run in dict.fromkeys(self.passing_streams().values()) if run in wanted]
+        run = self.passing_streams()[stream]
+        turn = turns.index(run) if run in turns else 0
+        return [f"results/runs/{before}" for before in turns[:turn][-1:]]
+
     def run_tasks(self) -> list[tuple[str, str]]:
         """All (run, task) pairs that can be sampled."""
         return [(run, task) for run, spec in self.config.runs.items() for task in (spec.tasks or [VIDEO])]
 
     def shown_pairs(self) -> list[tuple[str, str]]:
-        """The (run, task) pairs of the report: those that its tables need, and those that no table knows."""
+        """The (run, task) pairs of the report: those that its tables need, and those of runs that no table knows."""
         cited = {run for number in specs.TABLES for run, _ in specs.needed(number)}
-        needed = {run for number in self.config.report.tables for run, _ in specs.needed(number)}
-        return [pair for pair in self.run_tasks() if pair[0] in needed or pair[0] not in cited]
+        needed = {pair for number in self.config.report.tables for pair in specs.needed(number)}
+        return [pair for pair in self.run_tasks() if pair in needed or pair[0] not in cited]
 
     # Measuring
 

@@ -79,6 +79,7 @@ RERUNS = {
     "tasks.normals.field_of_view": (50.0, ""),  # no run of the default configuration learns normals
     "tasks.normals.disparity_offset": (0.5, ""),
     "storage.depth_bits": (8, "estimate_depth sample"),
+    "storage.keep": ("needed", ""),
     "encoding.batch_clips": (2, "codec_quality encode_latents"),
     "encoding.vae_dtype": ("bfloat16", "codec_quality encode_latents"),
     "encoding.text_dtype": ("bfloat16", "encode_text"),
@@ -107,6 +108,8 @@ RERUNS = {
         }.items()
     },
     "training.gradient_checkpointing": (True, ""),
+    "training.sharding": ("full", ""),
+    "training.keep_optimizer": (True, ""),
     "training.gradient_accumulation_steps": (2, ""),
     "training.compile": (True, ""),
     "training.offload_optimizer": (True, ""),
@@ -150,7 +153,10 @@ NO_VALUES = {"source.kind", "tasks.depth"} | {
     f"labels.{kind}.{name}.model" for kind in ("entities", "depth") for name in DEFAULT["labels"][kind]
 }
 # Keys of which no other value goes with muon.
-WITH_ADAMW = ("training.offload_optimizer",)
+WITH_ADAMW = (
+    "training.sharding",
+    "training.offload_optimizer",
+)
 # Labellers whose keys are those of one above.
 ALIKE = ("labels.entities.grid8.", "labels.entities.grid8_unfiltered.")
 

@@ -289,7 +289,7 @@ def test_the_report_waits_for_all_it_shows_and_for_no_training_labels_beyond_its
     measured = set(job["input"]["measured"])
     assert {"results/metrics/codec.json", "results/metrics/labels.json"} <= measured
     assert {f"results/metrics/{pair}/runtime.json" for pair in ("base/video", "depth/depth", "multi/depth")} <= measured
-    assert len([path for path in measured if path.endswith("quality.json")]) == 16, "15 of the tables, and normals"
+    assert len([path for path in measured if path.endswith("quality.json")]) == 13, "12 of the tables, and normals"
     assert job["input"]["tables"] == [f"results/table{number}.csv" for number in range(1, 10)]
     assert "results/entities/entityseg/train/0.h5" in job["input"]["clips"], "three examples are in the first shard"
     assert not [path for path in job["input"]["clips"] if path.endswith("train/1.h5")]

@@ -127,7 +127,7 @@ class Plan:
 
     def _samples(self) -> list[StagePlan]:
         """Sampling, and what reads the samples: the judges' labels of them, features and comparisons."""
-        sampling, pairs = self.config.sampling, self.workflow.run_tasks()
+        sampling, pairs = self.config.sampling, self.workflow.shown_pairs()
         # Guidance asks for each step with and without the prompt.
         passes = sampling.num_inference_steps * (2 if sampling.guidance_scale > 1 else 1)
         speed = transformer_speed(self.config.model.base, self.size, passes, f"{passes} forward passes a clip")

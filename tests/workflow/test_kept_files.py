@@ -1,0 +1,93 @@
+"""`storage.keep: needed`: latents of one run alone come in turn, go after its training, and nothing is done twice."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from every_job import changed, workflow_of
+
+ROOT = Path(__file__).parents[2]
+CONFIG = {
+    "clips": {"train": 4, "evaluation": 2, "shard_clips": 2},
+    "training": {"steps": 2, "batch_size": 2, "warmup_steps": 1, "checkpoint_every_steps": 2},
+    # Of the runs shown, two have a stream of their own.
+    "runs": {"normals": {"tasks": {"normals": 1.0}}},
+    "report": {"tables": [8]},
+    "storage": {"keep": "needed"},
+}
+RUNS = ["depth", "depth_anything", "normals"]
+PASSING = ["depth-spectral-depth_anything", "normals-rgb-depthcrafter"]
+
+
+def test_streams_of_one_run_pass_and_wait_for_the_one_before():
+    flow = workflow_of(changed("storage.keep", "needed"))
+    assert flow.passing_streams() == {
+        "seg-location-entityseg": "seg_location",
+        "depth-spectral-depth_anything": "depth_anything",
+        "seg-pixelplanes-grid8": "seg_grid8",
+        "seg-pixelplanes-grid12": "seg_grid12",
+    }
+    waits = [flow.runs_before(stream) for stream in flow.passing_streams()]
+    assert waits == [[], ["results/runs/seg_location"], ["results/runs/depth_anything"], ["results/runs/seg_grid8"]]
+    assert workflow_of(changed("storage.keep", "all")).passing_streams() == {}
+
+
+def test_no_run_waits_for_one_that_is_not_shown():
+    raw = changed("storage.keep", "needed")
+    raw["report"]["tables"] = [9]
+    flow = workflow_of(raw)
+    assert flow.runs_before("seg-pixelplanes-grid8") == [] == flow.runs_before("seg-location-entityseg")
+    assert flow.runs_before("seg-pixelplanes-grid12") == ["results/runs/seg_grid8"]
+
+
+def snakemake(folder: Path, config: dict, *arguments: str) -> subprocess.CompletedProcess:
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    command = ["--directory", str(folder), "--configfile", str(folder / "config.yaml"), *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    return subprocess.run(
+        [sys.executable, "-m", "snakemake", *command], capture_output=True, text=True, cwd=ROOT, env=environment
+    )
+
+
+def left_to_do(folder: Path, config: dict, *options: str) -> dict[str, int]:
+    targets = [f"results/runs/{run}" for run in RUNS]
+    done = snakemake(folder, config, "-n", "--quiet", "rules", *options, "--", *targets)
+    assert done.returncode == 0, done.stderr
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M) if rule != "total"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A folder with three trained runs."""
+    folder = tmp_path_factory.mktemp("kept")
+    done = snakemake(folder, CONFIG, "--cores", "2", "--", *(f"results/runs/{run}" for run in RUNS))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return folder
+
+
+def test_what_one_run_alone_needed_is_gone_and_the_rest_is_there(trained):
+    kept = {path.relative_to(trained / "results/latents").parts[0] for path in (trained / "results").rglob("train/*.h5")
+            if "latents" in path.parts}  # fmt: skip
+    assert kept == {"video", "depth-spectral-depthcrafter", "text-plain"}
+    for labeller in ("depthcrafter", "depth_anything"):
+        assert len(list((trained / f"results/depth/{labeller}/train").glob("*.h5"))) == 2, "labels are the data set"
+
+
+def test_a_second_run_has_nothing_to_do(trained):
+    assert left_to_do(trained, CONFIG) == {}
+
+
+def test_a_changed_run_makes_its_own_streams_again_and_touches_no_other(trained):
+    other = CONFIG | {"runs": CONFIG["runs"] | {"depth_anything": {"training": {"learning_rate": 1e-5}}}}
+    assert left_to_do(trained, other) == {"encode_run_latents": 2, "train": 1}
+
+
+def test_another_preset_for_files_reruns_no_training(trained):
+    everything = CONFIG | {"storage": {"keep": "all"}}
+    assert "train" not in left_to_do(trained, everything, "--rerun-triggers", "mtime", "params")
