@@ -11,7 +11,7 @@ UNLISTED = {"LICENSE", "README.md", "pyproject.toml", "constraints.txt", "__init
 
 def entries(folder: Path) -> set[str]:
     """Modules and folders of a folder, folders with a slash; hidden ones and what is made are left out."""
-    made = {"results", "logs", "benchmarks", "build", "work"}
+    made = {"results", "logs", "build", "work"}
     return {
         path.name + "/" * path.is_dir()
         for path in folder.iterdir()
