@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 
-from udpdiff.training.step import dropout_seed, learning_rate_at, training_attention
+from udpdiff.model.loading import load_scheduler
+from udpdiff.training.data import SampleDraws, TrainingBatch, split_clips
+from udpdiff.training.network import run_streams, starting_transformer
+from udpdiff.training.step import Stepper, dropout_seed, learning_rate_at, training_attention
 
 CPU = torch.device("cpu")
 
@@ -35,6 +39,21 @@ def test_elsewhere_the_fused_kernel_stays(tokens, device, precision):
     kernel = attend()[2]
     with training_attention(tokens, torch.device(device), precision):
         assert attend()[2] == kernel
+
+
+def test_gradient_checkpointing_computes_again_by_the_same_kernel(make_settings, make_source, base):
+    """The kernel hangs on the settings alone, so accelerate, which has one precision per process, may stay in float32."""
+    norms = []
+    for checkpointing in (False, True):
+        settings = make_settings(mixed_precision="bf16", gradient_checkpointing=checkpointing)
+        transformer = starting_transformer(settings, base)
+        streams, source = run_streams(settings, transformer), make_source("seg", "depth")
+        clips, _ = split_clips(source, None, tuple(settings.tasks), 0)
+        draws = SampleDraws(clips, settings.tasks, len(streams), settings.seed, settings.batch_size).of_step(0)
+        stepper = Stepper(settings, transformer, load_scheduler(base), streams, Accelerator())
+        stepper.step(TrainingBatch.read(source, draws, streams))
+        norms.append(stepper.grad_norm)
+    assert norms[0] == pytest.approx(norms[1], rel=1e-5)
 
 
 def test_learning_rate_warms_up_and_falls(make_settings):

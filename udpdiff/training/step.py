@@ -207,11 +207,7 @@ class Stepper:
         size = batch.latents.shape[1:]
         if size not in self._rotary:
             self._rotary[size] = rotary_embedding(self.transformer, batch.latents)
-        tokens = count_tokens(self.transformer, batch)
-        with (
-            training_attention(tokens, batch.latents.device, self.settings.mixed_precision),
-            self._precision(),
-        ):
+        with self._attention(batch), self._precision():
             output = predict(self.model, noisy, batch, self._rotary[size])
         return self.objective.losses(output, batch.latents, batch.noise, batch.timesteps)
 
@@ -242,6 +238,10 @@ class Stepper:
         if self.accelerator.scaler and state["extra"]["scaler"]:
             self.accelerator.scaler.load_state_dict(state["extra"]["scaler"])
 
+    def _attention(self, batch: TrainingBatch) -> contextlib.AbstractContextManager:
+        tokens = count_tokens(self.transformer, batch)
+        return training_attention(tokens, batch.latents.device, self.settings.mixed_precision)
+
     def _backward(self, batch: TrainingBatch) -> StepLosses:
         """Accumulate the batch's gradient; return the losses of all processes' samples."""
         size = len(batch) // self.settings.gradient_accumulation_steps
@@ -250,7 +250,9 @@ class Stepper:
             last = first + size == len(batch)
             # Shards are summed every time: whole gradients until the last would cost what sharding saves.
             together = last or is_sharded(self.transformer)
-            with contextlib.nullcontext() if together else self.accelerator.no_sync(self.model):
+            synchronised = contextlib.nullcontext() if together else self.accelerator.no_sync(self.model)
+            # Around the backward pass too: gradient checkpointing computes blocks again there, by the same kernel.
+            with synchronised, self._attention(batch):
                 losses = self.losses(batch[first : first + size])
                 self.accelerator.backward(losses.total.sum() / len(batch))
             rows.append(torch.stack(tuple(losses.by_stream.values()), dim=1).detach())
