@@ -98,6 +98,8 @@ def _size_faults(config):
     parts = published.configs(config.model.base) or published.configs("zai-org/CogVideoX-5b")
     known = checkpoints.base_configs(config.model.base)
     vae, transformer = known or (parts["vae"], parts["transformer"])
+    if not known and "i2v" in config.model.base.lower():
+        yield f"model.base: got {config.model.base!r}, an image-to-video model; name a text-to-video CogVideoX"
     if known and transformer.get("in_channels", 16) != vae.get("latent_channels", 16):
         yield (
             f"model.base: got {config.model.base!r}, whose transformer takes {transformer['in_channels']} channels where its"

@@ -35,8 +35,8 @@ def make_run(base, streams, tmp_path_factory):
 
     runs = {}
 
-    def make(tasks=("seg", "depth"), ema_decay=None):
-        key = (tasks, ema_decay)
+    def make(tasks=("seg", "depth"), ema_decay=None, task_condition="embedding"):
+        key = (tasks, ema_decay, task_condition)
         if key not in runs:
             folder = tmp_path_factory.mktemp("run")
             settings = TrainingSettings(
@@ -49,10 +49,12 @@ def make_run(base, streams, tmp_path_factory):
                 learning_rate=1e-2,
                 lora_rank=4,
                 ema_decay=ema_decay,
+                task_condition=task_condition,
                 validation_clips=0,
             )
             dense = {task: [streams[task]] for task in tasks}
-            source = LatentSource([streams["video"]], dense, {"plain": [streams["plain"]]})
+            styles = tasks if task_condition == "text" else ("plain",)
+            source = LatentSource([streams["video"]], dense, {style: [streams["plain"]] for style in styles})
             train(settings, source, folder / "state", folder / "run")
             runs[key] = folder / "run"
         return runs[key]
@@ -68,10 +70,13 @@ def sample(pipeline, task="depth"):
     return torch.cat((output.frames, output.dense_frames), dim=2) if task else output.frames
 
 
-@pytest.mark.parametrize("ema_decay", [None, 0.5])
-def test_fused_into_a_freshly_widened_base_it_is_the_merged_export_bit_for_bit(base, make_run, ema_decay):
-    run = make_run(ema_decay=ema_decay)
-    merged, loaded = load_run(run), widened_pipeline(base, TASKS)
+@pytest.mark.parametrize(
+    "options", [{}, {"ema_decay": 0.5}, {"tasks": ("depth",)}, {"task_condition": "text"}], ids=lambda each: str(each)
+)
+def test_fused_into_a_freshly_widened_base_it_is_the_merged_export_bit_for_bit(base, make_run, options):
+    run = make_run(**options)
+    tasks = {task: TASKS[task] for task in options.get("tasks", TASKS)}
+    merged, loaded = load_run(run), widened_pipeline(base, tasks, options.get("task_condition", "embedding"))
     untrained = sample(loaded)
     loaded.load_lora_weights(run / "adapter")
     torch.testing.assert_close(sample(loaded), sample(merged), rtol=0, atol=1e-5)
@@ -152,13 +157,15 @@ def test_in_bfloat16_it_is_near_the_merged_export(base, make_run):
     assert away[0] < 0.2 * away[1]
 
 
-def test_a_hub_id_loads_like_a_folder(base, make_run, tmp_path):
+@pytest.mark.parametrize("revision", ["", "@main", "@" + 8 * "01234"])
+def test_a_hub_id_loads_like_a_folder(base, make_run, tmp_path, revision):
     repository = tmp_path / "models--someone--adapter"  # the hub's cache layout, as after a download
-    shutil.copytree(make_run() / "adapter", repository / "snapshots" / "0123abc" / "multi")
+    shutil.copytree(make_run() / "adapter", repository / "snapshots" / (8 * "01234") / "multi")
     (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text("0123abc")
+    (repository / "refs" / "main").write_text(8 * "01234")
     pipeline, expected = widened_pipeline(base, TASKS), widened_pipeline(base, TASKS)
-    pipeline.load_lora_weights("someone/adapter", subfolder="multi", cache_dir=tmp_path, local_files_only=True)
+    options = {"subfolder": "multi", "cache_dir": tmp_path, "local_files_only": True}
+    pipeline.load_lora_weights(f"someone/adapter{revision}", **options)
     expected.load_lora_weights(make_run() / "adapter")
     assert torch.equal(sample(pipeline), sample(expected))
 
@@ -251,10 +258,12 @@ def refuse(pipeline, folder, message):
     assert after.keys() == state.keys() and all(torch.equal(after[name], value) for name, value in state.items())
 
 
-def test_state_dicts_and_hotswapping_are_refused(base, make_run):
+def test_state_dicts_missing_folders_and_hotswapping_are_refused(base, make_run):
     pipeline = widened_pipeline(base, TASKS)
     with pytest.raises(ValueError, match="expected a folder or a hub id"):
         pipeline.load_lora_weights(load_file(make_run() / "adapter" / ADAPTER))
+    with pytest.raises(ValueError, match="where no folder is"):
+        pipeline.load_lora_weights(make_run() / "adaptor")
     with pytest.raises(ValueError, match="hotswap=True"):
         pipeline.load_lora_weights(make_run() / "adapter", hotswap=True)
 

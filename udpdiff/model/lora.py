@@ -24,6 +24,7 @@ from diffusers.loaders.lora_base import LORA_WEIGHT_NAME_SAFE
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from udpdiff.checkpoints import hub
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
 
 ADAPTER_FILE, WIDENED_FILE = LORA_WEIGHT_NAME_SAFE, "widened.safetensors"
@@ -115,7 +116,7 @@ class WidenedLoraLoader(CogVideoXLoraLoaderMixin):
         """Read what `save_adapter` wrote: the low-rank updates and the layers trained in full.
 
         Args:
-            pretrained_model_name_or_path_or_dict: A folder or a hub id.
+            pretrained_model_name_or_path_or_dict: A folder, a hub id, or ID@REVISION.
             widened: False reads low-rank updates of plain CogVideoX, as diffusers does, in any form that it takes.
             kwargs: Those of diffusers, such as `subfolder`, `revision`, `token`.
 
@@ -198,8 +199,14 @@ def _local_folder(reference: str | Path, **kwargs: Any) -> tuple[Path, dict[str,
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
 
+        if not (found := hub.split(str(reference))):
+            raise ValueError(
+                f"Got an adapter at {reference}, where no folder is, expected a folder, a hub id or ID@REVISION."
+            )
+        name, revision = found
+        options |= {"revision": revision} if revision else {}
         files = [(Path(subfolder) / name).as_posix() for name in (ADAPTER_FILE, WIDENED_FILE)]
-        folder = Path(snapshot_download(str(reference), allow_patterns=files, **options))
+        folder = Path(snapshot_download(name, allow_patterns=files, **options))
     return folder / subfolder, kwargs
 
 
