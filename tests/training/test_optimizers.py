@@ -77,7 +77,7 @@ def test_in_8_bits_it_goes_where_adamw_goes_with_a_quarter_of_the_state(make_set
     plain, _ = after(make_settings(), 8)
     small, optimizer = after(make_settings(optimizer="adamw_8bit"), 8)
     moved = weights(plain) - start
-    assert (weights(small) - weights(plain)).norm() < 0.2 * moved.norm()
+    assert (weights(small) - weights(plain)).norm() < 0.02 * moved.norm()
     state = optimizer.state[small[0].weight]
     assert all(torch.is_tensor(value) for value in state.values())
     averages = [value for value in state.values() if value.numel() == small[0].weight.numel()]

@@ -186,7 +186,7 @@ class JobMemory:
     def _training_host(self, case: TrainingCase) -> Memory:
         """Host memory of one process: the shards are read tensor by tensor, an offloaded optimizer stays."""
         largest = 4 * case.weights / (case.processes if case.sharding == "full" else 1)
-        offloaded = (optimizer_bytes(case) + 4 * case.trained) / case.processes if case.offloaded else 0
+        offloaded = optimizer_bytes(case) if case.offloaded else 0  # each process has all of it
         basis = "program, weights on their way to the GPU" + (", the optimizer's states" if case.offloaded else "")
         return Memory(_PROGRAM_BYTES + largest + offloaded, "counted", basis)
 
