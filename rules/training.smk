@@ -17,7 +17,7 @@ rule train:
     conda:
         "../envs/udpdiff.yaml"
     resources:
-        gpu=1,
+        gpu=flow.config.gpus,
         nodes=1,
     params:
         job=job(workflow_jobs.train, "run"),

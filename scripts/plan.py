@@ -1,4 +1,7 @@
-"""Prints what the configured scale costs: jobs, hours and disk per stage, each figure measured here, cited or counted."""
+"""Prints what a scale costs before it runs: jobs, hours, money, memory, disk and downloads, each figure with its source.
+
+python -m scripts.plan --preset paper --device a100-80g --gpus 8 --price-per-gpu-hour 2.0
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,55 @@ import argparse
 import json
 from pathlib import Path
 
+import yaml
+
+from udpdiff.config_layers import preset_file
 from udpdiff.config_parsing import parse
-from udpdiff.planning.plan import Plan
+from udpdiff.planning.answers import describe
+from udpdiff.user_values import missing_values
 from udpdiff.workflow import Workflow
+
+_ROOT = Path(__file__).parents[1]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", required=True, type=json.loads, help="json: the whole configuration")
-    parser.add_argument("--results", required=True, type=Path)
-    parser.add_argument("--benchmarks", required=True, type=Path)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=json.loads, help="json: a whole configuration, as the workflow has it")
+    parser.add_argument("--preset", help="a scale in presets/; without one the mini scale")
+    parser.add_argument("--configfile", action="append", default=[], type=Path, help="merged over it; may be repeated")
+    parser.add_argument("--device", help="a GPU of udpdiff/planning/devices.py, such as a100-80g, h100 or rtx4090")
+    parser.add_argument("--gpus", type=int, help="at hand, and of one training")
+    parser.add_argument("--price-per-gpu-hour", type=float)
+    parser.add_argument("--results", default="results")
+    parser.add_argument("--benchmarks", default="benchmarks")
     arguments = parser.parse_args()
 
-    config = parse(arguments.config)
-    unnamed = config.source.kind != "scenes" and config.source.path is None
-    workflow = Workflow(config, missing="source.path: not named yet" if unnamed else None)
-    print(f"\n{Plan(workflow, arguments.results, arguments.benchmarks).describe()}\n")
+    raw = arguments.config or layered(arguments.preset, arguments.configfile)
+    told = {"gpu": arguments.device, "gpus": arguments.gpus, "gpu_price": arguments.price_per_gpu_hour}
+    config = parse(raw | {name: value for name, value in told.items() if value is not None})
+    workflow = Workflow(config, missing_values(config))
+    print(f"\n{describe(workflow, arguments.results, arguments.benchmarks)}\n")
+
+
+def layered(preset: str | None, files: list[Path]) -> dict:
+    """Return config.yaml with a preset and further files merged over it, as Snakemake merges them.
+
+    Raises:
+        ConfigError: There is no such preset.
+    """
+    raw = yaml.safe_load((_ROOT / "config.yaml").read_text()) | {"preset": preset}
+    chosen = preset_file(raw, _ROOT / "presets")
+    for file in ([Path(chosen)] if chosen else []) + files:
+        _merge(raw, yaml.safe_load(file.read_text()) or {})
+    return raw
+
+
+def _merge(raw: dict, over: dict) -> None:
+    for key, value in over.items():
+        if isinstance(value, dict) and isinstance(raw.get(key), dict):
+            _merge(raw[key], value)
+        else:
+            raw[key] = value
 
 
 if __name__ == "__main__":

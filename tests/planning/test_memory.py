@@ -117,6 +117,7 @@ def test_the_mini_scale_fits_everything_and_names_no_gpu():
 
 
 PAPER = {"gpu": "a100-80g", "gpus": 8}
+WHOLE = {"training": {"sharding": "none"}}
 
 
 def faults_of(**sections) -> dict[str, str]:
@@ -125,7 +126,8 @@ def faults_of(**sections) -> dict[str, str]:
 
 
 def test_the_papers_training_is_refused_whole_and_told_what_fits():
-    found = faults_of()
+    assert not faults_of(), "as the preset has it, in shards"
+    found = faults_of(**WHOLE)
     assert list(found) == ["training"]
     line = found["training"]
     assert "needs 101.6 GB" in line and "a100-80g leaves 79.9 of its 85.0 GB" in line
@@ -134,7 +136,9 @@ def test_the_papers_training_is_refused_whole_and_told_what_fits():
 
 
 def test_a_labeller_a_text_encoder_and_a_vae_are_refused():
-    found = faults_of(gpu="rtx4090", encoding={"vae_dtype": "float32", "text_dtype": "float32", "batch_clips": 3})
+    found = faults_of(
+        gpu="rtx4090", **WHOLE, encoding={"vae_dtype": "float32", "text_dtype": "float32", "batch_clips": 3}
+    )
     assert {"encoding", "labels.captions.captioner", "sampling", "training"} <= set(found)
     assert "vae_dtype: bfloat16" in found["encoding"] and "batch_clips: 1" in found["labels.captions.captioner"]
     assert "offload: true (1" in found["sampling"]
@@ -160,6 +164,20 @@ def test_preflight_refuses_them():
     from udpdiff import preflight
 
     raw = yaml.safe_load((ROOT / "config.yaml").read_text())
-    merge(raw, yaml.safe_load((ROOT / "presets/paper.yaml").read_text()) | PAPER | {"gpus": 1, "preset": "paper"})
-    with pytest.raises(ConfigError, match=r"training: train/base needs 137\.3 GB .* training.lora_rank: 64 \("):
+    for over in (yaml.safe_load((ROOT / "presets/paper.yaml").read_text()), WHOLE, {"gpus": 1, "preset": "paper"}):
+        merge(raw, over)
+    with pytest.raises(ConfigError) as refused:
         preflight.check(raw)
+    [line] = str(refused.value).splitlines()
+    assert line.startswith("training: train/base needs 137.3 GB on each GPU (counted: weights 22.3, optimizer 44.6")
+    changes = line.partition("; set ")[2].split("; or ")
+    assert changes[0] == "training.gradient_accumulation_steps: 8, optimizer: adamw_8bit (68.4 GB)"
+    assert changes[-1].startswith("gpus: 8, training.sharding: full (")
+    # What is advised is accepted.
+    merge(raw, {"training": {"gradient_accumulation_steps": 8, "optimizer": "adamw_8bit"}})
+    preflight.check(raw)
+
+
+def test_advice_of_accumulation_holds_with_one_process_alone():
+    eight = faults_of(**WHOLE)["training"]
+    assert "accumulation" not in eight, "a process has one sample already"

@@ -1,63 +1,91 @@
-"""What a base's networks compute on one clip, and how much disk what they encode fills: before anything was timed.
+"""What networks compute on one clip, and how fast a device is at it: before anything was timed.
 
-torch counts the operations of the real classes, without weights or data.
+torch counts the operations of the real classes, without weights or data. Of a device's peak speed for the type that the
+work is done in, a share is taken that large trainings commonly reach.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-from udpdiff.checkpoints import published, resolve
+from udpdiff.planning.devices import REACHED_SHARE, Device
+from udpdiff.planning.parameters import base_parts, text_parameters
 from udpdiff.planning.speeds import Speed
+from udpdiff.planning.training_memory import tokens
 
-# NVIDIA's H100 SXM, bfloat16, dense; and the share of it that large trainings commonly reach: of passes with
-# much work alone.
-_PEAK_FLOPS, _REACHED, _DEVICE, _MUCH_WORK = 989e12, 0.4, "an H100's 989 TFLOP/s", 1e12
-_PARTS = ("transformer", "vae", "text_encoder")
+_MUCH_WORK = 1e12  # operations of a pass that keeps a GPU busy; of less nothing is said
 _FLOAT16 = 2
 
 
-def transformer_speed(base: str, size: dict[str, int], passes: int, what: str) -> Speed | None:
-    """Return the speed of so many forward passes' work of the transformer per clip.
+@dataclass(frozen=True)
+class Work:
+    """Passes over one clip.
 
-    Args:
-        base: A CogVideoX checkpoint: a folder, `mini:NAME` or a published one.
-        size: num_frames, height and width of the clips, pixels.
-        passes: Over one clip each.
-        what: The passes in words.
-
-    Returns:
-        None where the base's shape is not known, or a pass is too little work to count on the share assumed.
+    Attributes:
+        what: In words.
+        passes: How many.
+        flops: Operations of one; a multiplication and an addition are two.
+        dtype: float32, bfloat16 or float16.
+        convolutions: Rather than products of matrices.
     """
-    if (parts := _configs(base)) is None:
+
+    what: str
+    passes: float
+    flops: float
+    dtype: str
+    convolutions: bool = False
+
+    def seconds(self, device: Device) -> float:
+        return self.passes * self.flops / (REACHED_SHARE * device.peak_flops(self.dtype, self.convolutions))
+
+
+def counted_speed(device: Device, works: Iterable[Work | None]) -> Speed | None:
+    """Return the speed of clips with so much work each; None where a part is not known or too little to say anything."""
+    works = list(works)
+    if not works or None in works or any(work.flops < _MUCH_WORK for work in works):
         return None
-    tokens = parts["transformer"]["max_text_seq_length"] + _video_tokens(parts, size)
-    return _speed(transformer_flops(base, *_numbers(size)), passes, what, f"over {tokens:,} tokens")
+    words = [f"{work.what} ({work.flops / 1e12:,.3g} TFLOP, {work.dtype})" for work in works]
+    basis = f"{' and '.join(words)} a clip, at {REACHED_SHARE:.0%} of the peak of the {device.label}"
+    return Speed(3600 / sum(work.seconds(device) for work in works), "counted", basis)
 
 
-def encoding_speed(base: str, size: dict[str, int], maps: int) -> Speed | None:
-    """Return the speed of a stream that encodes so many videos or colormaps per clip; None as `transformer_speed`."""
-    if _configs(base) is None:
+def transformer_work(base: str, size: dict[str, int], passes: float, dtype: str, what: str) -> Work | None:
+    """Return forward passes' work of the transformer, by a checkpoint reference; None where its shape is not known."""
+    if (parts := base_parts(base)) is None:
         return None
-    what = f"{maps} pass{'es' * (maps > 1)} of the VAE a clip"
-    return _speed(vae_flops(base, *_numbers(size)), maps, what, f"over {size['num_frames']} frames")
+    over = f"{what} over {tokens(parts, size):,} tokens"
+    return Work(over, passes, transformer_flops(base, *_numbers(size)), dtype)
 
 
-def prompt_speed(base: str, captions: int) -> Speed | None:
-    """Return the speed of clips with so many captions each; None as `transformer_speed`."""
-    if (parts := _configs(base)) is None:
+def encoding_work(base: str, size: dict[str, int], maps: int, dtype: str) -> Work | None:
+    """Return the VAE's work of encoding so many videos or colormaps."""
+    if base_parts(base) is None:
         return None
-    tokens = parts["transformer"]["max_text_seq_length"]
-    what = f"{captions} passes of the text encoder a clip"
-    return _speed(_text_flops(base), captions, what, f"over {tokens} tokens")
+    what = f"{maps} encoding{'s' * (maps > 1)} of {size['num_frames']} frames"
+    return Work(what, maps, vae_flops(base, *_numbers(size)), dtype, convolutions=True)
+
+
+def decoding_work(base: str, size: dict[str, int], maps: float, dtype: str) -> Work | None:
+    """Return the VAE's work of decoding so many videos."""
+    if base_parts(base) is None:
+        return None
+    return Work(f"{maps:g} decoded videos", maps, vae_decoder_flops(base, *_numbers(size)), dtype, convolutions=True)
+
+
+def prompt_work(base: str, captions: float, dtype: str) -> Work | None:
+    """Return the text encoder's work of so many captions."""
+    if (parts := base_parts(base)) is None:
+        return None
+    length = parts["transformer"]["max_text_seq_length"]
+    return Work(f"{captions:g} prompts of {length} tokens", captions, text_flops(base), dtype)
 
 
 def latent_bytes(base: str, size: dict[str, int], maps: int) -> int | None:
     """Return the bytes of a clip's latents in float16, before compression; None where the base is not known."""
-    if (parts := _configs(base)) is None:
+    if (parts := base_parts(base)) is None:
         return None
     channels, frames, height, width = _latent_shape(parts, size)
     return _FLOAT16 * maps * channels * frames * height * width
@@ -65,7 +93,7 @@ def latent_bytes(base: str, size: dict[str, int], maps: int) -> int | None:
 
 def prompt_bytes(base: str, captions: int) -> int | None:
     """Return the bytes of a clip's embedded captions, likewise."""
-    if (parts := _configs(base)) is None:
+    if (parts := base_parts(base)) is None:
         return None
     return _FLOAT16 * captions * parts["transformer"]["max_text_seq_length"] * parts["text_encoder"]["d_model"]
 
@@ -76,7 +104,7 @@ def transformer_flops(base: str, num_frames: int, height: int, width: int) -> in
     import torch
     from diffusers import CogVideoXTransformer3DModel
 
-    parts = _configs(base)
+    parts = base_parts(base)
     config = parts["transformer"]
     size = {"num_frames": num_frames, "height": height, "width": width}
     channels, frames, latent_height, latent_width = _latent_shape(parts, size)
@@ -96,24 +124,36 @@ def transformer_flops(base: str, num_frames: int, height: int, width: int) -> in
 def vae_flops(base: str, num_frames: int, height: int, width: int) -> int:
     """Return the operations of encoding one clip."""
     import torch
-    from diffusers import AutoencoderKLCogVideoX
 
     return _counted(
-        lambda: AutoencoderKLCogVideoX.from_config(_configs(base)["vae"]),
+        lambda: _vae(base),
         lambda vae: vae.encode(torch.empty(1, vae.config.in_channels, num_frames, height, width)),
     )
 
 
 @cache
-def _text_flops(base: str) -> int:
+def vae_decoder_flops(base: str, num_frames: int, height: int, width: int) -> int:
+    """Return the operations of decoding one clip."""
     import torch
-    from transformers import T5Config, T5EncoderModel
 
-    parts = _configs(base)
-    return _counted(
-        lambda: T5EncoderModel(T5Config(**parts["text_encoder"])),
-        lambda encoder: encoder(torch.empty(1, parts["transformer"]["max_text_seq_length"], dtype=torch.long)),
-    )
+    shape = _latent_shape(base_parts(base), {"num_frames": num_frames, "height": height, "width": width})
+    return _counted(lambda: _vae(base), lambda vae: vae.decode(torch.empty(1, *shape)))
+
+
+@cache
+def text_flops(base: str) -> int:
+    """Return the operations of encoding one prompt: two for each weight and token, the vocabulary's left out."""
+    parts = base_parts(base)
+    encoder = parts["text_encoder"]
+    weights = text_parameters(encoder) - encoder["vocab_size"] * encoder["d_model"]
+    length, inner = parts["transformer"]["max_text_seq_length"], encoder["num_heads"] * encoder["d_kv"]
+    return 2 * weights * length + 4 * encoder["num_layers"] * length**2 * inner
+
+
+def _vae(base: str):
+    from diffusers import AutoencoderKLCogVideoX
+
+    return AutoencoderKLCogVideoX.from_config(base_parts(base)["vae"])
 
 
 def _counted(build, run) -> int:
@@ -127,18 +167,6 @@ def _counted(build, run) -> int:
     return counter.get_total_flops()
 
 
-@cache
-def _configs(base: str) -> dict[str, dict[str, Any]] | None:
-    """Return the configurations of a base's networks: a folder's own, or as published; None where not known."""
-    folder = Path(resolve(base))
-    if not folder.is_dir():
-        return published.configs(base)
-    try:
-        return {part: json.loads((folder / part / "config.json").read_text()) for part in _PARTS}
-    except (OSError, ValueError):
-        return None
-
-
 def _latent_shape(parts: dict[str, dict[str, Any]], size: dict[str, int]) -> tuple[int, int, int, int]:
     """Return channels, frames, height and width of a clip's latents."""
     vae = parts["vae"]
@@ -147,18 +175,5 @@ def _latent_shape(parts: dict[str, dict[str, Any]], size: dict[str, int]) -> tup
     return vae["latent_channels"], frames, size["height"] // side, size["width"] // side
 
 
-def _video_tokens(parts: dict[str, dict[str, Any]], size: dict[str, int]) -> int:
-    _, frames, height, width = _latent_shape(parts, size)
-    patch, frames_per_token = parts["transformer"]["patch_size"], parts["transformer"].get("patch_size_t") or 1
-    return -(-frames // frames_per_token) * (height // patch) * (width // patch)
-
-
 def _numbers(size: dict[str, int]) -> tuple[int, int, int]:
     return size["num_frames"], size["height"], size["width"]
-
-
-def _speed(forward_flops: float, passes: float, what: str, over: str) -> Speed | None:
-    if forward_flops < _MUCH_WORK:
-        return None
-    basis = f"{what}, {forward_flops / 1e12:,.3g} TFLOP a pass {over}, at {_REACHED:.0%} of {_DEVICE}"
-    return Speed(3600 * _PEAK_FLOPS * _REACHED / (passes * forward_flops), "counted", basis)

@@ -26,6 +26,7 @@ class Device:
         half_flops: Peak per second of bfloat16 and float16 products with sums in float32.
         tf32_flops: Of float32 products at the accuracy of TF32, which convolutions take by torch's default.
         float32_flops: Of float32 products, which matrix products take by torch's default.
+        memory_rate: Bytes per second from and to its memory.
         source: Of the peaks.
     """
 
@@ -35,6 +36,7 @@ class Device:
     half_flops: float
     tf32_flops: float
     float32_flops: float
+    memory_rate: float
     source: str
 
     @property
@@ -52,14 +54,16 @@ class Device:
 DEVICES = {
     device.name: device
     for device in (
-        Device("a100-40g", "A100 40 GB", 42.4e9, 312e12, 156e12, 19.5e12, "A100 data sheet"),
-        Device("a100-80g", "A100 80 GB", 85.0e9, 312e12, 156e12, 19.5e12, "A100 data sheet"),
-        Device("h100", "H100 SXM 80 GB", 85.0e9, 989e12, 494e12, 67e12, "H100 data sheet"),
-        Device("h200", "H200 SXM 141 GB", 150.1e9, 989e12, 494e12, 67e12, "H200 data sheet"),
-        Device("l40s", "L40S 48 GB", 47.7e9, 362e12, 183e12, 91.6e12, "L40S data sheet"),
-        Device("a6000", "RTX A6000 48 GB", 50.9e9, 154.8e12, 77.4e12, 38.7e12, "RTX A6000 data sheet"),
-        Device("rtx4090", "RTX 4090 24 GB", 25.3e9, 165.2e12, 82.6e12, 82.6e12, "Ada architecture white paper"),
-        Device("rtx3090", "RTX 3090 24 GB", 25.3e9, 71e12, 35.6e12, 35.6e12, "GA102 white paper"),
+        Device("a100-40g", "A100 40 GB", 42.4e9, 312e12, 156e12, 19.5e12, 1.555e12, "A100 data sheet"),
+        Device("a100-80g", "A100 80 GB", 85.0e9, 312e12, 156e12, 19.5e12, 2.039e12, "A100 data sheet"),
+        Device("h100", "H100 SXM 80 GB", 85.0e9, 989e12, 494e12, 67e12, 3.35e12, "H100 data sheet"),
+        Device("h200", "H200 SXM 141 GB", 150.1e9, 989e12, 494e12, 67e12, 4.8e12, "H200 data sheet"),
+        Device("l40s", "L40S 48 GB", 47.7e9, 362e12, 183e12, 91.6e12, 864e9, "L40S data sheet"),
+        Device("a6000", "RTX A6000 48 GB", 50.9e9, 154.8e12, 77.4e12, 38.7e12, 768e9, "RTX A6000 data sheet"),
+        Device(
+            "rtx4090", "RTX 4090 24 GB", 25.3e9, 165.2e12, 82.6e12, 82.6e12, 1.008e12, "Ada architecture white paper"
+        ),
+        Device("rtx3090", "RTX 3090 24 GB", 25.3e9, 71e12, 35.6e12, 35.6e12, 936e9, "GA102 white paper"),
     )
 }
 

@@ -173,7 +173,7 @@ class JobMemory:
             num_tasks=rows,
             batch=max(1, recipe.batch_size // (config.gpus * recipe.gradient_accumulation_steps)),
             processes=config.gpus,
-            sharding=setting(recipe, "sharding", "none"),
+            sharding=recipe.sharding,
             optimizer=recipe.optimizer,
             lora_rank=recipe.lora_rank,
             half=recipe.mixed_precision != "no",
@@ -222,13 +222,14 @@ class JobMemory:
             )
             yield Need("measure_runtime", "sampling", alone, host, remedies)
 
+    @property
+    def frozen_parts(self) -> int:
+        """Parameters of T5 and VAE, which no training changes."""
+        return parameters.text_parameters(self.parts["text_encoder"]) + parameters.vae_parameters(self.parts["vae"])
+
     def _pipeline_bytes(self) -> float:
-        each, parts = network_memory.BYTES[self.config.sampling.dtype], self.parts
-        return each * (
-            parameters.transformer_parameters(parts["transformer"], 2)
-            + parameters.text_parameters(parts["text_encoder"])
-            + parameters.vae_parameters(parts["vae"])
-        )
+        each = network_memory.BYTES[self.config.sampling.dtype]
+        return each * (parameters.transformer_parameters(self.parts["transformer"], 2) + self.frozen_parts)
 
     def _features(self) -> Need:
         names = ("subject_encoder", "image_encoder", "video_encoder")
@@ -241,30 +242,38 @@ class JobMemory:
         )
 
 
-def _easier(case: TrainingCase, recipe: Training) -> Iterable[tuple[str, TrainingCase]]:
-    """Yield changes that need less memory, the mildest first."""
-    full = replace(case, sharding="full")
+def _easier(case: TrainingCase, recipe: Training) -> Iterator[tuple[str, TrainingCase]]:
+    """Yield changes that need less memory, the mildest first; the first two are part of all that follow."""
+    given, samples = [], case.batch
+
+    def words(*changes: str) -> str:
+        return "training." + ", ".join([*given, *changes])
+
     if not case.checkpointing:
         case = replace(case, checkpointing=True)
-        yield "training.gradient_checkpointing: true", case
+        given.append("gradient_checkpointing: true")
+        yield words(), case
     if case.batch > 1:
-        accumulation = recipe.gradient_accumulation_steps * case.batch
+        given.append(f"gradient_accumulation_steps: {recipe.gradient_accumulation_steps * case.batch}")
         case = replace(case, batch=1)
-        yield f"training.gradient_accumulation_steps: {accumulation} (one sample at a time)", case
-    if case.processes > 1 and case.sharding == "none" and case.optimizer != "muon":
-        yield "training.sharding: full", replace(full, checkpointing=True, batch=case.batch)
-    if case.optimizer != "adamw_8bit" and not case.lora_rank and case.sharding == "none":
-        yield "training.optimizer: adamw_8bit", replace(case, optimizer="adamw_8bit")
-        yield "training.optimizer: adamw, offload_optimizer: true", replace(case, optimizer="adamw", offloaded=True)
-    if not case.lora_rank:
-        yield "training.lora_rank: 64", replace(case, optimizer="adamw", lora_rank=64, sharding="none")
-    if case.processes == 1 and case.sharding == "none":
-        more = replace(case, optimizer="adamw", lora_rank=None, sharding="full", processes=8)
-        yield "gpus: 8 and training.sharding: full", more
+        yield words(), case
+    whole = case.sharding == "none"
+    if whole and case.processes > 1:
+        yield words(*_for_adamw(case), "sharding: full"), replace(case, optimizer="adamw", sharding="full")
+    if case.lora_rank:
+        return
+    if whole and case.optimizer != "adamw_8bit":
+        yield words("optimizer: adamw_8bit"), replace(case, optimizer="adamw_8bit")
+    if whole and not case.offloaded:
+        yield words(*_for_adamw(case), "offload_optimizer: true"), replace(case, optimizer="adamw", offloaded=True)
+    yield words(*_for_adamw(case), "lora_rank: 64"), replace(case, optimizer="adamw", lora_rank=64)
+    if whole and case.processes == 1:
+        more = replace(case, optimizer="adamw", sharding="full", processes=8, batch=max(1, samples // 8))
+        yield "gpus: 8, training." + ", ".join([*_for_adamw(case), "sharding: full"]), more
 
 
-def setting(section, name, default):
-    return getattr(section, name, default)
+def _for_adamw(case: TrainingCase) -> list[str]:
+    return [] if case.optimizer == "adamw" else ["optimizer: adamw"]
 
 
 def unfit(needs: Iterable[Need], usable_bytes: float) -> Iterator[tuple[Need, str]]:
@@ -273,4 +282,4 @@ def unfit(needs: Iterable[Need], usable_bytes: float) -> Iterator[tuple[Need, st
         if need.gpu is None or need.gpu.bytes <= usable_bytes:
             continue
         enough = [f"{words} ({left / 1e9:.1f} GB)" for words, left in need.remedies if left <= usable_bytes]
-        yield need, " or ".join(enough[:3]) if enough else "a smaller model, smaller clips or a larger GPU"
+        yield need, "; or ".join(enough[:4]) if enough else "a smaller model, smaller clips or a larger GPU"

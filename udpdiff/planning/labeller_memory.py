@@ -69,17 +69,25 @@ def depth_memory(labeller: DepthEstimator, size: ClipSize) -> Memory | None:
     return Memory(peak, "counted", f"weights and the activations of {labeller.batch_frames} frames at once, float32")
 
 
+def caption_tokens(captions: Captions, size: ClipSize) -> int | None:
+    """Return the tokens of a clip's prompt; None for a captioner that nothing is known of."""
+    name = (captions.captioner or "").partition("@")[0]
+    if name not in _CAPTIONERS:
+        return None
+    _, tokens = _CAPTIONERS[name]
+    if tokens is not None:
+        return tokens
+    pairs = max(2, round(size.num_frames / size.fps))  # of two frames a second
+    return pairs * (size.height // _QWEN_PATCH) * (size.width // _QWEN_PATCH) + 100
+
+
 def caption_memory(captions: Captions, size: ClipSize) -> Memory | None:
     """Return the peak of a captioner; None without one, and for one that nothing is known of."""
-    if captions.captioner is None:
+    tokens = caption_tokens(captions, size)
+    if tokens is None:
         return None
-    keys, tokens = _CAPTIONERS.get(captions.captioner.partition("@")[0], (None, None))
+    keys, _ = _CAPTIONERS[captions.captioner.partition("@")[0]]
     weights = weight_bytes(captions.captioner, BYTES[captions.dtype])
-    if keys is None or weights is None:
-        return None
-    if tokens is None:  # two frames a second, in pairs
-        pairs = max(2, round(size.num_frames / size.fps))
-        tokens = pairs * (size.height // _QWEN_PATCH) * (size.width // _QWEN_PATCH) + 100
     tokens += captions.max_new_tokens
     each = tokens * (keys + _TOKEN_ACTIVATIONS) * BYTES[captions.dtype] / 2
     basis = f"weights in {captions.dtype}, {captions.batch_clips} clips of {tokens:,} tokens at once"

@@ -1,157 +1,233 @@
-"""What the configured scale costs before it is run: jobs, hours of a device and disk, stage by stage.
+"""What the configured scale costs before it is run: jobs, hours, memory and disk, stage by stage.
 
-An hour is measured on this machine, cited with its source, counted from the model's shape, or said to be not known;
-nothing is made up in between.
+Every figure is measured on this machine, cited with its source, counted from shapes, or said to be not known; nothing is
+made up in between.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 from udpdiff import workflow_jobs
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
 from udpdiff.jobs import Job
-from udpdiff.planning.counted_work import encoding_speed, latent_bytes, prompt_bytes, prompt_speed, transformer_speed
+from udpdiff.planning import disk
+from udpdiff.planning.caption_speed import caption_speed
+from udpdiff.planning.counted_work import (
+    counted_speed,
+    decoding_work,
+    encoding_work,
+    latent_bytes,
+    prompt_bytes,
+    prompt_work,
+    transformer_work,
+)
+from udpdiff.planning.devices import Device
+from udpdiff.planning.figures import Memory
+from udpdiff.planning.job_memory import JobMemory, Need
+from udpdiff.planning.measured_memory import MeasuredStep, matching_step
+from udpdiff.planning.network_memory import BYTES
 from udpdiff.planning.speeds import Speed, labeller_speed, measured_speed
+from udpdiff.planning.stages import StagePlan
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import get_task
 from udpdiff.timing import Throughput, read_throughputs
 from udpdiff.workflow import VIDEO, Workflow
 
-UNKNOWN = "not known"
-_LABEL_BYTES = 2  # uint16 per pixel, before compression
 _CAPTIONS = 2  # of a clip: a brief and a detailed one
 _SOURCES = {"scenes": "render_scenes", "videos": "cut_videos", "panda70m": "download_clips"}
-
-
-@dataclass(frozen=True)
-class StagePlan:
-    """One stage: how many jobs, over how many clips (all jobs together), and what is known of speed and disk.
-
-    Attributes:
-        bytes_per_clip: On disk, or before compression, hence at most.
-        bytes_measured: Whether they are those of shards that are there.
-    """
-
-    stage: str
-    jobs: int
-    clips: int
-    speed: Speed | None = None
-    bytes_per_clip: float | None = None
-    bytes_measured: bool = False
-
-    @property
-    def hours(self) -> float | None:
-        return self.clips / self.speed.clips_per_hour if self.speed else None
-
-    @property
-    def disk_gb(self) -> float | None:
-        return self.bytes_per_clip * self.clips / 1e9 if self.bytes_per_clip is not None else None
 
 
 class Plan:
     """The stages of a configured workflow.
 
     Args:
-        workflow: Its source need not be named yet.
+        workflow: What only its user can name may be missing.
         results: The results folder, where finished shards tell their size.
         benchmarks: The benchmarks folder, where finished jobs tell their speed.
+        device: What hours are counted for.
     """
 
-    def __init__(self, workflow: Workflow, results: str | Path, benchmarks: str | Path) -> None:
-        self.workflow, self.config = workflow, workflow.config
+    def __init__(self, workflow: Workflow, results: str | Path, benchmarks: str | Path, device: Device) -> None:
+        self.workflow, self.config, self.device = workflow, workflow.config, device
         self.results = Path(results)
         self.records: list[Throughput] = read_throughputs(benchmarks, self.results / "throughput.json")
-        clips = self.config.clips
+        self.memory = JobMemory(self.config)
+        self.needs: dict[str, Need] = {need.stage: need for need in self.memory.needs()}
         self.labellers = workflow_jobs.measure_throughput(workflow).labellers
-        self.size = {"num_frames": clips.num_frames, "height": clips.height, "width": clips.width}
-
-    def describe(self) -> str:
-        """Return the whole plan for people."""
-        counts = " and ".join(f"{self._clips([split]):,} {split}" for split in SPLITS)
-        clips = self.config.clips
-        head = f"{counts} clips of {clips.num_frames} frames, {clips.height} x {clips.width}"
-        return f"{head}\n\n{plan_table(self.stages())}"
+        self.size = self.memory.size
+        self.runs = list(dict.fromkeys(run for run, _ in workflow.shown_pairs()))
 
     def stages(self) -> list[StagePlan]:
         """Return all stages, in the order in which they run."""
+        clips = disk.clip_bytes(self.config, self.size)
+        source = self._stage(_SOURCES[self.config.source.kind], SPLITS, bytes_per_clip=clips, on_gpu=False)
         return [
-            self._stage(_SOURCES[self.config.source.kind], SPLITS),
+            source,
             *map(self._labeller, self.labellers),
-            self._stage("captions", SPLITS),
+            self._captions(),
             *self._latents(),
-            self._training(),
+            *self._training(),
             *self._samples(),
+            *self._measuring(),
         ]
 
+    def disk(self, stages: Iterable[StagePlan]) -> disk.Disk:
+        """Return the bytes at the peak, with what passes left out."""
+        staying, passing, training = 0.0, {}, 0.0
+        for stage in stages:
+            size = stage.disk_bytes or 0.0
+            if stage.stage == "checkpoints":
+                training = size
+            elif stage.run:
+                passing[stage.run] = passing.get(stage.run, 0.0) + size
+            else:
+                staying += size
+        return disk.peak_disk(staying, passing, training)
+
     def _labeller(self, folder: str) -> StagePlan:
+        kind, name = folder.split("/")
         measured = self._measured_bytes(folder)
         return self._stage(
             folder,
-            labelled_splits(self.config, *folder.split("/")),
+            labelled_splits(self.config, kind, name),
             speed=self._labelling_speed(folder),
-            bytes_per_clip=raw_label_bytes(self.size) if measured is None else measured,
+            bytes_per_clip=disk.label_bytes(self.config, kind, self.size) if measured is None else measured,
             bytes_measured=measured is not None,
         )
 
     def _labelling_speed(self, folder: str) -> Speed | None:
-        return labeller_speed(folder.split("/")[0], _data(self.labellers[folder]), self.size, self.records)
+        kind = folder.split("/")[0]
+        return labeller_speed(kind, _data(self.labellers[folder]), self.size, self.records, self.device)
 
-    def _latents(self) -> list[StagePlan]:
-        base = self.config.model.base
-        streams = [self.workflow.run_streams(run) for run in self.config.runs]
-        texts = sorted({name for run in self.config.runs for name in self.workflow.stored_text(run)})
-        prompts = {"speed": prompt_speed(base, _CAPTIONS), "bytes_per_clip": prompt_bytes(base, _CAPTIONS)}
-        stages = []
+    def _captions(self) -> StagePlan:
+        captions = self.config.labels.captions
+        speed = caption_speed(captions, self.config.clip_size(), self.device)
+        known = {"speed": speed, "bytes_per_clip": disk.caption_bytes(), "on_gpu": captions.captioner is not None}
+        return self._stage("captions", SPLITS, **known)
+
+    def _latents(self) -> Iterator[StagePlan]:
+        config, base = self.config, self.config.model.base
+        streams = [self.workflow.run_streams(run) for run in self.runs]
+        passing = self.workflow.passing_streams()
         for name in sorted({VIDEO} | {name for stream in streams for name in stream.dense.values()}):
             job = workflow_jobs.encode_latents(self.workflow, name)
             measured = measured_speed(f"latents/{name}", _data(job), self.size, self.records)
-            speed = measured or encoding_speed(base, self.size, job.encodings)
+            work = encoding_work(base, self.size, job.encodings, config.encoding.vae_dtype)
+            speed = measured or counted_speed(self.device, [work])
             stored = latent_bytes(base, self.size, job.encodings)
-            stages.append(self._stage(f"latents/{name}", ["train"], speed=speed, bytes_per_clip=stored))
-        return stages + [self._stage(f"latents/{name}", ["train"], **prompts) for name in texts]
+            known = {"speed": speed, "bytes_per_clip": stored, "run": passing.get(name)}
+            yield self._stage(f"latents/{name}", ["train"], need="latents", **known)
+        if config.encoding.text == "live":
+            return
+        work = prompt_work(base, _CAPTIONS, config.encoding.text_dtype)
+        prompts = {"speed": counted_speed(self.device, [work]), "bytes_per_clip": prompt_bytes(base, _CAPTIONS)}
+        for name in sorted({name for stream in streams for name in stream.text.values()}):
+            yield self._stage(f"latents/{name}", ["train"], need="latents/text", **prompts)
 
-    def _training(self) -> StagePlan:
+    def _training(self) -> list[StagePlan]:
         """A clip counts each time that it is seen."""
-        runs = [self.config.run_training(run) for run in self.config.runs]
-        # A backward pass is twice a forward one; gradient checkpointing goes forward once more.
-        passes = 4 if self.config.training.gradient_checkpointing else 3
-        speed = transformer_speed(
-            self.config.model.base, self.size, passes, f"{passes} forward passes' work a step and clip"
-        )
-        return StagePlan("train", len(runs), sum(run.steps * run.batch_size for run in runs), speed)
+        runs = [self.config.run_training(run) for run in self.runs]
+        seen = sum(run.steps * run.batch_size for run in runs)
+        speed, gpu, host = self._training_costs()
+        base = StagePlan("train", len(runs), seen, speed, processes=self.config.gpus, gpu=gpu, host=host)
+        cases = self._cases
+        if not cases:
+            return [base]
+        pipeline = BYTES["float32"] * self.memory.frozen_parts if self.config.training.export == "pipeline" else 0
+        kept = sum(disk.run_bytes(case, pipeline) for case in cases)
+        held = max(map(disk.checkpoint_bytes, cases))
+        checkpoints = StagePlan("checkpoints", 0, 0, bytes_fixed=held, on_gpu=False)
+        return [replace(base, bytes_fixed=kept), checkpoints]
 
-    def _samples(self) -> list[StagePlan]:
+    @cached_property
+    def _cases(self) -> list:
+        if self.memory.parts is None:
+            return []
+        return [self.memory.training_case(run, self.config.run_training(run)) for run in self.runs]
+
+    def _training_costs(self) -> tuple[Speed | None, Memory | None, Memory | None]:
+        """Speed, and memory of one process: measured where `measure_memory` did, else counted."""
+        needs = [self.needs[f"train/{run}"] for run in self.runs]
+        known = [need for need in needs if need.gpu]
+        largest = max(known, key=lambda need: need.gpu.bytes) if known else None
+        if measured := self._measured_step():
+            return measured.speed(), measured.memory(), needs[0].host
+        return self._training_speed(), largest and largest.gpu, largest and largest.host
+
+    def _measured_step(self) -> MeasuredStep | None:
+        if not self._cases:
+            return None
+        recipe = self.config.run_training(self.runs[0])
+        return matching_step(self.results / "memory.json", self.config, recipe, self._cases[0].batch)
+
+    def _training_speed(self) -> Speed | None:
+        recipe = self.config.training
+        # A backward pass is twice a forward one; gradient checkpointing goes forward once more.
+        passes = 4 if recipe.gradient_checkpointing else 3
+        dtype = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[recipe.mixed_precision]
+        base, what = self.config.model.base, f"{passes} forward passes' work a sample"
+        works = [transformer_work(base, self.size, passes, dtype, what)]
+        if self.config.encoding.text == "live":
+            works.append(prompt_work(base, 1, self.config.encoding.text_dtype))
+        return counted_speed(self.device, works)
+
+    def _samples(self) -> Iterator[StagePlan]:
         """Sampling, and what reads the samples: the judges' labels of them, features and comparisons."""
-        sampling, pairs = self.config.sampling, self.workflow.shown_pairs()
-        # Guidance asks for each step with and without the prompt.
-        passes = sampling.num_inference_steps * (2 if sampling.guidance_scale > 1 else 1)
-        speed = transformer_speed(self.config.model.base, self.size, passes, f"{passes} forward passes a clip")
-        stages = [self._stage("sample", _sample_splits(pairs), speed=speed)]
+        pairs = self.workflow.shown_pairs()
+        kinds = [None if task == VIDEO else get_task(task).labels for _, task in pairs]
+        stored = sum(disk.sample_bytes(self.config, kind, self.size) for kind in kinds) / max(len(kinds), 1)
+        streams = sum(1 if kind is None else 2 for kind in kinds) / max(len(kinds), 1)
+        yield self._stage("sample", _sample_splits(pairs), speed=self._sampling_speed(streams), bytes_per_clip=stored)
         judged: dict[str, list[tuple[str, str]]] = {}
         for run, task in pairs:
             if judge := self.workflow.judge_of(run, task):
                 for name in (judge, *self.workflow.comparators_of(run, task)):
                     judged.setdefault(f"{get_task(task).labels}/{name}", []).append((run, task))
         for folder, its_pairs in sorted(judged.items()):
-            known = {"speed": self._labelling_speed(folder), "bytes_per_clip": raw_label_bytes(self.size)}
-            stages.append(self._stage(f"samples/{folder}", _sample_splits(its_pairs), **known))
+            known = {"speed": self._labelling_speed(folder), "need": folder}
+            known["bytes_per_clip"] = disk.label_bytes(self.config, folder.split("/")[0], self.size)
+            yield self._stage(f"samples/{folder}", _sample_splits(its_pairs), **known)
+        yield self._stage("features", ["evaluation", *_sample_splits(pairs)])
         compared = [pair for pair in pairs if self.workflow.judge_of(*pair)]
-        return [
-            *stages,
-            self._stage("features", ["evaluation", *_sample_splits(pairs)]),
-            self._stage("comparisons", _sample_splits(compared)),
-        ]
+        yield self._stage("comparisons", _sample_splits(compared), on_gpu=False)
+        yield StagePlan("evaluate_samples", len(pairs), 0, on_gpu=False)
 
-    def _stage(self, name: str, splits: Iterable[str], **known) -> StagePlan:
-        """A stage of one job per shard of the splits."""
+    def _sampling_speed(self, streams: float) -> Speed | None:
+        """Return the speed of generated videos, of which so many streams each are decoded on average."""
+        sampling, base = self.config.sampling, self.config.model.base
+        # Guidance asks for each step with and without the prompt.
+        passes = sampling.num_inference_steps * (2 if sampling.guidance_scale > 1 else 1)
+        denoising = transformer_work(base, self.size, passes, sampling.dtype, f"{passes} forward passes")
+        return counted_speed(self.device, [denoising, decoding_work(base, self.size, streams, sampling.dtype)])
+
+    def _measuring(self) -> Iterator[StagePlan]:
+        """Round trips of labels through the codec, and table 4."""
+        config, base = self.config, self.config.model.base
+        clips = min(config.metrics.codec_clips, self._clips(["evaluation"]))
+        tasks, dtype = len(self.workflow.measured_tasks()), config.encoding.vae_dtype
+        works = [encoding_work(base, self.size, tasks, dtype), decoding_work(base, self.size, tasks, dtype)]
+        codec = StagePlan("codec_quality", 1, clips, counted_speed(self.device, works))
+        yield self._with_memory(codec, "codec_quality")
+        if 4 in config.report.tables and (pairs := self.workflow.runtime_pairs()):
+            calls = len(pairs) * (config.metrics.runtime_repeats + 1)
+            timed = StagePlan("measure_runtime (table 4)", 1, calls, self._sampling_speed(5 / 3))
+            yield self._with_memory(timed, "measure_runtime")
+
+    def _stage(self, name: str, splits: Iterable[str], need: str | None = None, **known) -> StagePlan:
+        """Return a stage of one job per shard of the splits, with the memory of the jobs called `need`."""
         splits = list(splits)
         jobs = sum(len(self.workflow.shard_numbers(split)) for split in splits)
-        return StagePlan(name, jobs, self._clips(splits), **known)
+        return self._with_memory(StagePlan(name, jobs, self._clips(splits), **known), need or name)
+
+    def _with_memory(self, stage: StagePlan, name: str) -> StagePlan:
+        need = self.needs.get(name)
+        return replace(stage, gpu=need.gpu, host=need.host) if need and stage.on_gpu else stage
 
     def _clips(self, splits: Iterable[str]) -> int:
         shards, prompts = self.workflow.shards, self.workflow.prompt_count
@@ -183,11 +259,6 @@ def labelled_splits(config: Config, kind: str, name: str) -> list[str]:
     return ["train"] * trained + ["evaluation"] * measured
 
 
-def raw_label_bytes(size: dict[str, int]) -> int:
-    """Return the bytes of one clip's labels before compression, which no shard exceeds by much."""
-    return _LABEL_BYTES * size["num_frames"] * size["height"] * size["width"]
-
-
 def _sample_splits(pairs: Iterable[tuple[str, str]]) -> list[str]:
     return [f"samples/{run}/{task}" for run, task in pairs]
 
@@ -195,45 +266,3 @@ def _sample_splits(pairs: Iterable[tuple[str, str]]) -> list[str]:
 def _data(job: Job) -> dict:
     """A job as records and shards hold it."""
     return json.loads(job.dump())
-
-
-def plan_table(stages: Sequence[StagePlan]) -> str:
-    """Return the stages as a table, and below it what each figure rests on."""
-    notes: list[str] = []
-    rows = [("stage", "jobs", "clips", "clips/hour", "hours", "disk GB", "hours are")]
-    for stage in stages:
-        speed = stage.speed
-        note = UNKNOWN
-        if speed:
-            text = f"{speed.origin}: {speed.basis}"
-            notes += [] if text in notes else [text]
-            note = f"{speed.origin} [{notes.index(text) + 1}]"
-        at_most, at_least = ("< ", "> ") if speed and speed.bound else ("", "")
-        rate = f"{at_most}{_number(speed.clips_per_hour)}" if speed else "-"
-        hours = f"{at_least}{_number(stage.hours)}" if speed else "-"
-        disk = "-"
-        if stage.disk_gb is not None:
-            disk = ("" if stage.bytes_measured else "< ") + _number(stage.disk_gb)
-        rows.append((stage.stage, f"{stage.jobs:,}", f"{stage.clips:,}", rate, hours, disk, note))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column in (0, len(row) - 1) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], "", *_explained(notes)])
-
-
-def _explained(notes: list[str]) -> list[str]:
-    return [
-        "Hours of one device, loading of models not counted; jobs run side by side divide the wait, not the hours.",
-        "Clips of train count each time they are seen. <, >: at most, at least. Disk without < is that of shards that are there, scaled to all clips.",
-        *(f"[{number}] {note}." for number, note in enumerate(notes, 1)),
-    ]
-
-
-def _number(value: float) -> str:
-    """Three digits that matter."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from udpdiff.labelling.depthcrafter import working_size
+from udpdiff.planning.devices import DEVICES, Device
 from udpdiff.timing import Throughput, combined
+
+_A100 = DEVICES["a100-80g"]  # that all cited speeds were found on
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,23 @@ _DEPTH_ANYTHING_SOURCE = (
 
 
 def labeller_speed(
-    stage: str, job: dict[str, Any], size: dict[str, int], records: Iterable[Throughput]
+    stage: str, job: dict[str, Any], size: dict[str, int], records: Iterable[Throughput], device: Device = _A100
 ) -> Speed | None:
-    """Return a labeller's speed: measured where it was; else cited; else None. Arguments are `measured_speed`'s."""
-    return measured_speed(stage, job, size, records) or cited_speed(stage, job, size)
+    """Return a labeller's speed: measured where it was; else cited; else None.
+
+    Args:
+        device: That cited speeds are wanted for; the others are `measured_speed`'s.
+    """
+    return measured_speed(stage, job, size, records) or scaled(cited_speed(stage, job, size), device)
+
+
+def scaled(cited: Speed | None, device: Device) -> Speed | None:
+    """Return a speed that was found on an A100 as of another device: in the ratio of their peaks in half precision."""
+    ratio = device.half_flops / _A100.half_flops
+    if cited is None or ratio == 1:
+        return cited
+    rule = f"taken times {ratio:.2f}, the ratio of the peaks in half precision of {device.label} and A100"
+    return Speed(cited.clips_per_hour * ratio, cited.origin, f"{cited.basis}; {rule}", cited.bound)
 
 
 def measured_speed(

@@ -1,0 +1,55 @@
+"""The plan as a lab asks for it: by preset, device, number of GPUs and price."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from scripts import plan
+from udpdiff.config_labels import ConfigError
+
+
+def told(capsys, monkeypatch, *arguments) -> str:
+    monkeypatch.setattr(sys, "argv", ["plan", "--results", "nowhere", "--benchmarks", "nowhere", *arguments])
+    plan.main()
+    return capsys.readouterr().out
+
+
+def row(page: str, stage: str) -> list[str]:
+    return next(line for line in page.splitlines() if line.startswith(stage + " ")).split()
+
+
+def test_a_preset_on_the_device_that_is_named(capsys, monkeypatch):
+    eight = told(capsys, monkeypatch, "--preset", "paper", "--gpus", "8", "--price-per-gpu-hour", "2.0")
+    assert eight.lstrip().startswith("paper: 300,000 train and 1,024 evaluation clips of 49 frames, 480 x 720")
+    assert all(len(line) <= 120 for line in eight.splitlines())
+    _, jobs, seen, hours, wall, *_ = row(eight, "train")
+    assert (jobs, seen) == ("11", "3,520,000")
+    assert float(hours.replace(",", "")) == pytest.approx(8 * float(wall.replace(",", "")), rel=0.01)
+    price = row(eight, "train")[8]
+    assert float(price.replace(",", "")) == pytest.approx(2 * float(hours.replace(",", "")), rel=0.01)
+    assert "Disk at its peak: " in eight and "THUDM/CogVideoX-5b 21.1 (counted)" in eight and "GB of videos" in eight
+    assert "Does not fit" not in eight
+
+    other = told(capsys, monkeypatch, "--preset", "paper", "--device", "rtx4090", "--gpus", "1")
+    assert "1 x RTX 4090 24 GB" in other and "Does not fit: train/base needs" in other
+    assert row(other, "sample")[5].endswith("!") and "sampling.batch_size: 1, dtype: bfloat16, offload: true" in other
+
+
+def test_files_are_merged_over_a_preset(capsys, monkeypatch, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("clips: {train: 1000}\nreport: {tables: [1]}\n")
+    page = told(capsys, monkeypatch, "--preset", "one_gpu", "--configfile", str(mine))
+    assert "one_gpu: 1,000 train" in page and "measure_runtime" not in page
+
+
+def test_the_mini_scale_says_what_it_does_not_know(capsys, monkeypatch):
+    page = told(capsys, monkeypatch)
+    assert "mini: 144 train" in page and "no gpu is named" in page
+    assert row(page, "train")[-2:] != [] and "not known" in page and "Downloads: no checkpoint." in page
+
+
+def test_a_preset_that_is_not_there(monkeypatch, capsys):
+    with pytest.raises(ConfigError, match=r"papre.*allowed: one_gpu, paper, rehearsal"):
+        told(capsys, monkeypatch, "--preset", "papre")

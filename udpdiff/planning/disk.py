@@ -1,0 +1,86 @@
+"""How many bytes the results of a configuration take, stage by stage and at the peak, and what goes again on the way.
+
+Bytes of shards that are there come before these counts, see `plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from udpdiff.config import Config
+from udpdiff.planning.training_memory import TrainingCase, optimizer_bytes
+
+# Bytes a pixel. H.264 at high quality; lossless; depth by its bits, from 2.4 to 3.7 MB in 8 and 21 to 25 in 16 a clip of
+# 49 x 480 x 720 (storage/coarse_values.py); entity ids under gzip, a thirtieth of two bytes.
+_H264, _LOSSLESS, _ENTITIES = 0.118, 1.2, 2 / 30
+_DEPTH = {8: 0.22, 10: 0.42, 12: 0.75, 16: 1.5}
+_CAPTION_BYTES = 1500
+# A checkpoint is written beside the one before and the one that must stay until it is whole.
+_CHECKPOINTS_AT_ONCE = 3
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Bytes at the peak, and the part of the whole that is not there then.
+
+    Attributes:
+        peak: While the largest run's own latents are there, and the checkpoints of one training.
+        freed: Bytes that pass: of latents made and removed run by run, of optimizer states in checkpoints.
+    """
+
+    peak: float
+    freed: float
+
+
+def pixels(size: Mapping[str, int]) -> int:
+    """Return the pixels of all frames of a clip."""
+    return size["num_frames"] * size["height"] * size["width"]
+
+
+def clip_bytes(config: Config, size: Mapping[str, int]) -> float:
+    """Return the bytes of a clip of the data set."""
+    return (_LOSSLESS if config.source.kind == "scenes" else _H264) * pixels(size) + _CAPTION_BYTES
+
+
+def label_bytes(config: Config, kind: str, size: Mapping[str, int]) -> float:
+    """Return the bytes of a clip's labels, entities or depth."""
+    return pixels(size) * (_ENTITIES if kind == "entities" else _DEPTH[config.storage.depth_bits])
+
+
+def sample_bytes(config: Config, kind: str | None, size: Mapping[str, int]) -> float:
+    """Return the bytes of a generated video, and of its dense stream and prediction unless kind is None."""
+    video = (_LOSSLESS if config.sampling.codec == "lossless" else _H264) * pixels(size)
+    return video if kind is None else 2 * video + label_bytes(config, kind, size)
+
+
+def caption_bytes() -> float:
+    """Return the bytes of a clip's captions."""
+    return _CAPTION_BYTES
+
+
+def run_bytes(case: TrainingCase, whole_pipeline: float) -> float:
+    """Return the bytes that a finished run keeps: its trained weights, and the exported model.
+
+    Args:
+        whole_pipeline: Bytes of the networks that are exported beside the transformer.
+    """
+    return 4 * case.trained + 4 * case.weights + whole_pipeline
+
+
+def checkpoint_bytes(case: TrainingCase) -> float:
+    """Return the bytes of the checkpoints of one training at work."""
+    average = 4 * case.trained if case.average else 0
+    return _CHECKPOINTS_AT_ONCE * (4 * case.trained + average + optimizer_bytes(case))
+
+
+def peak_disk(staying: float, by_run: Mapping[str, float], training: float) -> Disk:
+    """Return the peak of results of which some pass.
+
+    Args:
+        staying: Bytes of all that stays.
+        by_run: Run -> bytes of the latents that go after its training; one run's are there at a time.
+        training: Bytes of checkpoints while a training is at work.
+    """
+    largest = max(by_run.values(), default=0.0)
+    return Disk(staying + largest + training, sum(by_run.values()) + training)

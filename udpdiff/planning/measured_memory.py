@@ -1,0 +1,71 @@
+"""What `measure_memory` found on the machine at hand, and which training it speaks of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from udpdiff.config import Config, Training
+from udpdiff.planning.figures import Memory
+from udpdiff.planning.speeds import Speed
+
+_DECIDING = ("optimizer", "lora_rank", "mixed_precision", "gradient_checkpointing", "offload_optimizer", "compile")
+
+
+@dataclass(frozen=True)
+class MeasuredStep:
+    """Optimizer steps of one batch size in one process.
+
+    Attributes:
+        batch: Samples.
+        seconds: Of one step, the median; None where it failed.
+        peak_bytes: On the GPU; without one, resident memory of the process. None where it failed.
+        failure: In words, such as "out of memory"; None where it did not fail.
+        device: In words.
+    """
+
+    batch: int
+    seconds: float | None
+    peak_bytes: float | None
+    failure: str | None
+    device: str
+
+    def speed(self) -> Speed:
+        """Return samples per hour of one GPU."""
+        basis = f"steps of {self.batch} on {self.device} took {self.seconds:.3g} s, in one process"
+        return Speed(3600 * self.batch / self.seconds, "measured", basis)
+
+    def memory(self) -> Memory:
+        """Return the peak of the process."""
+        return Memory(self.peak_bytes, "measured", f"steps of {self.batch} on {self.device}, in one process")
+
+    def describe(self) -> str:
+        """Return one line for people."""
+        if self.failure:
+            return f"batch {self.batch}: {self.failure}, {self.device}"
+        return f"batch {self.batch}: {self.seconds:.3g} s a step, peak {self.peak_bytes / 1e9:.2f} GB, {self.device}"
+
+
+def training_identity(config: Config, recipe: Training) -> dict[str, Any]:
+    """Return what decides memory and time of a step, beside the number of samples."""
+    size = config.clip_size().model_dump(include={"num_frames", "height", "width"})
+    return {"base": config.model.base, "size": size} | {name: getattr(recipe, name) for name in _DECIDING}
+
+
+def as_document(identity: dict[str, Any], steps: list[MeasuredStep]) -> dict[str, Any]:
+    """Return what is written, as json-able data."""
+    return {"training": identity, "steps": [asdict(step) for step in steps]}
+
+
+def matching_step(path: str | Path, config: Config, recipe: Training, batch: int) -> MeasuredStep | None:
+    """Return the measurement of a process of the configured training; None without one, and for one in shards."""
+    path = Path(path)
+    if not path.exists() or (recipe.sharding == "full" and config.gpus > 1):
+        return None
+    document = json.loads(path.read_text())
+    if document["training"] != training_identity(config, recipe):
+        return None
+    steps = [MeasuredStep(**step) for step in document["steps"]]
+    return next((step for step in steps if step.batch == batch and not step.failure), None)
