@@ -160,4 +160,4 @@ def test_a_plan_of_each_scale_needs_nothing_from_the_user(tmp_path, preset):
     if preset == "paper":
         assert "300,000 train and 1,024 evaluation clips of 49 frames, 480 x 720" in told
         assert "301,024" in rows["depth/depthcrafter"] and "cited [" in rows["depth/depthcrafter"]
-        assert "> 169" in rows["entities/entityseg"], "300,000 x 49 frames at 24.2 a second, at least"
+        assert ">169" in rows["entities/entityseg"], "300,000 x 49 frames at 24.2 a second, at least"
