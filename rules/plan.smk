@@ -41,3 +41,27 @@ rule measure_throughput:
             scripts.measure_throughput --job {params.job:q} \
             --execution "$EXECUTION" --clips {input.clips:q} --throughput {output.throughput:q} 2>&1 | tee {log:q}
         """
+
+
+# Steps of the configured training on random latents, batch size by batch size; the plan uses it.
+rule measure_memory:
+    input:
+        records=fetched("model.base"),
+    output:
+        memory="results/memory.json",
+    log:
+        "logs/measure_memory.log",
+    benchmark:
+        "benchmarks/measure_memory/all.tsv"
+    conda:
+        "../envs/udpdiff.yaml"
+    threads: every_core
+    resources:
+        gpu=1,
+    params:
+        job=job(workflow_jobs.measure_memory),
+    shell:
+        """
+        python -m scripts.launch --gpus {resources.gpu} -- scripts.measure_memory --job {params.job:q} \
+            --execution "$EXECUTION" --memory {output.memory:q} 2>&1 | tee {log:q}
+        """

@@ -240,6 +240,14 @@ class MeasureThroughput(Job):
     labellers: dict[str, SegmentEntities | EstimateDepth]
 
 
+class MeasureMemory(Job):
+    """Steps of one training on random latents. batches: samples of a step, one after another."""
+
+    train: Train
+    size: ClipSize
+    batches: tuple[int, ...]
+
+
 class RenderReport(Job):
     """The report. shown: (run, task) pairs. sheet: how many clips the contact sheet shows."""
 

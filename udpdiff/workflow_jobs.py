@@ -250,6 +250,15 @@ def measure_throughput(workflow: Workflow) -> jobs.MeasureThroughput:
     )
 
 
+def measure_memory(workflow: Workflow) -> jobs.MeasureMemory:
+    """The first training of the report, in batches up to what a process has at once, and twice that."""
+    run = next(iter(dict.fromkeys(run for run, _ in workflow.shown_pairs() if workflow.config.runs[run].tasks)), None)
+    run = run or next(iter(workflow.config.runs))
+    most = 2 * max(4, workflow.config.run_training(run).batch_size)
+    batches = tuple(2**power for power in range(most.bit_length()) if 2**power <= most)
+    return jobs.MeasureMemory(train=train(workflow, run), size=workflow.config.clip_size(), batches=batches)
+
+
 def render_report(workflow: Workflow) -> jobs.RenderReport:
     return jobs.RenderReport(
         config=workflow.config,

@@ -87,7 +87,7 @@ def latent_bytes(base: str, size: dict[str, int], maps: int) -> int | None:
     """Return the bytes of a clip's latents in float16, before compression; None where the base is not known."""
     if (parts := base_parts(base)) is None:
         return None
-    channels, frames, height, width = _latent_shape(parts, size)
+    channels, frames, height, width = latent_shape(parts, size)
     return _FLOAT16 * maps * channels * frames * height * width
 
 
@@ -107,7 +107,7 @@ def transformer_flops(base: str, num_frames: int, height: int, width: int) -> in
     parts = base_parts(base)
     config = parts["transformer"]
     size = {"num_frames": num_frames, "height": height, "width": width}
-    channels, frames, latent_height, latent_width = _latent_shape(parts, size)
+    channels, frames, latent_height, latent_width = latent_shape(parts, size)
     frames += -frames % (config.get("patch_size_t") or 1)  # CogVideoX 1.5 pads in front
     return _counted(
         lambda: CogVideoXTransformer3DModel.from_config(config),
@@ -136,7 +136,7 @@ def vae_decoder_flops(base: str, num_frames: int, height: int, width: int) -> in
     """Return the operations of decoding one clip."""
     import torch
 
-    shape = _latent_shape(base_parts(base), {"num_frames": num_frames, "height": height, "width": width})
+    shape = latent_shape(base_parts(base), {"num_frames": num_frames, "height": height, "width": width})
     return _counted(lambda: _vae(base), lambda vae: vae.decode(torch.empty(1, *shape)))
 
 
@@ -167,7 +167,7 @@ def _counted(build, run) -> int:
     return counter.get_total_flops()
 
 
-def _latent_shape(parts: dict[str, dict[str, Any]], size: dict[str, int]) -> tuple[int, int, int, int]:
+def latent_shape(parts: dict[str, dict[str, Any]], size: dict[str, int]) -> tuple[int, int, int, int]:
     """Return channels, frames, height and width of a clip's latents."""
     vae = parts["vae"]
     side = 2 ** (len(vae["block_out_channels"]) - 1)

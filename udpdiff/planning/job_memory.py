@@ -177,6 +177,7 @@ class JobMemory:
             optimizer=recipe.optimizer,
             lora_rank=recipe.lora_rank,
             half=recipe.mixed_precision != "no",
+            frozen_bytes=4 if recipe.mixed_precision == "no" else 2,  # as training.network keeps them
             checkpointing=recipe.gradient_checkpointing,
             average=recipe.ema_decay is not None,
             offloaded=recipe.offload_optimizer,
@@ -184,11 +185,12 @@ class JobMemory:
         )
 
     def _training_host(self, case: TrainingCase) -> Memory:
-        """Host memory of one process: the shards are read tensor by tensor, an offloaded optimizer stays."""
-        largest = 4 * case.weights / (case.processes if case.sharding == "full" else 1)
+        """Host memory of one process: weights are read tensor by tensor, states of an offloaded optimizer stay."""
         offloaded = optimizer_bytes(case) if case.offloaded else 0  # each process has all of it
-        basis = "program, weights on their way to the GPU" + (", the optimizer's states" if case.offloaded else "")
-        return Memory(_PROGRAM_BYTES + largest + offloaded, "counted", basis)
+        basis = "program, batches that wait, one tensor at a time" + (
+            ", the optimizer's states" if case.offloaded else ""
+        )
+        return Memory(_PROGRAM_BYTES + _CLIPS_BYTES + offloaded, "counted", basis)
 
     def _sampling(self) -> Iterator[Need]:
         sampling = self.config.sampling

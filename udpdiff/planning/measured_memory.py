@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from udpdiff.config import Config, Training
+from udpdiff.config_data import ClipSize
 from udpdiff.planning.figures import Memory
 from udpdiff.planning.speeds import Speed
+
+if TYPE_CHECKING:
+    from udpdiff.training.settings import TrainingSettings
 
 _DECIDING = ("optimizer", "lora_rank", "mixed_precision", "gradient_checkpointing", "offload_optimizer", "compile")
 
@@ -37,9 +41,11 @@ class MeasuredStep:
         basis = f"steps of {self.batch} on {self.device} took {self.seconds:.3g} s, in one process"
         return Speed(3600 * self.batch / self.seconds, "measured", basis)
 
-    def memory(self) -> Memory:
-        """Return the peak of the process."""
-        return Memory(self.peak_bytes, "measured", f"steps of {self.batch} on {self.device}, in one process")
+    def memory(self, text_encoder: float = 0) -> Memory:
+        """Return the peak of the process, and of so many bytes of a text encoder beside it, which steps were tried without."""
+        beside = f", and T5 {text_encoder / 1e9:.1f} GB, counted" if text_encoder else ""
+        basis = f"steps of {self.batch} on {self.device}, in one process{beside}"
+        return Memory(self.peak_bytes + text_encoder, "measured", basis)
 
     def describe(self) -> str:
         """Return one line for people."""
@@ -48,10 +54,14 @@ class MeasuredStep:
         return f"batch {self.batch}: {self.seconds:.3g} s a step, peak {self.peak_bytes / 1e9:.2f} GB, {self.device}"
 
 
-def training_identity(config: Config, recipe: Training) -> dict[str, Any]:
+def identity_of(settings: TrainingSettings, size: ClipSize) -> dict[str, Any]:
     """Return what decides memory and time of a step, beside the number of samples."""
-    size = config.clip_size().model_dump(include={"num_frames", "height", "width"})
-    return {"base": config.model.base, "size": size} | {name: getattr(recipe, name) for name in _DECIDING}
+    return _identity(settings.base, size, settings)
+
+
+def _identity(base: str, size: ClipSize, recipe: TrainingSettings | Training) -> dict[str, Any]:
+    lengths = size.model_dump(include={"num_frames", "height", "width"})
+    return {"base": base, "size": lengths} | {name: getattr(recipe, name) for name in _DECIDING}
 
 
 def as_document(identity: dict[str, Any], steps: list[MeasuredStep]) -> dict[str, Any]:
@@ -65,7 +75,7 @@ def matching_step(path: str | Path, config: Config, recipe: Training, batch: int
     if not path.exists() or (recipe.sharding == "full" and config.gpus > 1):
         return None
     document = json.loads(path.read_text())
-    if document["training"] != training_identity(config, recipe):
+    if document["training"] != _identity(config.model.base, config.clip_size(), recipe):
         return None
     steps = [MeasuredStep(**step) for step in document["steps"]]
     return next((step for step in steps if step.batch == batch and not step.failure), None)

@@ -34,6 +34,7 @@ from udpdiff.planning.measured_memory import MeasuredStep, matching_step
 from udpdiff.planning.network_memory import BYTES
 from udpdiff.planning.speeds import Speed, labeller_speed, measured_speed
 from udpdiff.planning.stages import StagePlan
+from udpdiff.planning.training_memory import training_bytes
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import get_task
 from udpdiff.timing import Throughput, read_throughputs
@@ -157,7 +158,8 @@ class Plan:
         known = [need for need in needs if need.gpu]
         largest = max(known, key=lambda need: need.gpu.bytes) if known else None
         if measured := self._measured_step():
-            return measured.speed(), measured.memory(), needs[0].host
+            text = training_bytes(self._cases[0]).text_encoder
+            return measured.speed(), measured.memory(text), needs[0].host
         return self._training_speed(), largest and largest.gpu, largest and largest.host
 
     def _measured_step(self) -> MeasuredStep | None:
