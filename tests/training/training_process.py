@@ -61,6 +61,10 @@ def _train(rank: int, count: int, port: int, output: str, job: dict[str, Any]) -
     def watched(self, batch):
         sharded = all(isinstance(each, DTensor) for each in self.trained.values())
         assert sharded == job["sharded"], "parameters are not as the test expects them"
+        # Plain data parallelism would hold every gradient twice.
+        assert count == 1 or sharded or self.model.gradient_as_bucket_view, (
+            "parameters are not as the test expects them"
+        )
         if self.steps_done == job["dies_after"]:
             raise SystemExit(3)
         return step(self, batch)
