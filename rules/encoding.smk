@@ -7,6 +7,9 @@ rule encode_latents:
         source=lambda wildcards: flow.stream_source(
             wildcards.stream, wildcards.split, wildcards.shard
         ),
+        before=lambda wildcards: ancient(
+            flow.runs_before(wildcards.split, "latents", wildcards.stream)
+        ),
     output:
         latents="results/latents/{stream}/{split}/{shard}.h5",
     log:
@@ -32,14 +35,9 @@ rule encode_latents:
         """
 
 
-# Streams of one run alone, under `storage.keep: needed`: encoded in that run's turn, and removed after its training. A run
-# that was trained before does not rerun them.
+# Streams of one run alone, under `storage.keep: needed`: made in that run's turn, and removed after its training. A run that
+# was trained before does not rerun them.
 use rule encode_latents as encode_run_latents with:
-    input:
-        source=lambda wildcards: flow.stream_source(
-            wildcards.stream, wildcards.split, wildcards.shard
-        ),
-        before=lambda wildcards: ancient(flow.runs_before(wildcards.stream)),
     output:
         latents=temp("results/latents/{stream}/{split}/{shard}.h5"),
     wildcard_constraints:

@@ -8,6 +8,9 @@ rule segment_entities:
         ),
         clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
         allowed=complete,
+        before=lambda wildcards: ancient(
+            flow.runs_before(wildcards.split, "entities", wildcards.labeller)
+        ),
     output:
         entities="results/entities/{labeller}/{split}/{shard}.h5",
         summary="results/entities/{labeller}/{split}/{shard}.json",
@@ -36,9 +39,13 @@ rule estimate_depth:
     input:
         records=fetched("labels.depth.{labeller}.*"),
         clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
+        before=lambda wildcards: ancient(
+            flow.runs_before(wildcards.split, "depth", wildcards.labeller)
+        ),
     output:
         depth="results/depth/{labeller}/{split}/{shard}.h5",
         summary="results/depth/{labeller}/{split}/{shard}.json",
+        mean="results/depth/{labeller}/{split}/{shard}.mean.npz",
     log:
         "logs/estimate_depth/{labeller}/{split}/{shard}.log",
     benchmark:
@@ -54,10 +61,34 @@ rule estimate_depth:
         """
         python -m scripts.launch --gpus {resources.gpu} --shards {output.depth:q} -- \
             scripts.estimate_depth --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
-            --depth {output.depth:q} --summary {output.summary:q} \
+            --depth {output.depth:q} --summary {output.summary:q} --mean {output.mean:q} \
             --timing benchmarks/estimate_depth/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
             2>&1 | tee {log:q}
         """
+
+
+# Training labels for one run alone, see encode_run_latents; their figures and their mean stay.
+use rule segment_entities as segment_run_entities with:
+    output:
+        entities=temp("results/entities/{labeller}/{split}/{shard}.h5"),
+        summary="results/entities/{labeller}/{split}/{shard}.json",
+    wildcard_constraints:
+        labeller="|".join(flow.passing_labellers("entities")) or "(?!)",
+        split="train",
+
+
+use rule estimate_depth as estimate_run_depth with:
+    output:
+        depth=temp("results/depth/{labeller}/{split}/{shard}.h5"),
+        summary="results/depth/{labeller}/{split}/{shard}.json",
+        mean="results/depth/{labeller}/{split}/{shard}.mean.npz",
+    wildcard_constraints:
+        labeller="|".join(flow.passing_labellers("depth")) or "(?!)",
+        split="train",
+
+
+ruleorder: segment_run_entities > segment_entities
+ruleorder: estimate_run_depth > estimate_depth
 
 
 rule write_captions:

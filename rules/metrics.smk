@@ -32,12 +32,10 @@ rule extract_features:
         """
 
 
-# The constant control reads one small file, not every training label: shards keep the mean of their own.
+# The constant control reads one small file, not every training label: each job of labels leaves the mean of its own.
 rule mean_labels:
     input:
-        labels=lambda wildcards: flow.shard_paths(
-            f"depth/{wildcards.labeller}", "train"
-        ),
+        means=lambda wildcards: flow.label_means(wildcards.labeller),
     output:
         mean="results/depth/{labeller}/mean.npz",
     log:
@@ -48,7 +46,7 @@ rule mean_labels:
         "../envs/udpdiff.yaml"
     shell:
         """
-        python -m scripts.mean_labels --labels {input.labels:q} --mean {output.mean:q} 2>&1 | tee {log:q}
+        python -m scripts.mean_labels --means {input.means:q} --mean {output.mean:q} 2>&1 | tee {log:q}
         """
 
 

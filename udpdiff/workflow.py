@@ -6,7 +6,9 @@ Snakefile runs it at every parse.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 
 from udpdiff import jobs
@@ -57,21 +59,47 @@ class Workflow(ClipSet):
 
         A stream of several runs stays: made again for one of them, it would be newer than the others' models.
         """
-        users: dict[str, list[str]] = {}
-        for run in self.config.runs:
-            streams = self.run_streams(run)
-            for name in (streams.video, *streams.dense.values()):
-                users.setdefault(name, []).append(run)
-        passing = self.config.storage.keep == "needed"
-        return {name: runs[0] for name, runs in users.items() if passing and len(runs) == 1}
+        return self._passing["latents"]
 
-    def runs_before(self, stream: str) -> list[str]:
-        """The run that a passing stream waits for, so that only one run's streams take room at a time."""
-        wanted = {run for run, _ in self.shown_pairs()}
-        turns = [run for run in dict.fromkeys(self.passing_streams().values()) if run in wanted]
-        run = self.passing_streams()[stream]
-        turn = turns.index(run) if run in turns else 0
+    def passing_labellers(self, kind: str) -> dict[str, str]:
+        """Labeller -> the run that alone trains on its labels, likewise; none that the report shows training labels of."""
+        return self._passing[kind]
+
+    @cached_property
+    def _passing(self) -> dict[str, dict[str, str]]:
+        """Kind of files -> those that one run alone trains on, where they do not stay -> the run."""
+        users: dict[str, list[tuple[str, str]]] = {kind: [] for kind in ("latents", *LABEL_KINDS)}
+        for run, spec in self.config.runs.items() if self.config.storage.keep == "needed" else ():
+            streams = self.run_streams(run)
+            users["latents"] += [(name, run) for name in (streams.video, *streams.dense.values())]
+            for kind in dict.fromkeys(get_task(task).labels for task in spec.tasks):
+                users[kind].append((getattr(spec, kind), run))
+        shown = {self.judge_folder(kind).split("/")[1] for kind in LABEL_KINDS}
+        if "train" in {split for split, _ in self.sheet_shards()}:
+            shown |= {name for kind in LABEL_KINDS for name in getattr(self.config.labels, kind)}
+        counts = {kind: Counter(name for name, _ in pairs) for kind, pairs in users.items()}
+        return {
+            kind: {name: run for name, run in pairs if counts[kind][name] == 1 and name not in shown}
+            for kind, pairs in users.items()
+        }
+
+    def runs_before(self, split: str, kind: str, name: str) -> list[str]:
+        """The run that files of one run alone wait for, so that those of a single run take room at a time.
+
+        Args:
+            split: Of the data set; only training files wait.
+            kind: latents, entities or depth.
+            name: Of the stream or labeller.
+        """
+        run = self._passing[kind].get(name)
+        wanted = {shown for shown, _ in self.shown_pairs()}
+        turns = [each for each in dict.fromkeys(self.passing_streams().values()) if each in wanted]
+        turn = turns.index(run) if run in turns and split == "train" else 0
         return [f"results/runs/{before}" for before in turns[:turn][-1:]]
+
+    def label_means(self, labeller: str) -> list[str]:
+        """The means of a depth labeller's training shards."""
+        return [f"results/depth/{labeller}/train/{shard}.mean.npz" for shard in self.shard_numbers("train")]
 
     def run_tasks(self) -> list[tuple[str, str]]:
         """All (run, task) pairs that can be sampled."""

@@ -11,6 +11,7 @@ from udpdiff import jobs
 from udpdiff.metrics import feature_shards
 from udpdiff.metrics.features import Extractors
 from udpdiff.metrics.interpolation import load_interpolator
+from udpdiff.storage.means import write_mean
 from udpdiff.storage.schema import SCHEMAS
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.tasks import get_task
@@ -134,7 +135,10 @@ def compare(tmp_path, monkeypatch, task, predicted, reference, rejected=(), comp
     learned = [labels(tmp_path / kind / "learned" / task / f"{i}.h5", stored) for i, stored in enumerate(training)]
     optional = {"comparators": paths} if paths else {}
     if learned:
-        run("mean_labels", monkeypatch, labels=learned, mean=tmp_path / "mean.npz")
+        means = [path.with_suffix(".npz") for path in learned]
+        for shard_path, path in zip(learned, means, strict=True):
+            write_mean(shard_path, path)
+        run("mean_labels", monkeypatch, means=means, mean=tmp_path / "mean.npz")
         optional |= {"mean": tmp_path / "mean.npz"}
     target = tmp_path / f"{task}-compared.h5"
     run(

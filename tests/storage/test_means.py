@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from udpdiff.storage.errors import StorageError
-from udpdiff.storage.means import read_mean, write_mean
+from udpdiff.storage.means import join_means, read_mean, write_mean
 from udpdiff.storage.shards import ShardReader, ShardWriter
 
 
@@ -21,7 +21,10 @@ def _shard(path, clips: int, seed: int, schema: str = "depth"):
 
 def test_shards_count_by_their_frames_and_empty_ones_not_at_all(tmp_path):
     shards = [_shard(tmp_path / f"{seed}.h5", clips, seed) for seed, clips in enumerate((3, 0, 1))]
-    write_mean(shards, tmp_path / "mean.npz")
+    means = [path.with_suffix(".npz") for path in shards]
+    for shard_path, path in zip(shards, means, strict=True):
+        write_mean(shard_path, path)
+    join_means(means, tmp_path / "mean.npz")
     frames = []
     for path in shards:
         with ShardReader(path) as shard:
@@ -30,15 +33,16 @@ def test_shards_count_by_their_frames_and_empty_ones_not_at_all(tmp_path):
 
 
 def test_no_clip_at_all_is_no_mean(tmp_path):
-    write_mean([_shard(tmp_path / "0.h5", 0, 0)], tmp_path / "mean.npz")
-    assert read_mean(tmp_path / "mean.npz") is None
+    write_mean(_shard(tmp_path / "0.h5", 0, 0), tmp_path / "0.npz")
+    join_means([tmp_path / "0.npz"], tmp_path / "mean.npz")
+    assert read_mean(tmp_path / "0.npz") is None and read_mean(tmp_path / "mean.npz") is None
 
 
 def test_a_schema_without_a_mean_and_a_damaged_file_are_told(tmp_path):
     with pytest.raises(ValueError, match="keeps no mean"):
-        write_mean([_shard(tmp_path / "ids.h5", 1, 0, "entities")], tmp_path / "mean.npz")
+        write_mean(_shard(tmp_path / "ids.h5", 1, 0, "entities"), tmp_path / "mean.npz")
     assert not (tmp_path / "mean.npz").exists()
-    write_mean([_shard(tmp_path / "0.h5", 2, 0)], tmp_path / "mean.npz")
+    write_mean(_shard(tmp_path / "0.h5", 2, 0), tmp_path / "mean.npz")
     whole = (tmp_path / "mean.npz").read_bytes()
     (tmp_path / "mean.npz").write_bytes(whole[:200])
     with pytest.raises(StorageError, match="Remove the file"):

@@ -59,7 +59,7 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
             if split != "train":
                 add("extract_features", workflow_jobs.extract_features(flow, split), split, shard, reads=clips)
     for name in labels.depth:
-        add("mean_labels", None, name, reads=flow.shard_paths(f"depth/{name}", "train"))
+        add("mean_labels", None, name, reads=flow.label_means(name))
     streams = [flow.run_streams(run) for run in flow.config.runs]
     for stream in {VIDEO, *(name for each in streams for name in each.dense.values())}:
         for shard in flow.shard_numbers("train"):

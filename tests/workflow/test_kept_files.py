@@ -18,7 +18,7 @@ CONFIG = {
     "training": {"steps": 2, "batch_size": 2, "warmup_steps": 1, "checkpoint_every_steps": 2},
     # Of the runs shown, two have a stream of their own.
     "runs": {"normals": {"tasks": {"normals": 1.0}}},
-    "report": {"tables": [8]},
+    "report": {"tables": [8], "contact_sheet": 2, "examples": 2},
     "storage": {"keep": "needed"},
 }
 RUNS = ["depth", "depth_anything", "normals"]
@@ -33,17 +33,31 @@ def test_streams_of_one_run_pass_and_wait_for_the_one_before():
         "seg-pixelplanes-grid8": "seg_grid8",
         "seg-pixelplanes-grid12": "seg_grid12",
     }
-    waits = [flow.runs_before(stream) for stream in flow.passing_streams()]
+    waits = [flow.runs_before("train", "latents", stream) for stream in flow.passing_streams()]
     assert waits == [[], ["results/runs/seg_location"], ["results/runs/depth_anything"], ["results/runs/seg_grid8"]]
     assert workflow_of(changed("storage.keep", "all")).passing_streams() == {}
+
+
+def test_labels_of_one_run_pass_unless_the_report_shows_them():
+    """The contact sheet of a source without truth takes training clips where there are few evaluation clips."""
+    flow = workflow_of(changed("storage.keep", "needed"))
+    assert flow.passing_labellers("depth") == {"depth_anything": "depth_anything"}
+    assert flow.passing_labellers("entities") == {"grid8": "seg_grid8", "grid12": "seg_grid12"}
+    assert flow.runs_before("train", "entities", "grid12") == ["results/runs/seg_grid8"]
+    assert flow.runs_before("evaluation", "entities", "grid12") == []
+    assert flow.runs_before("train", "entities", "entityseg") == []
+    raw = changed("storage.keep", "needed")
+    raw["source"] |= {"kind": "panda70m", "path": "table.csv"}
+    assert workflow_of(raw).passing_labellers("depth") == workflow_of(raw).passing_labellers("entities") == {}
 
 
 def test_no_run_waits_for_one_that_is_not_shown():
     raw = changed("storage.keep", "needed")
     raw["report"]["tables"] = [9]
     flow = workflow_of(raw)
-    assert flow.runs_before("seg-pixelplanes-grid8") == [] == flow.runs_before("seg-location-entityseg")
-    assert flow.runs_before("seg-pixelplanes-grid12") == ["results/runs/seg_grid8"]
+    assert flow.runs_before("train", "latents", "seg-pixelplanes-grid8") == []
+    assert flow.runs_before("train", "latents", "seg-location-entityseg") == []
+    assert flow.runs_before("train", "latents", "seg-pixelplanes-grid12") == ["results/runs/seg_grid8"]
 
 
 def snakemake(folder: Path, config: dict, *arguments: str) -> subprocess.CompletedProcess:
@@ -75,8 +89,10 @@ def test_what_one_run_alone_needed_is_gone_and_the_rest_is_there(trained):
     kept = {path.relative_to(trained / "results/latents").parts[0] for path in (trained / "results").rglob("train/*.h5")
             if "latents" in path.parts}  # fmt: skip
     assert kept == {"video", "depth-spectral-depthcrafter", "text-plain"}
-    for labeller in ("depthcrafter", "depth_anything"):
-        assert len(list((trained / f"results/depth/{labeller}/train").glob("*.h5"))) == 2, "labels are the data set"
+    for labeller, shards in (("depthcrafter", 2), ("depth_anything", 0)):
+        folder = trained / f"results/depth/{labeller}/train"
+        assert len(list(folder.glob("*.h5"))) == shards
+        assert len(list(folder.glob("*.mean.npz"))) == len(list(folder.glob("*.json"))) == 2, "figures stay"
 
 
 def test_a_second_run_has_nothing_to_do(trained):
@@ -85,7 +101,11 @@ def test_a_second_run_has_nothing_to_do(trained):
 
 def test_a_changed_run_makes_its_own_streams_again_and_touches_no_other(trained):
     other = CONFIG | {"runs": CONFIG["runs"] | {"depth_anything": {"training": {"learning_rate": 1e-5}}}}
-    assert left_to_do(trained, other) == {"encode_run_latents": 2, "train": 1}
+    assert left_to_do(trained, other) == {
+        "estimate_run_depth": 2,
+        "encode_run_latents": 2,
+        "train": 1,
+    }
 
 
 def test_another_preset_for_files_reruns_no_training(trained):

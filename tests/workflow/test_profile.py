@@ -56,7 +56,7 @@ def asked(tmp_path_factory) -> dict[str, dict[str, str]]:
 
 
 def loads_a_model(rule: str) -> bool:
-    script = {"sample_video": "sample", "encode_run_latents": "encode_latents"}.get(rule, rule)
+    script = "sample" if rule == "sample_video" else rule.replace("_run_", "_")
     script = ROOT / "scripts" / f"{script}.py"
     return script.exists() and any(f"from {name}" in script.read_text() for name in NETWORKS)
 

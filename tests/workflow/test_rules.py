@@ -214,7 +214,7 @@ def test_comparisons_read_the_judge_the_comparators_and_the_mean_of_training_lab
     other = one(smoke, "compare_samples", run="depth_anything", task="depth")
     assert other["input"]["mean"] == ["results/depth/depth_anything/mean.npz"]
     joined = one(smoke, "mean_labels", labeller="depth_anything")
-    assert joined["input"]["labels"] == [f"results/depth/depth_anything/train/{shard}.h5" for shard in (0, 1)]
+    assert joined["input"]["means"] == [f"results/depth/depth_anything/train/{shard}.mean.npz" for shard in (0, 1)]
     assert other["input"]["comparators"] == [] and told(other).comparators == ()
     entities = one(smoke, "compare_samples", run="multi", task="seg")
     assert entities["input"]["reference"] == ["results/entities/entityseg/samples/multi/seg/0.h5"]

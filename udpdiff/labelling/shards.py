@@ -41,13 +41,14 @@ class Steps(NamedTuple):
 
 
 def parse_command(description: str, job: type[SegmentEntities | EstimateDepth], labels: str) -> Namespace:
-    """Return the command line of a labelling script: job, execution, clips, summary, timing, and `labels` by its option."""
+    """Return the command line of a labelling script: job, execution, clips, summary, mean, timing, and `labels` by its option."""
     parser = ArgumentParser(description=description)
     parser.add_argument("--job", required=True, type=job.parse)
     parser.add_argument("--execution", required=True, type=Execution.parse)
     parser.add_argument("--clips", required=True)
     parser.add_argument(f"--{labels}", required=True, dest="labels")
     parser.add_argument("--summary", required=True)
+    parser.add_argument("--mean", help="the labels' mean, of those of depth; it stays where they do not")
     parser.add_argument("--timing", help="json file: how fast it went")
     return parser.parse_args()
 

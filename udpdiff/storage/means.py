@@ -1,4 +1,4 @@
-"""The mean of a labeller's labels over many shards, joined once from what each shard keeps into one small file."""
+"""The mean of labels over clips and frames, of one shard and of many, in small files that outlive the labels."""
 
 from __future__ import annotations
 
@@ -13,34 +13,49 @@ from udpdiff.storage.errors import damaged, reading, writing
 from udpdiff.storage.shards import ShardReader
 
 
-def write_mean(shards: Sequence[str | Path], path: str | Path) -> None:
-    """Join the means of shards that keep one; no label is read.
+def write_mean(shard: str | Path, path: str | Path) -> None:
+    """Write the mean that a shard keeps; no label is read.
 
     Raises:
-        ValueError: Their schema keeps no mean.
-        StorageError: A shard is damaged, or the file cannot be written.
+        ValueError: Its schema keeps none.
+        StorageError: The shard is damaged, or the file cannot be written.
     """
-    means = []
-    for shard_path in shards:
-        with ShardReader(shard_path) as shard:
-            if len(shard):
-                means.append(shard.mean())
-    maps, counts = zip(*means, strict=True) if means else ((), ())
-    mean = np.average(maps, axis=0, weights=counts) if means else np.zeros((0, 0))
-    with writing(Path(path)), replaced_file(path) as staging, staging.open("wb") as file:
-        np.savez(file, mean=mean, frames=np.int64(sum(counts)), sha256=value_digest(mean))
+    with ShardReader(shard) as reader:
+        _write(path, *reader.mean())
+
+
+def join_means(paths: Sequence[str | Path], path: str | Path) -> None:
+    """Write the mean over all clips and frames of several shards, by the files of their means.
+
+    Raises:
+        StorageError: A file is damaged or cannot be written.
+    """
+    means = [(mean, frames) for mean, frames in map(_read, map(Path, paths)) if frames]
+    if not means:
+        return _write(path, np.zeros((0, 0)), 0)
+    maps, counts = zip(*means, strict=True)
+    return _write(path, np.average(maps, axis=0, weights=counts), sum(counts))
 
 
 def read_mean(path: str | Path) -> np.ndarray | None:
-    """Return the mean over all clips and frames, float64 (H, W), in stored units; None where there was no clip.
+    """Return a mean, float64 (H, W) in stored units; None where there was no clip.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no such file.
         StorageError: It is not what was written.
     """
-    path = Path(path)
+    mean, frames = _read(Path(path))
+    return mean if frames else None
+
+
+def _write(path: str | Path, mean: np.ndarray, frames: int) -> None:
+    with writing(Path(path)), replaced_file(path) as staging, staging.open("wb") as file:
+        np.savez(file, mean=mean, frames=np.int64(frames), sha256=value_digest(np.asarray(mean)))
+
+
+def _read(path: Path) -> tuple[np.ndarray, int]:
     with reading(path), np.load(path, allow_pickle=False) as file:
-        mean, written = file["mean"], str(file["sha256"])
+        mean, frames, written = file["mean"], int(file["frames"]), str(file["sha256"])
     if value_digest(mean) != written:
         raise damaged(path, "its mean is not what was written (sha256)")
-    return mean if mean.size else None
+    return mean, frames
