@@ -52,6 +52,49 @@ class TimedPipeline:
         self.slowness = 1
 
 
+class Card:
+    """A device that says which transformers are on it."""
+
+    def __init__(self) -> None:
+        self.held, self.log = set(), []
+
+    def put(self, name: str, device: str) -> None:
+        (self.held.discard if device == "cpu" else self.held.add)(name)
+        self.log.append((name, device))
+
+
+def test_on_a_gpu_one_transformer_is_there_at_a_time(monkeypatch):
+    """And each call begins with the weights just come."""
+    clock, card, calls = Clock(), Card(), []
+
+    class Placed(TimedPipeline):
+        def __init__(self, name: str) -> None:
+            super().__init__(clock, 3.0, calls)
+            config = SimpleNamespace(max_text_seq_length=48)
+            self.name, self.transformer = name, SimpleNamespace(config=config, to=lambda place: card.put(name, place))
+
+        def to(self, device: str) -> None:
+            card.put(self.name, device)
+
+        def __call__(self, *values, **named) -> None:
+            assert card.held == {self.name} and card.log[-1] == (self.name, "cuda")
+            super().__call__(*values, **named)
+
+    places = []
+    monkeypatch.setattr(
+        runtime, "load_run", lambda folder, dtype, place, *_: places.append(place) or Placed(str(folder))
+    )
+    runs = (("base", "video"), ("depth", "depth"), ("multi", "depth"))
+    size = ClipSize(height=64, width=64, num_frames=5, fps=8)
+    job = jobs.MeasureRuntime(
+        runs=runs, seed=7, repeats=2, num_inference_steps=10, guidance_scale=3.0, dtype="bfloat16", size=size
+    )
+    found = runtime.time_runs(job, jobs.Execution(device="cuda"), [run for run, _ in runs])
+    assert [len(own) for own in found] == [2, 2, 2] and places == ["cpu"] * 3 and not card.held
+    turns = [name for name, device in card.log if device == "cuda"]
+    assert turns == ["base", "depth", "multi"] * 3, "turns, call by call"
+
+
 def test_runs_are_timed_in_turns_without_the_first_round_and_without_decoding(monkeypatch, tmp_path):
     clock, calls = Clock(), []
     seconds = {"base": 3.0, "multi": 5.0}

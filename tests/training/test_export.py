@@ -65,6 +65,16 @@ def test_the_base_run_is_a_plain_cogvideox(tmp_path, make_settings, make_source,
     assert latents.shape == (1, 3, 16, 16, 16)
 
 
+def test_runs_of_one_base_may_share_its_other_parts(tmp_path, make_settings, make_source):
+    shared = {}
+    for name, tasks in (("video", {}), ("seg", {"seg": 1.0})):
+        run(make_settings, make_source, tmp_path / name, export="transformer", tasks=tasks)
+    first, second = (load_run(tmp_path / name / "run", shared=shared) for name in ("video", "seg"))
+    assert first.vae is second.vae and first.text_encoder is second.text_encoder
+    assert first.transformer is not second.transformer and second.transformer.config.in_channels == 32
+    assert load_run(tmp_path / "seg" / "run").vae is not first.vae
+
+
 def test_a_whole_export_is_what_diffusers_would_save(tmp_path, make_settings, make_source):
     pipeline = run(make_settings, make_source, tmp_path, tasks={"seg": 1.0})
     assert pipeline.transformer.config.num_tasks == 0

@@ -98,6 +98,7 @@ def load_run(
     dtype: torch.dtype | None = None,
     device: str | torch.device = "cpu",
     offload: bool = False,
+    shared: dict[str, dict[str, Any]] | None = None,
 ) -> CogVideoXPipeline:
     """Return the pipeline of an exported run: `UDPDiffPipeline`, or diffusers' own for the base run.
 
@@ -105,18 +106,20 @@ def load_run(
         dtype: Of all models; by default float32.
         device: Where they are put.
         offload: On a GPU, each model is put there when it computes and waits on the host.
+        shared: Parts of bases, by reference, for several calls with one dtype: runs that left the other parts to their base
+            are then given the same ones.
 
     Raises:
         ValueError: The folder is no exported run.
     """
-    pipeline = _load_pipeline(Path(folder), {"dtype": dtype or torch.float32})
+    pipeline = _load_pipeline(Path(folder), {"dtype": dtype or torch.float32}, {} if shared is None else shared)
     if not offload or torch.device(device).type == "cpu":
         return pipeline.to(device)
     pipeline.enable_model_cpu_offload(device=device)
     return pipeline
 
 
-def _load_pipeline(folder: Path, loading: dict[str, Any]) -> CogVideoXPipeline:
+def _load_pipeline(folder: Path, loading: dict[str, Any], shared: dict[str, dict[str, Any]]) -> CogVideoXPipeline:
     from diffusers import CogVideoXPipeline, CogVideoXTransformer3DModel
 
     from udpdiff.model.pipeline import UDPDiffPipeline
@@ -133,7 +136,10 @@ def _load_pipeline(folder: Path, loading: dict[str, Any]) -> CogVideoXPipeline:
     transformer = network.from_pretrained(folder, subfolder="transformer", **loading)
     options = {name: recipe[name] for name in ("task_condition", "tasks")} if recipe["tasks"] else {}
     own = {"transformer": transformer, "scheduler": load_scheduler(str(folder))}
-    return pipeline_class(**_other_parts(_base_of(recipe), loading) | own, **options)
+    base = _base_of(recipe)
+    if base not in shared:
+        shared[base] = _other_parts(base, loading)
+    return pipeline_class(**shared[base] | own, **options)
 
 
 def widened_pipeline(
