@@ -8,7 +8,7 @@ localrules:
 
 rule prefetch:
     input:
-        prefetching.records(flow.config),
+        prefetching.records(hub_checkpoints),
 
 
 # All faults at once, before anything is fetched or any clip downloaded.

@@ -98,10 +98,13 @@ def complete(wildcards):
     return checked(flow.complete) and []
 
 
+hub_checkpoints = prefetching.named(flow.config)
+
+
 def fetched(*keys):
     """An input: the records of the checkpoints that a job loads, by their keys in the configuration."""
     return lambda wildcards: prefetching.records(
-        flow.config, *(key.format(**wildcards) for key in keys)
+        hub_checkpoints, *(key.format(**wildcards) for key in keys)
     )
 
 

@@ -34,12 +34,12 @@ def execution(workflow: Workflow) -> jobs.Execution:
 
 
 def check_checkpoints(workflow: Workflow) -> jobs.CheckCheckpoints:
-    return jobs.CheckCheckpoints(references=tuple(sorted(prefetching.wanted(workflow.config))))
+    return jobs.CheckCheckpoints(references=tuple(sorted(prefetching.wanted(prefetching.named(workflow.config)))))
 
 
 def fetch_checkpoint(workflow: Workflow, checkpoint: str) -> jobs.FetchCheckpoint:
     """checkpoint: the name of its record."""
-    wanted = prefetching.wanted(workflow.config)
+    wanted = prefetching.wanted(prefetching.named(workflow.config))
     reference = next(each for each in wanted if hub.record_name(each) == checkpoint)
     return jobs.FetchCheckpoint(reference=reference, parts=wanted[reference])
 

@@ -71,19 +71,18 @@ def test_a_commit_stays_until_it_is_fetched_anew_and_a_moved_one_makes_its_label
 
 
 def test_the_default_configuration_asks_the_hub_for_nothing():
-    config = preflight.check(yaml.safe_load((ROOT / "config.yaml").read_text())).config
-    assert prefetching.wanted(config) == {} and prefetching.records(config, "model.base") == []
+    assert prefetching.named(preflight.check(yaml.safe_load((ROOT / "config.yaml").read_text())).config) == {}
 
 
 def test_of_each_checkpoint_of_the_papers_scale_what_is_read_is_fetched():
     raw = yaml.safe_load((ROOT / "config.yaml").read_text())
     merge(raw, yaml.safe_load((ROOT / "presets/paper.yaml").read_text()))
-    config = preflight.check(raw).config
-    wanted = prefetching.wanted(config)
+    named = prefetching.named(preflight.check(raw).config)
+    wanted = prefetching.wanted(named)
     assert len(wanted) == 9 and wanted["THUDM/CogVideoX-5b"] == tuple(sorted(hub.BASE))
     assert wanted["stabilityai/stable-video-diffusion-img2vid-xt"] == tuple(sorted(hub.STABLE_VIDEO))
     assert wanted["facebook/sam2.1-hiera-large"] == hub.SAM2 and wanted["tencent/DepthCrafter"] == hub.TOP
-    assert prefetching.records(config, "labels.depth.depthcrafter.*") == [
+    assert prefetching.records(named, "labels.depth.depthcrafter.*") == [
         "results/checkpoints/tencent--DepthCrafter.json",
         "results/checkpoints/stabilityai--stable-video-diffusion-img2vid-xt.json",
     ]
