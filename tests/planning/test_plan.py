@@ -137,6 +137,24 @@ def test_one_gpu_takes_a_week_and_23_gigabytes(tmp_path):
     assert {name for name, stage in stages.items() if stage.on_gpu and not stage.gpu} == set()
 
 
+def test_the_papers_scale_fits_six_terabytes_where_files_of_one_run_alone_pass(tmp_path):
+    """They are those of four runs, the largest of which learns from depth labels of its own."""
+    paper = workflow("presets/paper.yaml", missing="not named yet", preset="paper")
+    plan = Plan(paper, tmp_path, tmp_path, A100)
+    stages = {stage.stage: stage for stage in plan.stages()}
+    passing = {name: stage.run for name, stage in stages.items() if stage.run}
+    assert {run for run in passing.values()} == {"seg_location", "depth_anything", "seg_grid8", "seg_grid12"}
+    assert {"depth/depth_anything", "entities/grid8", "latents/seg-pixelplanes-grid8"} <= set(passing)
+    assert not {"depth/depthcrafter", "entities/entityseg", "latents/video"} & set(passing), "others read them too"
+    found = plan.disk(stages.values())
+    staying = sum(stage.disk_bytes or 0 for stage in stages.values() if not stage.run)
+    own = max(stages[name].disk_bytes for name in ("depth/depth_anything", "latents/depth-spectral-depth_anything"))
+    assert found.peak == pytest.approx(staying + own) and 4e12 < found.peak < 6e12
+    assert stages["sample"].disk_bytes < 100e9
+    kept = workflow("presets/paper.yaml", missing="not named yet", preset="paper", storage={"keep": "all"})
+    assert Plan(kept, tmp_path, tmp_path, A100).disk(Plan(kept, tmp_path, tmp_path, A100).stages()).peak > 8e12
+
+
 def test_measured_comes_before_cited_for_the_same_settings_and_size_alone():
     measured = labeller_speed("depth", CRAFTER, SIZE, [RECORD])
     assert (measured.origin, measured.clips_per_hour) == ("measured", 1000.0)

@@ -25,8 +25,8 @@ class Disk:
     """Bytes at the peak, and the part of the whole that is not there then.
 
     Attributes:
-        peak: While the largest run's own latents are there, and the checkpoints of one training.
-        freed: Bytes that pass: of latents made and removed run by run, of optimizer states in checkpoints.
+        peak: While the largest run's own files are there, and the checkpoints of one training.
+        freed: Bytes that pass: of latents and labels made and removed run by run, of optimizer states in checkpoints.
     """
 
     peak: float
@@ -74,13 +74,22 @@ def checkpoint_bytes(case: TrainingCase) -> float:
     return _CHECKPOINTS_AT_ONCE * (4 * case.trained + average + optimizer_bytes(case))
 
 
-def peak_disk(staying: float, by_run: Mapping[str, float], training: float) -> Disk:
+def peak_disk(staying: float, passing: Mapping[str, Mapping[str, float]], training: float) -> Disk:
     """Return the peak of results of which some pass.
 
     Args:
         staying: Bytes of all that stays.
-        by_run: Run -> bytes of the latents that go after its training; one run's are there at a time.
+        passing: Run -> stage (latents/STREAM, KIND/LABELLER) -> bytes of what goes after its training; one run's are there at
+            a time.
         training: Bytes of checkpoints while a training is at work.
     """
-    largest = max(by_run.values(), default=0.0)
-    return Disk(staying + largest + training, sum(by_run.values()) + training)
+    largest = max(map(_in_turn, passing.values()), default=0.0)
+    freed = sum(size for stages in passing.values() for size in stages.values())
+    return Disk(staying + largest + training, freed + training)
+
+
+def _in_turn(stages: Mapping[str, float]) -> float:
+    """Bytes of one run's own files at most: a shard of labels goes once its latents are there, so the larger of both counts."""
+    labels = {stage.split("/")[1]: size for stage, size in stages.items() if not stage.startswith("latents/")}
+    latents = {stage: size for stage, size in stages.items() if stage.startswith("latents/")}
+    return sum(max(size, labels.get(stage.split("-")[-1], 0.0)) for stage, size in latents.items())

@@ -80,13 +80,14 @@ class Plan:
 
     def disk(self, stages: Iterable[StagePlan]) -> disk.Disk:
         """Return the bytes at the peak, with what passes left out."""
-        staying, passing, training = 0.0, {}, 0.0
+        staying, training = 0.0, 0.0
+        passing: dict[str, dict[str, float]] = {}
         for stage in stages:
             size = stage.disk_bytes or 0.0
             if stage.stage == "checkpoints":
                 training = size
             elif stage.run:
-                passing[stage.run] = passing.get(stage.run, 0.0) + size
+                passing.setdefault(stage.run, {})[stage.stage] = size
             else:
                 staying += size
         return disk.peak_disk(staying, passing, training)
@@ -100,6 +101,7 @@ class Plan:
             speed=self._labelling_speed(folder),
             bytes_per_clip=disk.label_bytes(self.config, kind, self.size) if measured is None else measured,
             bytes_measured=measured is not None,
+            run=self.workflow.passing_labellers(kind).get(name),
         )
 
     def _labelling_speed(self, folder: str) -> Speed | None:

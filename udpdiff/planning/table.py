@@ -117,7 +117,7 @@ def _explained(notes: Notes) -> list[str]:
 
 def disk_lines(disk: Disk) -> list[str]:
     """Return what is said of the disk."""
-    freed = f"; {number(disk.freed / 1e9)} GB pass: latents of one run, checkpoints" if disk.freed else ""
+    freed = f"; {number(disk.freed / 1e9)} GB pass: latents and labels of one run, checkpoints" if disk.freed else ""
     return [f"Disk at its peak: {number(disk.peak / 1e9)} GB{freed}."]
 
 
