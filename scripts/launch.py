@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from udpdiff import launching, local_gpus, slurm_job
+from udpdiff.interruption import DEADLINE, EXIT_CODE
 from udpdiff.slices import Slices
 
 SAVE_SECONDS = 1800
@@ -68,7 +69,10 @@ def _run_in_job(request: launching.Request, slices: Slices | None) -> int:
     allocation = slurm_job.ask_slurm(job_id)
     environment = dict(os.environ)
     if allocation and allocation.deadline:
-        environment["JOB_DEADLINE"] = str(allocation.deadline)
+        environment[DEADLINE] = str(allocation.deadline)
+    if request.nodes > 1 and allocation is None:
+        print("launch: SLURM does not answer, so processes on several nodes cannot be started", file=sys.stderr)
+        return 1
     if slurm_job.in_batch_step(os.environ) and allocation:
         environment["MASTER_PORT"] = str(_free_port())
         command, stop = launching.srun_command(sys.executable, request, allocation), signal.SIGUSR1
@@ -111,10 +115,10 @@ def _torchrun(request: launching.Request, processes: int) -> int:
     try:
         run(parse_args(launching.torchrun_arguments(request, processes)))
     except SignalException:
-        return slurm_job.STOPPED
+        return EXIT_CODE
     except ChildFailedError as error:
         codes = [failure.exitcode for failure in error.failures.values()]
-        return launching.joint_exit_code(codes, slurm_job.STOPPED)
+        return launching.joint_exit_code(codes, EXIT_CODE)
     return 0
 
 

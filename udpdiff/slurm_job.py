@@ -12,11 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
+from udpdiff.interruption import EXIT_CODE, SIGNALS
 from udpdiff.launching import Allocation
 from udpdiff.slices import Slices
 
-STOPPED = 75  # EX_TEMPFAIL of sysexits.h: "try again later"
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 ASK_SECONDS = 30
 # SLURM ends a job that it requeues within its KillWait; a launcher that went before would make it look failed.
 REQUEUE_SECONDS = 300
@@ -50,17 +49,17 @@ def run_watched(
     def pass_on(number: int, frame: FrameType | None) -> None:
         process.send_signal(stop)
 
-    former = {number: signal.signal(number, pass_on) for number in STOP_SIGNALS}
+    former = {number: signal.signal(number, pass_on) for number in SIGNALS}
     try:
         code = _wait(process, last_moment)
         if code is None:
             process.send_signal(stop)
-            return STOPPED, True
+            return EXIT_CODE, True
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
     code = 128 - code if code < 0 else code
-    return code, code == STOPPED or code - 128 in STOP_SIGNALS
+    return code, code == EXIT_CODE or code - 128 in SIGNALS
 
 
 def _wait(process: subprocess.Popen, last_moment: float | None) -> int | None:
@@ -84,23 +83,23 @@ def after_stop(job_id: str, slices: Slices | None) -> int:
     allocation = ask_slurm(job_id)
     if allocation is not None and allocation.state != "RUNNING":
         _say(f"stopped: SLURM says {allocation.state}")
-        return STOPPED
+        return EXIT_CODE
     if slices is not None and not slices.stopped():
         _say("stopped for the second time without a further clip finished: a clip takes longer than the job may run")
         return 1
     if allocation is None or not allocation.by_snakemake:
-        return STOPPED
+        return EXIT_CODE
     done = subprocess.run(["scontrol", "requeue", job_id], capture_output=True, text=True)
     if done.returncode:
         _say(f"stopped, and not put back into the queue ({done.stderr.strip()}); Snakemake's retries start it again")
-        return STOPPED
+        return EXIT_CODE
     _say(f"stopped, what is done is kept; job {job_id} waits in the queue to go on")
     _outlive_the_job()
-    return STOPPED
+    return EXIT_CODE
 
 
 def _outlive_the_job() -> None:
-    for number in (*STOP_SIGNALS, signal.SIGINT):
+    for number in (*SIGNALS, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     time.sleep(REQUEUE_SECONDS)
 

@@ -69,9 +69,7 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         if "slurmctld" in self._daemons:
-            subprocess.run(["scancel", "--full", "--state=RUNNING"], capture_output=True)
-            subprocess.run(["scancel", "--user=root"], capture_output=True)
-            time.sleep(1)
+            self._end_jobs()
         for daemon in reversed(self._daemons.values()):
             daemon.terminate()
         for daemon in self._daemons.values():
@@ -82,6 +80,16 @@ class Cluster:
                 daemon.wait()
         for name in self._configuration():
             (SYSTEM_CONFIG / name).unlink(missing_ok=True)
+
+    def _end_jobs(self) -> None:
+        """Cancel all jobs; daemons that go before them would leave their processes behind."""
+        subprocess.run(["scancel", "--user=root"], capture_output=True)
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until:
+            left = subprocess.run(["squeue", "-h"], capture_output=True, text=True)
+            if left.returncode or not left.stdout.strip():
+                return
+            time.sleep(0.5)
 
     def call(self, *command: str) -> str:
         """Run one of SLURM's commands. Returns what it prints."""
@@ -170,7 +178,7 @@ GresTypes=gpu
 MpiDefault=none
 SlurmdParameters=config_overrides
 SwitchType=switch/none
-ReturnToService=2
+ReturnToService=0
 MinJobAge=3600
 JobFileAppend=1
 KillWait=5

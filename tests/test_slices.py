@@ -1,0 +1,51 @@
+"""Stops with and without progress, on a shard that a real writer left unfinished."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import numpy as np
+
+from udpdiff.slices import Slices
+from udpdiff.storage.shards import ShardWriter
+
+
+def slice_of_work(path, clips: int) -> None:
+    """Add some clips, then stop as a job does that is told to."""
+    with (
+        warnings.catch_warnings(action="ignore"),
+        ShardWriter(path, "entities", {"seed": 1}, resume=True) as writer,
+    ):
+        for number in range(len(writer.done), len(writer.done) + clips):
+            rng = np.random.default_rng(number)
+            writer.add(f"clip{number}", {"entity_ids": rng.integers(0, 99, (4, 64, 64)).astype(np.uint16)})
+        raise KeyboardInterrupt
+
+
+def stop_after(path, clips: int) -> bool:
+    try:
+        slice_of_work(path, clips)
+    except KeyboardInterrupt:
+        return Slices([path]).stopped()
+
+
+def test_a_job_that_gets_on_is_started_again_and_again(tmp_path):
+    path = tmp_path / "0.h5"
+    assert [stop_after(path, 2) for _ in range(5)] == [True] * 5
+    Slices([path]).ended()
+    assert os.listdir(tmp_path) == [".0.h5.partial"]
+
+
+def test_two_stops_without_a_further_clip_end_it(tmp_path):
+    path = tmp_path / "0.h5"
+    assert [stop_after(path, clips) for clips in (2, 0, 1, 0, 0)] == [True, True, True, True, False]
+    assert os.listdir(tmp_path) == [".0.h5.partial"], "the next start, by a retry, counts anew"
+
+
+def test_one_output_of_several_is_progress(tmp_path):
+    first, second = tmp_path / "0.clips.h5", tmp_path / "0.dense.h5"
+    slices = Slices([first, second])
+    assert slices.stopped()
+    (tmp_path / ".0.dense.h5.partial").write_bytes(b"x")
+    assert slices.stopped() and slices.stopped() and not slices.stopped()
