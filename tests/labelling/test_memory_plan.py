@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import weakref
 
 import pytest
 import torch
+from live_bytes import LiveBytes
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from udpdiff.labelling.memory_plan import objects_at_once, plan_memory
 from udpdiff.labelling.propagation import (
@@ -24,32 +22,6 @@ from udpdiff.labelling.sam2_checkpoint import build_predictor
 from udpdiff.mini.sam2_model import build_model
 
 GIB = 2**30
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors allocated inside it that are still alive."""
-
-    def __init__(self):
-        super().__init__()
-        self.now = self.peak = 0
-        self._seen = weakref.WeakSet()
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                self._add(tensor.untyped_storage())
-        self.peak = max(self.peak, self.now)
-        return result
-
-    def _add(self, storage):
-        if storage not in self._seen:
-            self._seen.add(storage)
-            self.now += storage.nbytes()
-            weakref.finalize(storage, self._remove, storage.nbytes())
-
-    def _remove(self, count):
-        self.now -= count
 
 
 def measure(predictor, objects: int, num_frames: int, height: int, width: int, fake: bool) -> tuple[int, int]:

@@ -44,10 +44,10 @@ def text_bytes(parts: dict[str, dict[str, Any]], prompts: int, dtype: str) -> fl
     return BYTES[dtype] * (parameters.text_parameters(encoder) + activations)
 
 
-def denoising_bytes(
+def denoising_numbers(
     parts: dict[str, dict[str, Any]], size: dict[str, int], batch: int, streams: int
 ) -> tuple[float, float]:
-    """Return numbers, not bytes: parameters of the transformer, and elements of its activations for so many samples."""
+    """Return the parameters of the transformer, and the elements of its activations for so many samples."""
     transformer = parts["transformer"]
     weights = parameters.transformer_parameters(transformer, streams)
     return weights, DENOISE_ARRAYS * batch * tokens(parts, size) * parameters.hidden_size(transformer)
@@ -71,7 +71,7 @@ def sampling_bytes(
         offload: Of the three networks only the one that computes is on the device.
     """
     each = BYTES[dtype]
-    weights, elements = denoising_bytes(parts, size, prompts * (2 if guided else 1), streams)
+    weights, elements = denoising_numbers(parts, size, prompts * (2 if guided else 1), streams)
     denoising, encoding = each * (weights + elements), text_bytes(parts, prompts, dtype)
     decoding = vae_bytes(parts["vae"], size, prompts, dtype, decode=True)
     if offload:
