@@ -91,11 +91,15 @@ class Workflow(ClipSet):
             kind: latents, entities or depth.
             name: Of the stream or labeller.
         """
-        run = self._passing[kind].get(name)
-        wanted = {shown for shown, _ in self.shown_pairs()}
-        turns = [each for each in dict.fromkeys(self.passing_streams().values()) if each in wanted]
+        run, turns = self._passing[kind].get(name), self._turns
         turn = turns.index(run) if run in turns and split == "train" else 0
         return [f"results/runs/{before}" for before in turns[:turn][-1:]]
+
+    @cached_property
+    def _turns(self) -> list[str]:
+        """Runs of the report with streams of their own, in the order in which these come: asked for by every job."""
+        wanted = {run for run, _ in self.shown_pairs()}
+        return [run for run in dict.fromkeys(self.passing_streams().values()) if run in wanted]
 
     def label_means(self, labeller: str) -> list[str]:
         """The means of a depth labeller's training shards."""
