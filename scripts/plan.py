@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from udpdiff.config_layers import preset_file
+from udpdiff.config_layers import anchor_paths, preset_file
 from udpdiff.config_parsing import parse
 from udpdiff.planning.answers import describe
 from udpdiff.user_values import missing_values
@@ -49,6 +49,7 @@ def layered(preset: str | None, files: list[Path]) -> dict:
     chosen = preset_file(raw, _ROOT / "presets")
     for file in ([Path(chosen)] if chosen else []) + files:
         _merge(raw, yaml.safe_load(file.read_text()) or {})
+    anchor_paths(raw, files)
     return raw
 
 
