@@ -30,7 +30,12 @@ if preset:
     configfile: preset
 
 
-flow = checked(preflight.check, config, workflow.overwrite_configfiles, preset)
+# What cannot fit the named GPU is refused once, at the start; the plan says it in its own words. Which targets are asked
+# for, Snakemake itself knows only after this.
+must_fit = workflow.is_main_process and sys.argv[-1] != "plan"
+flow = checked(
+    preflight.check, config, workflow.overwrite_configfiles, preset, must_fit
+)
 
 # Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. The prefix
 # replaces Snakemake's own, which makes a failure before `| tee` a failure. Progress bars of libraries would fill the logs.

@@ -23,7 +23,7 @@ from udpdiff.workflow import Workflow
 __all__ = ["ConfigError", "check"]
 
 
-def check(raw: dict, user_files: Sequence[Path] = (), preset: Path | None = None) -> Workflow:
+def check(raw: dict, user_files: Sequence[Path] = (), preset: Path | None = None, must_fit: bool = True) -> Workflow:
     """Return the workflow of a configuration that can be run.
 
     A value that only the user can give is no fault yet: what plans and explains needs none, and the first job that
@@ -34,6 +34,7 @@ def check(raw: dict, user_files: Sequence[Path] = (), preset: Path | None = None
         user_files: The user's files that were merged over the default and the preset, in order: a relative path in one
             of them is relative to that file.
         preset: The preset's file.
+        must_fit: Refuse what cannot fit the GPU that is named; the plan says it in its own words.
 
     Raises:
         ConfigError: One line per fault: the key, what was got, what is allowed.
@@ -42,7 +43,7 @@ def check(raw: dict, user_files: Sequence[Path] = (), preset: Path | None = None
     config_layers.anchor_paths(raw, [preset, *user_files] if preset else user_files)
     config = parse(raw)
     faults = [*_checkpoint_faults(config), *_size_faults(config), *_package_faults(config), *_dtype_faults(config)]
-    faults += [] if faults else fit.faults(config)
+    faults += fit.faults(config) if must_fit and not faults else []
     config, places = config_layers.name_checkpoints(config)
     workflow = Workflow(config, missing_values(config), places)
     if config.source.kind != "scenes" and config.source.path:

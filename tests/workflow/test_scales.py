@@ -148,6 +148,20 @@ def test_scenes_run_locally_and_as_a_rehearsal(tmp_path, arguments):
     assert status == 0 and jobs["train"] == "11", told
 
 
+def test_what_cannot_fit_is_refused_before_any_job_and_planned_all_the_same(lab, tmp_path):
+    small = ["--cores", "1", "--config", "preset=paper", "gpu=rtx4090", "gpus=1", "gpu_price=0.5"]
+    small += ["--configfile", lab / "lab.yaml"]
+    status, told = snakemake(tmp_path, *small, "-n", "--", "results/table1.csv")
+    assert status != 0 and "training: train/base needs" in told and "rtx4090 leaves 23.8 of its 25.3 GB" in told
+    assert "labels.captions.captioner: captions needs" in told and "rule train" not in told
+    status, told = snakemake(tmp_path, *small, "--", "plan")
+    assert (
+        status == 0
+        and "Does not fit: train/base needs" in told
+        and "1 x RTX 4090 24 GB, 0.5 a GPU-hour" in " ".join(told.split())
+    )
+
+
 @pytest.mark.parametrize("preset", SCALES)
 def test_a_plan_of_each_scale_needs_nothing_from_the_user(tmp_path, preset):
     status, told = snakemake(
