@@ -28,7 +28,7 @@ rule encode_latents:
         job=job(workflow_jobs.encode_latents, "stream"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --shards {output.latents:q} -- \
+        python -m scripts.launch --gpus {resources.gpu} --keeps {output.latents:q} -- \
             scripts.encode_latents --job {params.job:q} --execution "$EXECUTION" --stream {wildcards.stream:q} \
             --source {input.source:q} --latents {output.latents:q} \
             --timing benchmarks/encode_latents/{wildcards.stream}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
@@ -70,7 +70,7 @@ rule encode_text:
         job=job(workflow_jobs.encode_text, "style"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --shards {output.text:q} -- \
+        python -m scripts.launch --gpus {resources.gpu} --keeps {output.text:q} -- \
             scripts.encode_text --job {params.job:q} --execution "$EXECUTION" --captions {input.captions:q} \
             --text {output.text:q} 2>&1 | tee {log:q}
         """

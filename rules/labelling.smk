@@ -27,7 +27,7 @@ rule segment_entities:
         job=job(workflow_jobs.segment_entities, "labeller"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --shards {output.entities:q} -- \
+        python -m scripts.launch --gpus {resources.gpu} --keeps {output.entities:q} -- \
             scripts.segment_entities --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --entities {output.entities:q} --summary {output.summary:q} \
             --timing benchmarks/segment_entities/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
@@ -59,7 +59,7 @@ rule estimate_depth:
         job=job(workflow_jobs.estimate_depth, "labeller"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --shards {output.depth:q} -- \
+        python -m scripts.launch --gpus {resources.gpu} --keeps {output.depth:q} -- \
             scripts.estimate_depth --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --depth {output.depth:q} --summary {output.summary:q} --mean {output.mean:q} \
             --timing benchmarks/estimate_depth/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \

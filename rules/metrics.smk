@@ -26,7 +26,7 @@ rule extract_features:
         job=job(workflow_jobs.extract_features, "split"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --shards {output.features:q} -- \
+        python -m scripts.launch --gpus {resources.gpu} --keeps {output.features:q} -- \
             scripts.extract_features --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --features {output.features:q} 2>&1 | tee {log:q}
         """
@@ -70,7 +70,7 @@ rule compare_samples:
         job=job(workflow_jobs.compare_samples, "run", "task"),
     shell:
         """
-        python -m scripts.launch --gpus 0 --shards {output.comparison:q} -- \
+        python -m scripts.launch --gpus 0 --keeps {output.comparison:q} -- \
             scripts.compare_samples --job {params.job:q} --predictions {input.predictions:q} \
             --reference {input.reference:q} --comparators {input.comparators:q} --mean {input.mean:q} \
             --comparison {output.comparison:q} 2>&1 | tee {log:q}

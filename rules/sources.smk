@@ -68,7 +68,7 @@ elif flow.config.source.kind == "panda70m":
             job=job(workflow_jobs.download_clips, "split", "shard"),
         shell:
             """
-            python -m scripts.launch --gpus 0 --shards {output.clips:q} -- \
+            python -m scripts.launch --gpus 0 --keeps {output.clips:q} -- \
                 scripts.download_clips --job {params.job:q} --execution "$EXECUTION" --chosen {input.chosen:q} \
                 --clips {output.clips:q} --summary {output.summary:q} 2>&1 | tee {log:q}
             """

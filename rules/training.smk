@@ -27,7 +27,8 @@ rule train:
     shell:
         # The log's tee outlives the warning signal before a time limit, so that the trainer can save and say so.
         """
-        python -m scripts.launch --gpus {resources.gpu} --nodes {resources.nodes} --distributed -- \
+        python -m scripts.launch --gpus {resources.gpu} --nodes {resources.nodes} --distributed \
+            --keeps {params.state:q} -- \
             scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
             --latents {params.latents} --captions {params.captions} --output {output.run:q} 2>&1 | (
             trap '' TERM USR1

@@ -27,7 +27,9 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--gpus", type=int, default=1, help="of the whole job")
     parser.add_argument("--nodes", type=int, default=1, help="machines that it takes")
     parser.add_argument("--distributed", action="store_true", help="one process for each GPU")
-    parser.add_argument("--shards", type=Path, nargs="+", help="outputs that grow in hidden files, clip by clip")
+    parser.add_argument(
+        "--keeps", type=Path, nargs="+", help="shards that grow clip by clip, or a folder of checkpoints"
+    )
     parser.add_argument("--rank", action="store_true", help="internal: this is one of the tasks that srun started")
     parser.add_argument("--torchrun", type=int, metavar="N", help="internal: start N processes here")
     split = list(words).index("--") if "--" in words else len(words)
@@ -40,7 +42,7 @@ def main(words: Sequence[str]) -> None:
     elif arguments.torchrun:
         sys.exit(_torchrun(request, arguments.torchrun))
     elif "SLURM_JOB_ID" in os.environ:
-        sys.exit(_run_in_job(request, Slices(arguments.shards) if arguments.shards else None))
+        sys.exit(_run_in_job(request, Slices(arguments.keeps) if arguments.keeps else None))
     else:
         command, variables = _here(request)
     os.execve(command[0], command, {**os.environ, **variables})
@@ -80,7 +82,7 @@ def _run_in_job(request: launching.Request, slices: Slices | None) -> int:
         (command, variables), stop = _here(request), signal.SIGTERM
         environment |= variables
     code, stopped = slurm_job.run_watched(command, environment, allocation and allocation.last_moment, stop)
-    if stopped and (slices or request.distributed):
+    if stopped and slices:
         return slurm_job.after_stop(job_id, slices)
     if slices and code == 0:
         slices.ended()

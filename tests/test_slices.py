@@ -49,3 +49,13 @@ def test_one_output_of_several_is_progress(tmp_path):
     assert slices.stopped()
     (tmp_path / ".0.dense.h5.partial").write_bytes(b"x")
     assert slices.stopped() and slices.stopped() and not slices.stopped()
+
+
+def test_a_training_gets_on_by_its_checkpoints(tmp_path):
+    slices = Slices([tmp_path / "base"])
+    assert slices.stopped(), "nothing yet, for the first time"
+    (tmp_path / "base" / "checkpoint-20").mkdir(parents=True)
+    assert slices.stopped() and slices.stopped()
+    (tmp_path / "base" / "checkpoint-100").mkdir()
+    (tmp_path / "base" / ".checkpoint-120.writing").mkdir()
+    assert slices.stopped() and slices.stopped() and not slices.stopped()

@@ -1,6 +1,7 @@
-"""Whether a job that is stopped and started again gets on: how far its unfinished files had grown at each stop.
+"""Whether a job that is stopped and started again gets on: how far it had come at each stop.
 
-A shard's finished clips stand in a hidden file beside its place (`storage.shard_writer`), which the next start takes over.
+A shard's finished clips stand in a hidden file beside its place (`storage.shard_writer`), a training's steps in its folder of
+checkpoints (`training.checkpoint`); the next start goes on from there.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ class Slices:
     """The stops of one job, noted beside its first output.
 
     Args:
-        outputs: The shards that it writes.
+        outputs: The shards that it writes, or the folder of its checkpoints.
     """
 
     def __init__(self, outputs: Sequence[Path]) -> None:
@@ -26,26 +27,35 @@ class Slices:
         self._note = staging_path(self.outputs[0], "slices")
 
     def stopped(self) -> bool:
-        """Note a stop. Returns whether the job should be started again: not after two stops in a row at one size."""
-        size, former = self._size(), self._former()
-        idle = 0 if size > former["bytes"] else former["idle"] + 1
+        """Note a stop. Returns whether the job should be started again: not after two stops in a row at one place."""
+        reached, former = self._reached(), self._former()
+        idle = 0 if reached > former["reached"] else former["idle"] + 1
         if idle > ALLOWED_WITHOUT_PROGRESS:
             self.ended()
             return False
         self._note.parent.mkdir(parents=True, exist_ok=True)
-        self._note.write_text(json.dumps({"bytes": max(size, former["bytes"]), "idle": idle}), encoding="utf-8")
+        self._note.write_text(json.dumps({"reached": max(reached, former["reached"]), "idle": idle}), encoding="utf-8")
         return True
 
     def ended(self) -> None:
         """Forget the stops of a job that is over."""
         self._note.unlink(missing_ok=True)
 
-    def _size(self) -> int:
-        partial = [staging_path(path, "partial") for path in self.outputs]
-        return sum(path.stat().st_size for path in (*partial, *self.outputs) if path.exists())
+    def _reached(self) -> int:
+        """Bytes of shards, or steps of checkpoints: what grows while the job gets on."""
+        return sum(_steps(path) if path.is_dir() else _size(path) for path in self.outputs)
 
     def _former(self) -> dict[str, int]:
         try:
             return json.loads(self._note.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return {"bytes": 0, "idle": 0}
+            return {"reached": 0, "idle": 0}
+
+
+def _size(shard: Path) -> int:
+    return sum(path.stat().st_size for path in (shard, staging_path(shard, "partial")) if path.exists())
+
+
+def _steps(training: Path) -> int:
+    names = [path.name.removeprefix("checkpoint-") for path in training.glob("checkpoint-*")]
+    return max((int(name) for name in names if name.isdigit()), default=0)

@@ -74,7 +74,7 @@ def _wait(process: subprocess.Popen, last_moment: float | None) -> int | None:
             continue
 
 
-def after_stop(job_id: str, slices: Slices | None) -> int:
+def after_stop(job_id: str, slices: Slices) -> int:
     """Put a stopped job back into the queue and wait for the end that this brings.
 
     Returns:
@@ -84,8 +84,8 @@ def after_stop(job_id: str, slices: Slices | None) -> int:
     if allocation is not None and allocation.state != "RUNNING":
         _say(f"stopped: SLURM says {allocation.state}")
         return EXIT_CODE
-    if slices is not None and not slices.stopped():
-        _say("stopped for the second time without a further clip finished: a clip takes longer than the job may run")
+    if not slices.stopped():
+        _say("stopped for the second time without a further clip or step kept: one takes longer than the job may run")
         return 1
     if allocation is None or not allocation.by_snakemake:
         return EXIT_CODE

@@ -32,7 +32,9 @@ def edited_profile(folder: Path, slurm_extra: str = "", **train: Any) -> Path:
             del resources["slurm_extra"]
     asked = profile["set-resources"]["train"]
     asked |= {"gpu": 1, "tasks": 2} | train
-    asked["slurm_extra"] = f"'{asked['slurm_extra'].strip(chr(39))} {slurm_extra}'"
+    # The warning comes within the last half minute, for a whole job here has two.
+    extra = asked["slurm_extra"].strip("'").replace("TERM@300", "TERM@30")
+    asked["slurm_extra"] = f"'{extra} {slurm_extra}'"
     folder.mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(profile))
     return folder

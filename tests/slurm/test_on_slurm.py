@@ -15,6 +15,8 @@ from cluster import Cluster
 from on_slurm import Snakemake, edited_profile, steps_done, wait_for
 from safetensors.torch import load_file
 
+from udpdiff.storage.shards import ShardReader
+
 RUN, HERE = "results/runs/base", Path(__file__).parent
 WHOLE_SECONDS = 900
 
@@ -92,7 +94,7 @@ def restarts(cluster: Cluster, job: str) -> int:
 
 def test_everything_runs_through_the_profile(whole):
     assert (whole / "results/report/index.html").stat().st_size > 20_000
-    assert (whole / "results/table4.csv").exists()
+    assert (whole / "results/table1.csv").exists()
 
 
 def test_two_processes_on_one_node_and_on_two(interrupted, whole, training):
@@ -104,15 +106,16 @@ def test_two_processes_on_one_node_and_on_two(interrupted, whole, training):
     assert 0.0 < largest_difference(weights(together.folder), weights(whole)) < 1e-4, "other sums, so other last bits"
 
 
-@pytest.mark.parametrize("how", ["lost", "warned", "limited"])
-def test_an_interrupted_training_goes_on(cluster, whole, interrupted, how):
-    snakemake, job = interrupted[how]
-    said = snakemake.finish()
-    assert restarts(cluster, job) >= 1, "it was interrupted at all"
-    assert "Error in rule" not in said and "Trying to restart" not in said, said
-    assert largest_difference(weights(snakemake.folder), weights(whole)) == 0.0
-
-
+SHARD = """
+import sys, time, numpy as np
+from udpdiff.storage.shards import ShardWriter
+with ShardWriter(sys.argv[1], "entities", {"seed": 1}, resume=True) as writer:
+    print("taken over", len(writer.done), flush=True)
+    for number in range(45):
+        if f"clip{number}" not in writer.done:
+            writer.add(f"clip{number}", {"entity_ids": np.full((4, 64, 64), number, np.uint16)})
+            time.sleep(1)
+"""
 STUBBORN = """
 import signal, sys, time
 stopped = []
@@ -124,24 +127,47 @@ sys.exit(75)
 """
 
 
+def submit_launched(cluster: Cluster, folder: Path, code: str, minutes: int, words: str, argument: Path) -> str:
+    """Submit a rule's command alone, as Snakemake's plugin would. Returns the job's number."""
+    (folder / "work.py").write_text(code)
+    # Snakemake's jobstep removes all variables of SLURM but the job's number and some names.
+    command = f"env -u SLURM_PROCID {sys.executable} -m scripts.launch {words} -- work {argument}"
+    return cluster.call(
+        "sbatch", "--parsable", "--comment=rule_work", "--gpus=1", "-t", str(minutes), "-o", f"{folder}/log",
+        "--open-mode=append", f"--export=ALL,PYTHONPATH={HERE.parents[1]}:{folder}", f"--wrap={command}",
+    ).strip()  # fmt: skip
+
+
+def ended(cluster: Cluster, job: str) -> str | None:
+    state = cluster.call("squeue", "-h", f"--job={job}", "--states=all", "-o", "%T").strip()
+    return state if state in ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT") else None
+
+
+def test_a_shard_goes_on_after_its_time(cluster, tmp_path):
+    shard = tmp_path / "0.h5"
+    job = submit_launched(cluster, tmp_path, SHARD, 1, f"--keeps {shard}", shard)
+    assert wait_for(lambda: ended(cluster, job), "its end") == "COMPLETED", (tmp_path / "log").read_text()
+    taken_over = [int(line.split()[-1]) for line in (tmp_path / "log").read_text().splitlines() if "taken" in line]
+    assert restarts(cluster, job) == 1 and taken_over[0] == 0 < taken_over[1] < 45
+    assert ShardReader(shard).clip_ids == [f"clip{number}" for number in range(45)]
+
+
 def test_a_cancelled_job_stays_cancelled(cluster, tmp_path):
     """Snakemake cancels its jobs on Ctrl-C; none of them may come back."""
-    (tmp_path / "work.py").write_text(STUBBORN)
-    # Snakemake's jobstep removes all variables of SLURM but the job's number and some names.
-    command = f"env -u SLURM_PROCID {sys.executable} -m scripts.launch --distributed -- work {tmp_path}/ready"
-    job = cluster.call(
-        "sbatch", "--parsable", "--comment=rule_train", "--gpus=1", "-t", "5", "-o", f"{tmp_path}/log",
-        f"--export=ALL,PYTHONPATH={HERE.parents[1]}:{tmp_path}", f"--wrap={command}",
-    ).strip()  # fmt: skip
+    job = submit_launched(cluster, tmp_path, STUBBORN, 5, f"--distributed --keeps {tmp_path}", tmp_path / "ready")
     wait_for((tmp_path / "ready").exists, "the job's start")
     cluster.call("scancel", job)
-    state = wait_for(lambda: _ended(cluster, job), "its end")
+    state = wait_for(lambda: ended(cluster, job), "its end")
     assert state == "CANCELLED" and restarts(cluster, job) == 0, (tmp_path / "log").read_text()
 
 
-def _ended(cluster: Cluster, job: str) -> str | None:
-    state = cluster.call("squeue", "-h", f"--job={job}", "--states=all", "-o", "%T").strip()
-    return None if state in ("RUNNING", "COMPLETING") else state
+@pytest.mark.parametrize("how", ["lost", "warned", "limited"])
+def test_an_interrupted_training_goes_on(cluster, whole, interrupted, how):
+    snakemake, job = interrupted[how]
+    said = snakemake.finish()
+    assert restarts(cluster, job) >= 1, "it was interrupted at all"
+    assert "Error in rule" not in said and "Trying to restart" not in said, said
+    assert largest_difference(weights(snakemake.folder), weights(whole)) == 0.0
 
 
 def test_the_limited_job_was_saving_when_its_time_was_over(interrupted):

@@ -314,9 +314,9 @@ def test_a_job_that_loads_a_model_asks_for_a_gpu_and_is_launched_on_it(smoke):
         if job["rule"] in LOADS_A_MODEL:
             assert "python -m scripts.launch --gpus 1 " in job["command"]
     train = one(smoke, "train", run="multi")
-    assert train["resources"]["nodes"] == 1 and "--nodes 1 --distributed --" in train["command"]
+    assert train["resources"]["nodes"] == 1 and "--nodes 1 --distributed" in train["command"]
     shard = one(smoke, "encode_latents", stream="video", shard="0")
-    assert "--shards results/latents/video/train/0.h5 -- " in shard["command"]
+    assert "--keeps results/latents/video/train/0.h5 -- " in shard["command"]
 
 
 def test_trainings_and_what_they_wait_for_go_first(smoke):
