@@ -211,6 +211,7 @@ def test_what_finished_shards_and_jobs_took_is_measured(tmp_path):
     stages = {stage.stage: stage for stage in Plan(mini, results, benchmarks, A100).stages()}
     found = stages["depth/depthcrafter"]
     assert found.speed.origin == "measured" and found.speed.clips_per_hour == 1000
+    assert found.gpu.origin == found.host.origin == "measured" and (found.gpu.gb, found.host.gb) == (8.0, 2.0)
     assert found.bytes_measured, "of the shard that was made as it is configured now"
     assert found.bytes_per_clip == (results / "depth/depthcrafter/train/0.h5").stat().st_size
     assert stages["depth/depth_anything"].speed is None and not stages["depth/depth_anything"].bytes_measured

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from udpdiff.config import Config, Training
 from udpdiff.config_data import ClipSize
 from udpdiff.planning.figures import Memory
+from udpdiff.planning.job_memory import Need
 from udpdiff.planning.speeds import Speed
+from udpdiff.timing import Throughput
 
 if TYPE_CHECKING:
     from udpdiff.training.settings import TrainingSettings
@@ -62,6 +64,13 @@ def identity_of(settings: TrainingSettings, size: ClipSize) -> dict[str, Any]:
 def _identity(base: str, size: ClipSize, recipe: TrainingSettings | Training) -> dict[str, Any]:
     lengths = size.model_dump(include={"num_frames", "height", "width"})
     return {"base": base, "size": lengths} | {name: getattr(recipe, name) for name in _DECIDING}
+
+
+def with_measured(need: Need, found: Throughput) -> Need:
+    """Return what a kind of job needs, as finished ones did: on the GPU where they used one, and on the host."""
+    basis = f"the largest of finished jobs on {found.device}"
+    gpu = Memory(1e9 * found.peak_gpu_gb, "measured", basis) if found.peak_gpu_gb is not None else need.gpu
+    return replace(need, gpu=gpu, host=Memory(1e9 * found.peak_rss_gb, "measured", basis))
 
 
 def as_document(identity: dict[str, Any], steps: list[MeasuredStep]) -> dict[str, Any]:

@@ -10,19 +10,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from udpdiff.checkpoints import published, resolve
+from udpdiff.checkpoints import hub, published, resolve
 
 PARTS = ("transformer", "vae", "text_encoder")
 
 
 def base_parts(base: str) -> dict[str, dict[str, Any]] | None:
     """Return the configurations of a base's networks by part: a folder's own, or as published; None where not known."""
+    name = (hub.split(base) or (base, None))[0]
     try:
-        folder = Path(resolve(base.partition("@")[0]))
+        folder = Path(resolve(name))
     except ValueError:
         return None
     if not folder.is_dir():
-        return published.configs(base.partition("@")[0])
+        return published.configs(name)
     try:
         return {part: json.loads((folder / part / "config.json").read_text()) for part in PARTS}
     except (OSError, ValueError):

@@ -30,14 +30,14 @@ from udpdiff.planning.counted_work import (
 from udpdiff.planning.devices import Device
 from udpdiff.planning.figures import Memory
 from udpdiff.planning.job_memory import JobMemory, Need
-from udpdiff.planning.measured_memory import MeasuredStep, matching_step
+from udpdiff.planning.measured_memory import MeasuredStep, matching_step, with_measured
 from udpdiff.planning.network_memory import BYTES
 from udpdiff.planning.speeds import Speed, labeller_speed, measured_speed
 from udpdiff.planning.stages import StagePlan
 from udpdiff.planning.training_memory import training_bytes
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import get_task
-from udpdiff.timing import Throughput, read_throughputs
+from udpdiff.timing import Throughput, combined, read_throughputs
 from udpdiff.workflow import VIDEO, Workflow
 
 _CAPTIONS = 2  # of a clip: a brief and a detailed one
@@ -62,6 +62,10 @@ class Plan:
         self.needs: dict[str, Need] = {need.stage: need for need in self.memory.needs()}
         self.labellers = workflow_jobs.measure_throughput(workflow).labellers
         self.size = self.memory.size
+        for folder, job in self.labellers.items():
+            found = combined(r for r in self.records if r.is_like(folder.split("/")[0], _data(job), self.size))
+            if found:
+                self.needs[folder] = with_measured(self.needs[folder], found)
         self.runs = list(dict.fromkeys(run for run, _ in workflow.shown_pairs()))
 
     def stages(self) -> list[StagePlan]:
