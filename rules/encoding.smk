@@ -48,6 +48,8 @@ use rule encode_latents as encode_run_latents with:
 ruleorder: encode_run_latents > encode_latents
 
 
+# A job loads the text encoder for one shard: 500 clips are 20 seconds of work on an A100, hardly more than the load. Where
+# clips are many, `encoding.text: live` loads it once for a training instead; of two thousand clips, 60 loads are an hour.
 rule encode_text:
     input:
         records=fetched("model.base"),

@@ -14,7 +14,8 @@ from every_job import changed, workflow_of
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {
-    "clips": {"train": 4, "evaluation": 2, "shard_clips": 2},
+    "clips": {"train": 2, "evaluation": 2, "shard_clips": 2},
+    "encoding": {"text": "live"},
     "training": {"steps": 2, "batch_size": 2, "warmup_steps": 1, "checkpoint_every_steps": 2},
     # Of the runs shown, two have a stream of their own.
     "runs": {"normals": {"tasks": {"normals": 1.0}}},
@@ -88,11 +89,11 @@ def trained(tmp_path_factory) -> Path:
 def test_what_one_run_alone_needed_is_gone_and_the_rest_is_there(trained):
     kept = {path.relative_to(trained / "results/latents").parts[0] for path in (trained / "results").rglob("train/*.h5")
             if "latents" in path.parts}  # fmt: skip
-    assert kept == {"video", "depth-spectral-depthcrafter", "text-plain"}
-    for labeller, shards in (("depthcrafter", 2), ("depth_anything", 0)):
+    assert kept == {"video", "depth-spectral-depthcrafter"}, "prompts are encoded by the trainer"
+    for labeller, shards in (("depthcrafter", 1), ("depth_anything", 0)):
         folder = trained / f"results/depth/{labeller}/train"
         assert len(list(folder.glob("*.h5"))) == shards
-        assert len(list(folder.glob("*.mean.npz"))) == len(list(folder.glob("*.json"))) == 2, "figures stay"
+        assert len(list(folder.glob("*.mean.npz"))) == len(list(folder.glob("*.json"))) == 1, "figures stay"
 
 
 def test_a_second_run_has_nothing_to_do(trained):
@@ -102,8 +103,8 @@ def test_a_second_run_has_nothing_to_do(trained):
 def test_a_changed_run_makes_its_own_streams_again_and_touches_no_other(trained):
     other = CONFIG | {"runs": CONFIG["runs"] | {"depth_anything": {"training": {"learning_rate": 1e-5}}}}
     assert left_to_do(trained, other) == {
-        "estimate_run_depth": 2,
-        "encode_run_latents": 2,
+        "estimate_run_depth": 1,
+        "encode_run_latents": 1,
         "train": 1,
     }
 
