@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from benchmarks.caches import Passes, to_fp8
+from udpdiff.metrics.bootstrap import bootstrap_difference, bootstrap_mean
 from udpdiff.model.acceleration import accelerate
 from udpdiff.model.loading import load_run
 from udpdiff.model.output import UDPDiffPipelineOutput
@@ -58,6 +59,13 @@ class Deviation:
     def mean(self, name: str) -> float | None:
         """None where nothing was measured."""
         return float(np.mean(self.figures[name])) if self.figures.get(name) else None
+
+    def describe(self, name: str) -> str | None:
+        """Return the mean with its 95 % interval over prompts."""
+        if not self.figures.get(name):
+            return None
+        found = bootstrap_mean(self.figures[name])
+        return f"{found.value:.3f}" if found.n < 3 else f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def variants(steps: int, fp8: bool) -> list[Variant]:
@@ -161,7 +169,8 @@ def recommended(method: str, chosen: Sequence[Variant], deviations: dict[str, De
 
 
 def no_farther(own: Deviation, other: Deviation) -> bool:
-    """Return whether all figures of both streams are at least the other's."""
+    """Return whether no figure of either stream is worse than the other's by more than chance, prompt by prompt."""
     names = (VIDEO_FIGURE, *(name for name, _ in FIGURES.values()))
-    pairs = [(own.mean(name), other.mean(name)) for name in names]
-    return all(first >= second for first, second in pairs if None not in (first, second))
+    pairs = [(own.figures[name], other.figures[name]) for name in names if name in own.figures]
+    differences = [bootstrap_difference(first, second) for first, second in pairs]
+    return not any(each.high < 0 or (each.n == 1 and each.value < 0) for each in differences)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import shapes
+from benchmarks import clock, shapes
 from benchmarks.pairing import median, ratio, take_turns
 from benchmarks.results import results_path, table, write_results
 from udpdiff import jobs
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--steps", type=int, default=10, help="denoising steps of a call; 50 in the paper")
     parser.add_argument("--guidance-scale", type=float, default=6.0)
     parser.add_argument("--repeats", type=int, default=5, help="rounds, after one that warms up")
+    clock.add_option(parser)
     parser.add_argument("--output", type=Path, help="by default beside this file")
     options = parser.parse_args(arguments)
 

@@ -45,7 +45,8 @@ def write_results(path: str | Path, module: str, title: str, parts: Sequence[str
         f"{hardware['memory_gb']} GB; {gpus}.\n"
         f"Versions: {versions}.\n"
         f"Commit: {made['commit']}{' with changes' if made['dirty'] else ''}, package {made['package_sha256'][:12]}.",
-        "Seconds and ratios are medians over the rounds, with 95 % bootstrap intervals; a ratio is taken within each round.",
+        f"Seconds{' are of the processor, for others used this machine; they' if '--processor-time' in arguments else ''}"
+        " and ratios are medians over the rounds, with 95 % bootstrap intervals; a ratio is taken within each round.",
     ]
     text = "\n\n".join([f"# {title}", "Written by the command; not edited by hand.", *behind, *parts]) + "\n"
     with replaced_file(path) as staging:

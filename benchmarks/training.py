@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import shapes
+from benchmarks import clock, shapes
 from benchmarks.diffusers_script import time_script, write_base, write_videos
 from benchmarks.pairing import Timing, median, ratio, take_turns
 from benchmarks.results import results_path, table, write_results
@@ -82,6 +82,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--script", type=Path, help="diffusers' examples/cogvideo/train_cogvideox_lora.py, for LoRA")
     parser.add_argument("--scratch", type=Path, help="where a base for the script is written; 5b takes 21 GB")
     parser.add_argument("--peak-tflops", type=float, help="of the device in this precision, dense; 989 for an H100 SXM")
+    clock.add_option(parser)
     parser.add_argument("--output", type=Path, help="by default beside this file")
     options = parser.parse_args(arguments)
     if options.script and options.method != "lora":

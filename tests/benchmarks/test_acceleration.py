@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import sys
+import time
 
 import pytest
 import torch
 
-from benchmarks import acceleration, shapes
+from benchmarks import acceleration, clock, shapes
 from benchmarks.caches import Passes, compile_blocks, force, shared_copy, spread, to_fp8
+from benchmarks.counted import work_ratio
 from benchmarks.deviation import HIT_RATE, VIDEO_FIGURE, Deviation, Variant, no_farther, recommended
 from udpdiff import UDPDiffPipeline
 from udpdiff.model.expansion import expand_transformer
+from udpdiff.timing import timed
 
 OPTIONS = {"height": 64, "width": 64, "num_frames": 9, "guidance_scale": 3.0, "output_type": "latent", "task": "depth"}
 
@@ -58,8 +62,9 @@ def test_a_shared_copy_has_the_weights_and_its_own_hooks(pipeline):
     assert torch.equal(sampled(pipeline, 5), plain)
 
 
-def deviation(hits: float, psnr: float) -> Deviation:
-    return Deviation({HIT_RATE: [hits], VIDEO_FIGURE: [psnr], "entity IoU": [0.9], "depth delta-1": [0.9]})
+def deviation(hits: float, psnr: float, iou: tuple[float, ...] = (0.9, 0.5, 0.7)) -> Deviation:
+    figures = {VIDEO_FIGURE: [psnr - 1, psnr, psnr + 1], "entity IoU": [*iou], "depth delta-1": [0.9, 0.8, 0.9]}
+    return Deviation({HIT_RATE: [hits]} | figures)
 
 
 def test_the_variant_with_the_most_hits_that_leads_no_farther_off_is_recommended():
@@ -67,7 +72,28 @@ def test_the_variant_with_the_most_hits_that_leads_no_farther_off_is_recommended
     found = {"a": deviation(0.2, 40), "b": deviation(0.4, 31), "c": deviation(0.6, 20), "half": deviation(0, 30)}
     assert recommended("mag_cache", chosen, found, "half").name == "b"
     assert recommended("mag_cache", chosen, found | {"half": deviation(0, 50)}, "half").name == "a"
+    assert no_farther(deviation(0.5, 31, (0.9, 0.4, 0.8)), found["half"]), "within chance, prompt by prompt"
     assert no_farther(found["b"], found["half"]) and not no_farther(found["c"], found["half"])
+
+
+def test_work_is_counted_on_the_networks():
+    shape = shapes.SHAPES["mini"]
+    decoded = work_ratio(shape, 50, 1.0, 0.0, 50) - 1
+    assert 0 < decoded < 1, "a second stream to decode"
+    half = work_ratio(shape, 25, 1.0, 0.0, 50)
+    assert half == pytest.approx(work_ratio(shape, 50, 0.5, 0.0, 50)) and half < work_ratio(shape, 50, 0.5, 0.1, 50)
+
+
+def test_processor_time_counts_for_all_timings(monkeypatch):
+    monkeypatch.setattr(time, "perf_counter", time.perf_counter)
+    parser = argparse.ArgumentParser()
+    clock.add_option(parser)
+    assert parser.parse_args([]).processor_time is False and time.perf_counter is not time.process_time
+    assert parser.parse_args(["--processor-time"]).processor_time is True
+    seconds = {}
+    with timed(seconds, "asleep"):
+        time.sleep(0.2)
+    assert seconds["asleep"] < 0.1
 
 
 def test_compiled_blocks_say_the_same(pipeline, monkeypatch):
