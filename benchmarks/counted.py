@@ -35,10 +35,7 @@ def work_ratio(shape: shapes.Shape, steps: int, computed: float, answered: float
 @cache
 def decoding_flops(shape: shapes.Shape) -> int:
     """Return the operations of decoding one clip."""
-    config = shapes.configs(shape)["vae"]
-    side = 2 ** (len(config["block_out_channels"]) - 1)
-    frames = (shape.num_frames - 1) // int(config["temporal_compression_ratio"]) + 1
-    size = (1, config["latent_channels"], frames, shape.height // side, shape.width // side)
+    config, size = shapes.configs(shape)["vae"], (1, *shape.latents)
     with torch.device("meta"), torch.no_grad():
         vae = AutoencoderKLCogVideoX.from_config(config)
         with FlopCounterMode(display=False) as counter:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,10 +16,12 @@ from diffusers import (
 )
 from transformers import AutoTokenizer, T5Config, T5EncoderModel
 
-from udpdiff.checkpoints import published, resolve
+from udpdiff.checkpoints import resolve
 from udpdiff.config import ClipSize
 from udpdiff.model.pipeline import UDPDiffPipeline
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
+from udpdiff.planning.counted_work import latent_shape
+from udpdiff.planning.parameters import base_parts
 
 MINI = "mini:cogvideox"
 TASKS = {"seg": "pixelplanes", "depth": "spectral"}
@@ -40,6 +41,11 @@ class Shape:
     def clip_size(self) -> ClipSize:
         return ClipSize(height=self.height, width=self.width, num_frames=self.num_frames, fps=8)
 
+    @property
+    def latents(self) -> tuple[int, int, int, int]:
+        """Channels, frames, height and width of a clip's latents."""
+        return latent_shape(base_parts(self.base), self.clip_size.model_dump())
+
 
 SHAPES = {
     "mini": Shape(MINI, 64, 64, 9),
@@ -51,14 +57,7 @@ SHAPES = {
 
 def configs(shape: Shape) -> dict[str, dict[str, Any]]:
     """Return the configurations of transformer, vae and text_encoder."""
-    if known := published.configs(shape.base):
-        return known
-    folder = Path(resolve(shape.base))
-    return {
-        "transformer": dict(CogVideoXTransformer3DModel.load_config(folder, subfolder="transformer")),
-        "vae": dict(AutoencoderKLCogVideoX.load_config(folder, subfolder="vae")),
-        "text_encoder": T5Config.from_pretrained(folder, subfolder="text_encoder").to_dict(),
-    }
+    return base_parts(shape.base)
 
 
 @contextlib.contextmanager

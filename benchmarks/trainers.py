@@ -19,10 +19,11 @@ from udpdiff.model.loading import load_scheduler, rotary_embedding
 from udpdiff.model.lora import add_lora
 from udpdiff.model.streams import Streams
 from udpdiff.training.data import TrainingBatch
+from udpdiff.training.network import DTYPES
 from udpdiff.training.settings import TrainingSettings
 from udpdiff.training.step import Stepper, predict
+from udpdiff.training.trial import random_batch
 
-DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Step = Callable[[], object]
 
 
@@ -56,7 +57,7 @@ def stepper(recipe: Recipe) -> Step:
     streams = Streams.in_turn(tuple(settings.tasks), transformer.config.in_channels // 2)
     accelerator = Accelerator(mixed_precision=recipe.mixed_precision, cpu=recipe.device == "cpu")
     trainer = Stepper(settings, transformer, _scheduler(), streams, accelerator)
-    batch = random_batch(recipe, transformer)
+    batch = _batch(recipe, transformer)
     return lambda: trainer.step(batch)
 
 
@@ -67,7 +68,7 @@ def plain_loop(recipe: Recipe, widened: bool) -> Step:
         transformer.enable_gradient_checkpointing()
     trained = [parameter for parameter in transformer.train().parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=True)
-    scheduler, batch = _scheduler(), random_batch(recipe, transformer)
+    scheduler, batch = _scheduler(), _batch(recipe, transformer)
     rotary = rotary_embedding(transformer, batch.latents)
     dtype, times = DTYPES[recipe.mixed_precision], batch.timesteps[:, 0]
 
@@ -96,25 +97,11 @@ def network(recipe: Recipe, widened: bool) -> CogVideoXTransformer3DModel:
     return transformer
 
 
-def random_batch(recipe: Recipe, transformer: CogVideoXTransformer3DModel) -> TrainingBatch:
+def _batch(recipe: Recipe, transformer: CogVideoXTransformer3DModel) -> TrainingBatch:
     """Return samples of the shape's clips, for the streams that the transformer has, on the device."""
-    shape, config = recipe.shape, transformer.config
-    vae = shapes.configs(shape)["vae"]
-    side = 2 ** (len(vae["block_out_channels"]) - 1)
-    frames = (shape.num_frames - 1) // int(vae["temporal_compression_ratio"]) + 1
-    frames += -frames % (config.patch_size_t or 1)
-    size = (recipe.batch_size, frames, config.in_channels, shape.height // side, shape.width // side)
-    streams = getattr(config, "num_streams", 1)
-    generator = torch.Generator().manual_seed(0)
-    batch = TrainingBatch(
-        latents=torch.randn(size, generator=generator),
-        noise=torch.randn(size, generator=generator),
-        prompt_embeds=torch.randn(
-            recipe.batch_size, config.max_text_seq_length, config.text_embed_dim, generator=generator
-        ),
-        timesteps=torch.randint(1000, (recipe.batch_size, 1), generator=generator).expand(-1, streams).contiguous(),
-        task_ids=torch.arange(recipe.batch_size) % 2 if streams > 1 else None,
-    )
+    channels, frames, height, width = recipe.shape.latents
+    streams = getattr(transformer.config, "num_streams", 1)
+    batch = random_batch(transformer, (frames, channels, height, width), streams, recipe.batch_size, streams > 1)
     return batch.to(torch.device(recipe.device))
 
 

@@ -24,6 +24,7 @@ from benchmarks.results import results_path, table, write_results
 from benchmarks.trainers import Recipe, Step, plain_loop, stepper
 from udpdiff.model.loading import default_device
 from udpdiff.planning.counted_work import transformer_flops
+from udpdiff.planning.devices import DEVICES
 from udpdiff.timing import timed
 
 STEP, PEAK = "step", "peak_gpu_gb"
@@ -34,6 +35,7 @@ PLAIN, WIDENED, OURS, SCRIPT = (
     "diffusers' script",
 )
 _WARM_UP_STEPS = 2
+_DTYPES = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}
 # Passes' work that a step needs: forward, through the activations, and to the weights, which LoRA leaves out but for its
 # own. What checkpointing computes twice is no progress and does not count.
 _PASSES = {"full": 3, "lora": 2}
@@ -72,7 +74,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--method", choices=_PASSES, required=True)
     parser.add_argument("--shape", choices=shapes.SHAPES, default="mini")
     parser.add_argument("--device", default=default_device())
-    parser.add_argument("--mixed-precision", choices=("no", "bf16", "fp16"), default="bf16")
+    parser.add_argument("--mixed-precision", choices=_DTYPES, default="bf16")
     parser.add_argument("--batch-size", type=int, default=1)
     parser.add_argument("--rank", type=int, default=64, help="of LoRA")
     parser.add_argument("--keep-all", action="store_true", help="no gradient checkpointing")
@@ -81,7 +83,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--resident", action="store_true", help="keep all in memory; a round is one step of each")
     parser.add_argument("--script", type=Path, help="diffusers' examples/cogvideo/train_cogvideox_lora.py, for LoRA")
     parser.add_argument("--scratch", type=Path, help="where a base for the script is written; 5b takes 21 GB")
-    parser.add_argument("--peak-tflops", type=float, help="of the device in this precision, dense; 989 for an H100 SXM")
+    parser.add_argument("--gpu", choices=DEVICES, help="the GPU that runs it, for the share of its peak")
     clock.add_option(parser)
     parser.add_argument("--output", type=Path, help="by default beside this file")
     options = parser.parse_args(arguments)
@@ -164,7 +166,8 @@ def row(
         )
     seconds = median([timing[STEP] for timing in own])
     whole = all(STEP in timing for timing in reference)
-    share = flops / seconds.median / options.peak_tflops / 1e12 if options.peak_tflops else None
+    peak_flops = DEVICES[options.gpu].peak_flops(_DTYPES[options.mixed_precision]) if options.gpu else None
+    share = peak_flops and flops / seconds.median / peak_flops
     values = (
         f"{options.batch_size / seconds.median:.3g}",
         ratio(own, reference, STEP) if whole else None,

@@ -70,7 +70,7 @@ def test_low_rank_contenders_freeze_in_the_precision_of_the_step():
 @pytest.mark.parametrize("words", ["--method full --steps 1", "--method lora --resident --rank 4"])
 def test_the_command_writes_ratios_and_what_differs(tmp_path, words):
     path = tmp_path / "results.md"
-    words += f" --repeats 1 --device cpu --mixed-precision no --peak-tflops 0.1 --output {path} --scratch {tmp_path}"
+    words += f" --repeats 1 --device cpu --mixed-precision no --gpu rtx3090 --output {path} --scratch {tmp_path}"
     training.main(words.split())
     text = path.read_text()
     rows = [line.split(" | ") for line in text.splitlines() if " model | " in line]
@@ -113,7 +113,7 @@ def test_the_script_hears_of_rank_size_and_precision(tmp_path):
 
 
 def test_a_contender_without_memory_has_a_row_and_no_ratio():
-    options = argparse.Namespace(batch_size=1, peak_tflops=None)
+    options = argparse.Namespace(batch_size=1, gpu=None)
     timings = [{training.PEAK: 80.0}, {training.PEAK: 79.0}]
     row = training.row(training.OURS, timings, timings, options, 1e12)
     assert row["seconds a step"] == "out of memory" and row["peak GPU memory, GB"] == "80.0"
