@@ -94,3 +94,53 @@ def merge(raw: dict, over: dict) -> None:
             merge(raw[key], value)
         else:
             raw[key] = value
+
+
+HUB = {
+    "model": {"base": "lab/base@v1"},
+    "labels": {
+        "entities": {"entityseg": {"segmenter": "lab/segmenter"}},
+        "tracker": {"checkpoint": "facebook/sam2.1-hiera-tiny"},
+        "depth": {"depthcrafter": {"checkpoint": "lab/crafter", "base": "lab/svd"}},
+        "captions": {"captioner": "lab/captioner"},
+    },
+    "metrics": {"subject_encoder": "lab/s", "image_encoder": "lab/i", "video_encoder": "lab/v"},
+}
+
+
+def test_every_job_that_loads_a_checkpoint_waits_for_its_record(tmp_path):
+    raw = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
+    merge(raw, HUB)
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(raw))
+    script = ROOT / "tests/workflow/dag_as_json.py"
+    command = [sys.executable, script, tmp_path / "mine.yaml", tmp_path / "work"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    waits: dict[tuple, set[str]] = {}
+    for job in json.loads(done.stdout):
+        key = (job["rule"].replace("_run_", "_"), job["wildcards"].get("labeller", ""))
+        if "gpu" in job["resources"] or job["rule"] == "write_captions":
+            paths = [Path(path).stem for path in job["input"]["records"]]
+            waits.setdefault(key, set()).add(" ".join(sorted(paths)))
+    base = {"lab--base@v1"}
+    sam2, crafter = "facebook--sam2.1-hiera-tiny", "lab--crafter lab--svd"
+    assert waits == {
+        **{
+            (rule, ""): base
+            for rule in (
+                "encode_latents",
+                "encode_text",
+                "train",
+                "sample",
+                "sample_video",
+                "codec_quality",
+                "measure_runtime",
+            )
+        },
+        ("segment_entities", "entityseg"): {f"{sam2} lab--segmenter"},
+        **{("segment_entities", name): {sam2} for name in ("grid8", "grid12", "grid8_unfiltered")},
+        ("estimate_depth", "depthcrafter"): {crafter},
+        ("estimate_depth", "depth_anything"): {""},
+        ("write_captions", ""): {"lab--base@v1 lab--captioner"},
+        ("extract_features", ""): {"lab--v", "lab--i lab--s lab--v"},
+    }
