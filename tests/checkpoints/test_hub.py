@@ -58,6 +58,14 @@ def test_all_that_cannot_be_fetched_is_told_at_once(served, tmp_path):
     assert not [path for path in served.asked if "/resolve/" in path], "nothing was downloaded"
 
 
+def test_a_hub_that_is_not_reached_is_told_in_one_line(served, tmp_path):
+    job = jobs.CheckCheckpoints(references=("lab/model", "lab/closed")).dump()
+    words = ["-m", "scripts.check_checkpoints", "--job", job, "--checked", "checked.json"]
+    done = python(tmp_path, served, *words, HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.returncode != 0 and len(done.stderr.splitlines()) == 2, done.stderr
+    assert "is not reached from this machine" in done.stderr and "HF_HUB_OFFLINE=1" in done.stderr
+
+
 def test_what_is_read_is_fetched_once_and_recorded_with_its_commit(served, tmp_path):
     record = fetch(tmp_path, served)
     commit = served.commit("lab/model")

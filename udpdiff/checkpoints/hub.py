@@ -90,8 +90,14 @@ def faults(references: Iterable[str]) -> Iterator[str]:
             yield f"{reference}: the model has no revision {revision!r}; name a branch, a tag or a whole commit"
         except HfHubHTTPError as error:
             yield f"{reference}: {constants.ENDPOINT} answered {error.response.status_code}; try again later"
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             yield f"{reference}: {error}"
+        except Exception as error:  # not reached, which clients tell by errors of many kinds; no other would be either
+            yield (
+                f"{reference}, as all others: {constants.ENDPOINT} is not reached from this machine ({error}); start where it "
+                "is, e.g. on a login node, or bring the hub's cache from a machine that has it and set HF_HUB_OFFLINE=1"
+            )
+            return
 
 
 def fetch(reference: str, parts: Sequence[str]) -> dict[str, Any]:
@@ -173,8 +179,8 @@ def _cached(name: str, revision: str | None, files: list[str] | None = None) -> 
     if not folder.name or missing:
         at = f"{name}@{revision}" if revision else name
         raise ValueError(
-            f"got no {missing[0] if missing else 'files'} of {at} in {constants.HF_HUB_CACHE}, and the hub is not asked here "
-            "(HF_HUB_OFFLINE); expected it fetched before: `snakemake --cores 1 --forcerun fetch_checkpoint -- prefetch`, or "
+            f"got no {missing[0] if missing else 'files'} of {at} in {constants.HF_HUB_CACHE}, and the hub is not asked here, or "
+            "not reached; expected it fetched before: `snakemake --cores 1 --forcerun fetch_checkpoint -- prefetch`, or "
             "copy the cache from a machine that has it"
         )
     return folder
