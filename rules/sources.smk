@@ -64,11 +64,13 @@ elif flow.config.source.kind == "panda70m":
             "../envs/udpdiff.yaml"
         resources:
             downloads=1,
+            # A site that asked to wait is not asked again at once.
+            delay_minutes=lambda wildcards, attempt: 15 * (attempt - 1),
         params:
             job=job(workflow_jobs.download_clips, "split", "shard"),
         shell:
             """
-            python -m scripts.launch --gpus 0 --keeps {output.clips:q} -- \
+            python -m scripts.launch --gpus 0 --delay {resources.delay_minutes} --keeps {output.clips:q} -- \
                 scripts.download_clips --job {params.job:q} --execution "$EXECUTION" --chosen {input.chosen:q} \
                 --clips {output.clips:q} --summary {output.summary:q} 2>&1 | tee {log:q}
             """

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument(
         "--keeps", type=Path, nargs="+", help="shards that grow clip by clip, or a folder of checkpoints"
     )
+    parser.add_argument("--delay", type=float, default=0.0, metavar="MINUTES", help="to wait before the start")
     parser.add_argument("--rank", action="store_true", help="internal: this is one of the tasks that srun started")
     parser.add_argument("--torchrun", type=int, metavar="N", help="internal: start N processes here")
     split = list(words).index("--") if "--" in words else len(words)
@@ -37,6 +39,7 @@ def main(words: Sequence[str]) -> None:
     if not command:
         parser.error("expected -- and the script to start")
     request = launching.Request(command[0], tuple(command[1:]), arguments.gpus, arguments.nodes, arguments.distributed)
+    time.sleep(60 * arguments.delay)
     if arguments.rank:
         command, variables = _rank(request)
     elif arguments.torchrun:

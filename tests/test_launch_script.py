@@ -50,12 +50,20 @@ def test_a_configured_cpu_takes_no_gpu(tmp_path):
     assert not list(tmp_path.glob("udpdiff-gpus-*")), "nothing was locked"
 
 
+def test_a_delayed_start(tmp_path):
+    begun = time.monotonic()
+    assert launched(tmp_path, "--gpus", "0", "--delay", "0.02", "--", "work", "0").communicate()[0]
+    assert time.monotonic() - begun > 1.2
+
+
 @pytest.mark.parametrize("code", [0, 3, 75])
 def test_one_process_for_each_gpu(tmp_path, code):
     words = ("--gpus", "2", "--distributed", "--", "work", str(code))
     started = launched(tmp_path, *words, CUDA_VISIBLE_DEVICES="4,6,7")
     printed = started.communicate()[0]
-    assert sorted(printed.splitlines()) == [f"{rank} 2 4,6 ['{code}']" for rank in (0, 1)]
+    expected = {f"{rank} 2 4,6 ['{code}']" for rank in (0, 1)}
+    # A process that fails first ends the other, maybe before it has printed.
+    assert set(printed.splitlines()) == expected or (code and set(printed.splitlines()) < expected)
     assert started.returncode == code
 
 
