@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
 import torch
 from diffusers import CogVideoXPipeline
 
+from udpdiff.checkpoints import places
 from udpdiff.model.loading import load_run
 from udpdiff.model.pipeline import UDPDiffPipeline
 from udpdiff.training.loop import train
@@ -63,6 +65,28 @@ def test_the_base_run_is_a_plain_cogvideox(tmp_path, make_settings, make_source,
     assert pipeline.transformer.config.in_channels == 16
     latents = pipeline("a red ball", generator=torch.Generator().manual_seed(0), **CALL).frames
     assert latents.shape == (1, 3, 16, 16, 16)
+
+
+def test_the_base_of_a_run_is_found_where_its_workflow_says_or_where_it_was_exported(
+    tmp_path, make_settings, make_source, monkeypatch
+):
+    here, there = tmp_path / "here/base", tmp_path / "there/base"
+    shutil.copytree(make_settings().base, here)
+    name = places.name_of(str(here))
+
+    def told(place) -> None:
+        monkeypatch.setenv(places.VARIABLE, json.dumps({"places": {name: str(place)}, "records": None}))
+
+    told(here)
+    run(make_settings, make_source, tmp_path, export="transformer", base=name)
+    monkeypatch.delenv(places.VARIABLE)
+    assert load_run(tmp_path / "run").vae is not None, "outside the workflow, on the same machine"
+    there.parent.mkdir()
+    here.rename(there)
+    with pytest.raises(ValueError, match="name that a workflow gave"):
+        load_run(tmp_path / "run")
+    told(there)
+    assert load_run(tmp_path / "run").vae is not None
 
 
 def test_runs_of_one_base_may_share_its_other_parts(tmp_path, make_settings, make_source):
