@@ -115,7 +115,8 @@ def to_fp8(transformer: CogVideoXTransformer3DModel) -> str:
         from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, Float8WeightOnlyConfig, quantize_
     except ImportError:
         raise ValueError(
-            "fp8: got no package `torchao`, which turns layers into float8 ones. Install it, or name --precisions bf16."
+            "fp8: got no package `torchao`, which turns layers into float8 ones. Install it (pip install -e '.[fp8]'), or"
+            " name --precisions bf16."
         ) from None
     if next(transformer.parameters()).is_cuda:
         quantize_(transformer.transformer_blocks, Float8DynamicActivationFloat8WeightConfig())
