@@ -21,6 +21,43 @@ RUN, HERE = "results/runs/base", Path(__file__).parent
 WHOLE_SECONDS = 900
 
 
+SHARD = """
+import sys, time, numpy as np
+from udpdiff.storage.shards import ShardWriter
+with ShardWriter(sys.argv[1], "entities", {"seed": 1}, resume=True) as writer:
+    print("taken over", len(writer.done), flush=True)
+    for number in range(45):
+        if f"clip{number}" not in writer.done:
+            writer.add(f"clip{number}", {"entity_ids": np.full((4, 64, 64), number, np.uint16)})
+            time.sleep(1)
+"""
+STUBBORN = """
+import signal, sys, time
+stopped = []
+signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+open(sys.argv[1], "w").close()
+while not stopped:
+    time.sleep(0.1)
+sys.exit(75)
+"""
+
+
+def submit_launched(cluster: Cluster, folder: Path, code: str, minutes: int, words: str, argument: Path) -> str:
+    """Submit a rule's command alone, as Snakemake's plugin would. Returns the job's number."""
+    (folder / "work.py").write_text(code)
+    # Snakemake's jobstep removes all variables of SLURM but the job's number and some names.
+    command = f"env -u SLURM_PROCID {sys.executable} -m scripts.launch {words} -- work {argument}"
+    return cluster.call(
+        "sbatch", "--parsable", "--comment=rule_work", "--gpus=1", "-t", str(minutes), "-o", f"{folder}/log",
+        "--open-mode=append", f"--export=ALL,PYTHONPATH={HERE.parents[1]}:{folder}", f"--wrap={command}",
+    ).strip()  # fmt: skip
+
+
+def ended(cluster: Cluster, job: str) -> str | None:
+    state = cluster.call("squeue", "-h", f"--job={job}", "--states=all", "-o", "%T").strip()
+    return state if state in ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT") else None
+
+
 @pytest.fixture(scope="module")
 def whole(cluster, tmp_path_factory) -> Path:
     """A folder with everything made, each rule as jobs of SLURM."""
@@ -54,7 +91,15 @@ def training(whole, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def interrupted(cluster, training) -> dict[str, tuple[Snakemake, str]]:
+def shard_job(cluster, tmp_path_factory) -> tuple[Path, str]:
+    """A shard that takes 45 s, in a job of a minute, which ends 20 s before its time; and the job."""
+    folder = tmp_path_factory.mktemp("shard")
+    shard = folder / "0.h5"
+    return shard, submit_launched(cluster, folder, SHARD, 1, f"--keeps {shard}", shard)
+
+
+@pytest.fixture(scope="module")
+def interrupted(cluster, training, shard_job) -> dict[str, tuple[Snakemake, str]]:
     """Trainings on their way with their jobs: one lost its node, one was told to stop, one has an hour's save to do in
     the two minutes of its job."""
     lost = training()
@@ -106,49 +151,12 @@ def test_two_processes_on_one_node_and_on_two(interrupted, whole, training):
     assert 0.0 < largest_difference(weights(together.folder), weights(whole)) < 1e-4, "other sums, so other last bits"
 
 
-SHARD = """
-import sys, time, numpy as np
-from udpdiff.storage.shards import ShardWriter
-with ShardWriter(sys.argv[1], "entities", {"seed": 1}, resume=True) as writer:
-    print("taken over", len(writer.done), flush=True)
-    for number in range(45):
-        if f"clip{number}" not in writer.done:
-            writer.add(f"clip{number}", {"entity_ids": np.full((4, 64, 64), number, np.uint16)})
-            time.sleep(1)
-"""
-STUBBORN = """
-import signal, sys, time
-stopped = []
-signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
-open(sys.argv[1], "w").close()
-while not stopped:
-    time.sleep(0.1)
-sys.exit(75)
-"""
-
-
-def submit_launched(cluster: Cluster, folder: Path, code: str, minutes: int, words: str, argument: Path) -> str:
-    """Submit a rule's command alone, as Snakemake's plugin would. Returns the job's number."""
-    (folder / "work.py").write_text(code)
-    # Snakemake's jobstep removes all variables of SLURM but the job's number and some names.
-    command = f"env -u SLURM_PROCID {sys.executable} -m scripts.launch {words} -- work {argument}"
-    return cluster.call(
-        "sbatch", "--parsable", "--comment=rule_work", "--gpus=1", "-t", str(minutes), "-o", f"{folder}/log",
-        "--open-mode=append", f"--export=ALL,PYTHONPATH={HERE.parents[1]}:{folder}", f"--wrap={command}",
-    ).strip()  # fmt: skip
-
-
-def ended(cluster: Cluster, job: str) -> str | None:
-    state = cluster.call("squeue", "-h", f"--job={job}", "--states=all", "-o", "%T").strip()
-    return state if state in ("COMPLETED", "CANCELLED", "FAILED", "TIMEOUT") else None
-
-
-def test_a_shard_goes_on_after_its_time(cluster, tmp_path):
-    shard = tmp_path / "0.h5"
-    job = submit_launched(cluster, tmp_path, SHARD, 1, f"--keeps {shard}", shard)
-    assert wait_for(lambda: ended(cluster, job), "its end") == "COMPLETED", (tmp_path / "log").read_text()
-    taken_over = [int(line.split()[-1]) for line in (tmp_path / "log").read_text().splitlines() if "taken" in line]
-    assert restarts(cluster, job) == 1 and taken_over[0] == 0 < taken_over[1] < 45
+def test_a_shard_goes_on_after_its_time(cluster, shard_job):
+    shard, job = shard_job
+    said = shard.with_name("log")
+    assert wait_for(lambda: ended(cluster, job), "its end") == "COMPLETED", said.read_text()
+    taken_over = [int(line.split()[-1]) for line in said.read_text().splitlines() if "taken" in line]
+    assert restarts(cluster, job) >= 1 and taken_over[0] == 0 < taken_over[-1] < 45
     assert ShardReader(shard).clip_ids == [f"clip{number}" for number in range(45)]
 
 
