@@ -31,8 +31,8 @@ from benchmarks.deviation import (
 from benchmarks.pairing import median, ratio, take_turns
 from benchmarks.results import results_path, table, write_results
 from udpdiff import jobs
+from udpdiff.default_device import default_device
 from udpdiff.model.acceleration import accelerate
-from udpdiff.model.loading import default_device
 from udpdiff.model.runtime import time_call
 from udpdiff.model.sampling import call_options
 from udpdiff.model.streams import VIDEO

@@ -15,7 +15,7 @@ from benchmarks import clock, shapes
 from benchmarks.pairing import median, ratio, take_turns
 from benchmarks.results import results_path, table, write_results
 from udpdiff import jobs
-from udpdiff.model.loading import default_device
+from udpdiff.default_device import default_device
 from udpdiff.model.runtime import time_call
 from udpdiff.model.streams import VIDEO
 

@@ -22,7 +22,7 @@ from benchmarks.diffusers_script import time_script, write_base, write_videos
 from benchmarks.pairing import Timing, median, ratio, take_turns
 from benchmarks.results import results_path, table, write_results
 from benchmarks.trainers import Recipe, Step, plain_loop, stepper
-from udpdiff.model.loading import default_device
+from udpdiff.default_device import default_device
 from udpdiff.planning.counted_work import transformer_flops
 from udpdiff.planning.devices import DEVICES
 from udpdiff.timing import timed

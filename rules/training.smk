@@ -32,6 +32,6 @@ rule train:
             scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
             --latents {params.latents} --captions {params.captions} --output {output.run:q} 2>&1 | (
             trap '' TERM USR1
-            tee {log:q}
+            tee -a {log:q}
         )
         """

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from udpdiff import jobs
+from udpdiff.default_device import default_device
 from udpdiff.metrics.feature_shards import extract_features
-from udpdiff.model.loading import default_device
 
 
 def main() -> None:

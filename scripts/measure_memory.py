@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from udpdiff import jobs
-from udpdiff.model.loading import default_device
+from udpdiff.default_device import default_device
 from udpdiff.planning.counted_work import latent_shape
 from udpdiff.planning.measured_memory import MeasuredStep, as_document, identity_of
 from udpdiff.planning.parameters import base_parts

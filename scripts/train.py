@@ -10,9 +10,11 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
+import torch
+
 from udpdiff import jobs
+from udpdiff.default_device import default_device
 from udpdiff.model.live_text import LivePrompts
-from udpdiff.model.loading import default_device
 from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.loop import train
@@ -39,7 +41,10 @@ def main() -> None:
 
 def own_device(device: str) -> str:
     """Return this process's GPU of several; with one process, the device itself."""
-    return f"cuda:{os.environ['LOCAL_RANK']}" if device == "cuda" and "LOCAL_RANK" in os.environ else device
+    if device != "cuda" or "LOCAL_RANK" not in os.environ:
+        return device
+    # A site may show each process its own GPU alone.
+    return f"cuda:{int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()}"
 
 
 def latent_source(job: jobs.Train, latents: list[Path], captions: list[str], device: str) -> LatentSource:

@@ -12,7 +12,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports from lower floors alone, never from a room beside it.
 FLOORS = (
-    ("clip", "files", "background", "interruption", "progress", "provenance", "quick_digests", "timing"),
+    (
+        "clip",
+        "default_device",
+        "files",
+        "background",
+        "interruption",
+        "progress",
+        "provenance",
+        "quick_digests",
+        "timing",
+    ),
     ("launching", "local_gpus", "locking", "slices", "slurm_job"),
     ("video_io", "representations", "measures", "storage", "checkpoints"),
     ("tasks",),

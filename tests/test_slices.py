@@ -59,3 +59,14 @@ def test_a_training_gets_on_by_its_checkpoints(tmp_path):
     (tmp_path / "base" / "checkpoint-100").mkdir()
     (tmp_path / "base" / ".checkpoint-120.writing").mkdir()
     assert slices.stopped() and slices.stopped() and not slices.stopped()
+
+
+def test_a_training_that_begins_anew_gets_on_from_where_it_begins(tmp_path):
+    slices = Slices([tmp_path / "base"])
+    (tmp_path / "base" / "checkpoint-10000").mkdir(parents=True)
+    assert slices.stopped()
+    (tmp_path / "base" / "checkpoint-10000").rename(tmp_path / "aside")  # another recipe
+    for step in (500, 1000, 1500):
+        (tmp_path / "base" / f"checkpoint-{step}").mkdir()
+        assert slices.stopped()
+    assert slices.stopped() and not slices.stopped()

@@ -29,12 +29,15 @@ class Slices:
     def stopped(self) -> bool:
         """Note a stop. Returns whether the job should be started again: not after two stops in a row at one place."""
         reached, former = self._reached(), self._former()
-        idle = 0 if reached > former["reached"] else former["idle"] + 1
+        # A training whose checkpoints were moved aside begins anew; a shard's bytes may shrink when a start takes it over.
+        afresh = reached < former["reached"] and any(path.is_dir() for path in self.outputs)
+        idle = 0 if reached > former["reached"] or afresh else former["idle"] + 1
         if idle > ALLOWED_WITHOUT_PROGRESS:
             self.ended()
             return False
         self._note.parent.mkdir(parents=True, exist_ok=True)
-        self._note.write_text(json.dumps({"reached": max(reached, former["reached"]), "idle": idle}), encoding="utf-8")
+        kept = reached if afresh else max(reached, former["reached"])
+        self._note.write_text(json.dumps({"reached": kept, "idle": idle}), encoding="utf-8")
         return True
 
     def ended(self) -> None:

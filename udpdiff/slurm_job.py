@@ -17,6 +17,9 @@ from udpdiff.launching import Allocation
 from udpdiff.slices import Slices
 
 ASK_SECONDS = 30
+# Between questions to a controller that is too busy to answer: a job that does not know its end cannot save before it.
+PAUSES_SECONDS = (5, 20, 60)
+_BUSY = ("Unable to contact", "timed out")
 # SLURM ends a job that it requeues within its KillWait; a launcher that went before would make it look failed.
 REQUEUE_SECONDS = 300
 
@@ -24,12 +27,16 @@ REQUEUE_SECONDS = 300
 def ask_slurm(job_id: str) -> Allocation | None:
     """Return what SLURM says of a job; None, with a warning, where it does not answer."""
     command = ["scontrol", "show", "job", "-o", job_id]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_SECONDS)
-        return Allocation.parse(done.stdout or done.stderr)
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
-        _say(f"{' '.join(command)} told nothing ({error}); the time limit is not known")
-        return None
+    for pause in (*PAUSES_SECONDS, None):
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=ASK_SECONDS)
+            return Allocation.parse(done.stdout or done.stderr)
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            if pause is None or not any(words in str(error) for words in _BUSY):
+                _say(f"{' '.join(command)} told nothing ({error}); the time limit is not known")
+                return None
+            time.sleep(pause)
+    return None
 
 
 def run_watched(

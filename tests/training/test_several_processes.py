@@ -21,7 +21,9 @@ RATE = 1e-5
 def launch(tmp_path, streams, make_settings):
     """Trains with so many processes; returns the exit code and what was said."""
 
-    def train(processes: int, name: str, dies_after: int = -1, source=None, seconds=None, **changes) -> tuple[int, str]:
+    def train(
+        processes: int, name: str, dies_after: int = -1, source=None, seconds=None, slow_export=0.0, **changes
+    ) -> tuple[int, str]:
         settings = make_settings(**{"learning_rate": RATE, "steps": 4, "checkpoint_every_steps": 2, **changes})
         paths = {stream: str(path) for stream, path in (source or streams).items()}
         dense = {task: [paths[task]] for task in settings.tasks}
@@ -31,6 +33,7 @@ def launch(tmp_path, streams, make_settings):
             "state": f"{tmp_path}/{name}",
             "run": f"{tmp_path}/{name}-run",
             "dies_after": dies_after,
+            "slow_export": slow_export,
             "deadline": seconds and time.time() + seconds,
             "sharded": settings.sharding == "full" and processes > 1,
         }
@@ -92,6 +95,14 @@ def test_shards_compute_in_bfloat16(tmp_path, launch):
         losses.append([entry["loss"] for entry in read_log(tmp_path / f"by{processes}" / "train.jsonl")])
     assert losses[1] == pytest.approx(losses[0], rel=0.01)
     assert losses[1] != losses[0]
+
+
+def test_no_process_ends_before_the_model_is_exported(tmp_path, launch):
+    # srun ends the others of a step a while after the first one has ended.
+    code, said = launch(2, "exported", steps=2, slow_export=3.0)
+    assert code == 0, said
+    assert "ended without the model" not in said
+    assert (tmp_path / "exported-run" / "transformer").is_dir()
 
 
 def test_low_rank_updates_are_trained_by_shards(tmp_path, launch, read_checkpoint):

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from udpdiff.checkpoints import local_folder
+from udpdiff.default_device import default_device
 from udpdiff.labelling.image_preparation import check_images
 from udpdiff.video_io import decode_mp4, probe
 
@@ -137,7 +138,7 @@ class Captioner:
                 f"Got captioner {ref!r} of type {config.model_type!r}. Expected one of {sorted(FAMILIES)}, "
                 "e.g. Qwen/Qwen3-VL-8B-Instruct or LanguageBind/Video-LLaVA-7B-hf."
             )
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or default_device()
         model = AutoModelForImageTextToText.from_pretrained(
             folder, dtype=dtype or torch.float32, trust_remote_code=False
         ).to(device)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from udpdiff.checkpoints import local_folder
+from udpdiff.default_device import default_device
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class CropFormer:
                 f"Got segmentation checkpoint {ref!r}, which is no CropFormer. Expected a folder written by"
                 " `python -m udpdiff.labelling.cropformer_checkpoint`."
             )
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or default_device()
         model = CropFormerForEntitySegmentation.from_pretrained(folder, dtype=torch.float32).to(device)
         return cls(model, ImagePreparation.from_pretrained(folder, multiple=STRIDE), score_threshold)
 

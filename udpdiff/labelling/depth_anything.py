@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from udpdiff.checkpoints import local_folder
+from udpdiff.default_device import default_device
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class DepthAnything:
                 f"Got depth checkpoint {ref!r} with depth_estimation_type={config.depth_estimation_type!r}, which gives "
                 "distances. Expected a relative one, which gives nearness, e.g. depth-anything/Depth-Anything-V2-Small-hf."
             )
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or default_device()
         model = DepthAnythingForDepthEstimation.from_pretrained(folder, dtype=dtype or torch.float32).to(device)
         return cls(model, ImagePreparation.from_pretrained(folder, multiple=config.patch_size))
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from udpdiff.checkpoints import hub, local_folder
+from udpdiff.default_device import default_device
 from udpdiff.labelling.image_preparation import check_images
 from udpdiff.labelling.windows import stitch, windows
 
@@ -67,7 +68,7 @@ class DepthCrafter:
 
         from udpdiff.labelling.depthcrafter_unet import DepthCrafterUNet
 
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = torch.device(device or default_device())
         dtype = dtype or (torch.float16 if device.type == "cuda" else torch.float32)
         alone = {} if base else {"subfolder": "unet"}
         folder = local_folder(str(ref), hub.TOP if base else ("unet", *hub.STABLE_VIDEO))

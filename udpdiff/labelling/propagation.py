@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from udpdiff.checkpoints import hub, local_folder, resolve
+from udpdiff.default_device import default_device
 from udpdiff.labelling.memory_plan import memory_horizon, objects_at_once
 from udpdiff.labelling.sam2_checkpoint import BATCHED_PREDICTOR, CONFIG_NAME, WEIGHTS_NAME, read_folder, write_folder
 
@@ -93,7 +94,7 @@ class MaskTracker:
         import torch
 
         place = resolve(str(ref))
-        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        device = torch.device(device or default_device())
         dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
         if (Path(place) / CONFIG_NAME).is_file():
             return cls(read_folder(Path(place), device), dtype)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from udpdiff.checkpoints import local_folder
+from udpdiff.default_device import default_device
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class EntitySegmenter:
                 f"Got segmentation checkpoint {ref!r} of type {config.model_type!r}. Expected 'mask2former', "
                 "e.g. a folder written by Mask2FormerForUniversalSegmentation.save_pretrained."
             )
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or default_device()
         model = Mask2FormerForUniversalSegmentation.from_pretrained(folder, dtype=torch.float32).to(device)
         preparation = ImagePreparation.from_pretrained(folder, multiple=max(config.feature_strides))
         return cls(model, preparation, score_threshold, min_entity_pixels)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from udpdiff.checkpoints import hub, local_folder, resolve
+from udpdiff.default_device import default_device
 
 if TYPE_CHECKING:
     from diffusers import (
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from udpdiff.model.pipeline import UDPDiffPipeline
 
 RUN_RECIPE = "run.json"
-
-
-def default_device() -> str:
-    """`cuda` when there is a GPU, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def load_vae(base: str, device: str | None = None, dtype: str = "float32") -> AutoencoderKLCogVideoX:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from udpdiff import jobs
-from udpdiff.model.loading import default_device, load_run
+from udpdiff.default_device import default_device
+from udpdiff.model.loading import load_run
 from udpdiff.model.sampling import call_options
 from udpdiff.model.streams import VIDEO
 from udpdiff.progress import progress

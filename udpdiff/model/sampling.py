@@ -18,8 +18,9 @@ import torch
 
 from udpdiff import jobs
 from udpdiff.checkpoints import hub
+from udpdiff.default_device import default_device
 from udpdiff.model.acceleration import accelerate
-from udpdiff.model.loading import RUN_RECIPE, default_device, load_run
+from udpdiff.model.loading import RUN_RECIPE, load_run
 from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.model.streams import VIDEO
 from udpdiff.progress import progress

@@ -78,7 +78,7 @@ class PromptEncoder:
         import torch
         from diffusers import CogVideoXPipeline, CogVideoXTransformer3DModel
 
-        from udpdiff.model.loading import default_device
+        from udpdiff.default_device import default_device
 
         base = local_folder(base, hub.TEXT)
         config = CogVideoXTransformer3DModel.load_config(base, subfolder="transformer")

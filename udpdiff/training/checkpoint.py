@@ -61,10 +61,10 @@ def save_checkpoint(
         if first:
             state = {"step": step, "identity": dict(identity), "extra": dict(extra), "sha256": digests}
             write_json(fresh / _STATE, state)
-    wait_for_all()  # nobody goes on before it has its name
     if first:
         steps = checkpoint_steps(folder)
         _drop(folder, set(steps) - set([each for each in steps if each <= step][-KEPT:]))
+    wait_for_all()  # nobody goes on, or ends, before it has its name and old ones are gone
     return final
 
 

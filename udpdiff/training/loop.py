@@ -62,7 +62,7 @@ def train(
     """
     accelerator = start_processes(settings.mixed_precision, cpu)
     _check_processes(accelerator, settings)
-    state, first = RunState(Path(state_dir)), accelerator.is_main_process
+    state = RunState(Path(state_dir))
     folder = base_folder(settings.base)
     with StopRequest() as stop, contextlib.ExitStack() as held:
 
@@ -76,9 +76,13 @@ def train(
         # One process hashes the data and the base for all.
         identity = first_does(claim)
         _continue(settings, source, evaluation, folder, state, identity, accelerator, stop)
-        if first:
+
+        def finish() -> None:
             export_run(settings, state.folder, Path(output), settings.steps)
             keep_result(state.folder, settings.steps, settings.keep_optimizer)
+
+        # All wait for it: srun ends a step a while after the first of its processes has ended, however that one ended.
+        first_does(finish)
 
 
 def _say(settings: TrainingSettings, message: str) -> None:

@@ -9,8 +9,7 @@ import torch
 from diffusers import CogVideoXTransformer3DModel
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
-from torch.distributed.tensor import DTensor
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from udpdiff.model.building import copy_into, empty_transformer, fill, materialise, starting_weights
 from udpdiff.model.lora import add_lora
@@ -88,7 +87,10 @@ def shard_over_processes(mixed_precision: str, device: torch.device) -> Callable
     Source: PyTorch's FSDP2, torch.distributed.fsdp.fully_shard.
     """
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
-    policy = MixedPrecisionPolicy(param_dtype=DTYPES[mixed_precision], reduce_dtype=torch.float32)
+    # Inputs stay as they are, the rotary table float32 as at sampling: autocast rounds what a layer wants rounded.
+    policy = MixedPrecisionPolicy(
+        param_dtype=DTYPES[mixed_precision], reduce_dtype=torch.float32, cast_forward_inputs=False
+    )
 
     def shard(transformer: CogVideoXTransformer3DModel) -> None:
         for block in transformer.transformer_blocks:
@@ -100,7 +102,7 @@ def shard_over_processes(mixed_precision: str, device: torch.device) -> Callable
 
 def is_sharded(transformer: nn.Module) -> bool:
     """Return whether the parameters are shards."""
-    return isinstance(next(transformer.parameters()), DTensor)
+    return isinstance(transformer, FSDPModule)
 
 
 def run_streams(settings: TrainingSettings, transformer: CogVideoXTransformer3DModel) -> Streams:
