@@ -32,10 +32,27 @@ if preset:
 
 # What cannot fit the named GPU is refused once, at the start; the plan says it in its own words. Which targets are asked
 # for, Snakemake itself knows only after this.
-must_fit = workflow.is_main_process and sys.argv[-1] != "plan"
+must_fit = workflow.is_main_process and "plan" not in sys.argv[1:]
 flow = checked(
     preflight.check, config, workflow.overwrite_configfiles, preset, must_fit
 )
+
+
+def training_gpus():
+    """GPUs of one training as the command line and the profile leave them: none may be refused days after the start."""
+    settings = workflow.resource_settings
+    asked = settings.overwrite_resources.get("train", {}).get("gpu")
+    most = settings.resources.get("gpu")
+    counts = [flow.config.gpus if asked is None else asked.value]
+    counts += [most.value] if most is not None else []
+    return min(
+        (count for count in counts if isinstance(count, int)),
+        default=flow.config.gpus,
+    )
+
+
+if must_fit:
+    checked(preflight.check_gpus, flow, training_gpus())
 
 # Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. The prefix
 # replaces Snakemake's own, which makes a failure before `| tee` a failure. Progress bars of libraries would fill the logs.
@@ -73,7 +90,7 @@ wildcard_constraints:
     labeller=r"[a-z0-9_]+",
     run="|".join(flow.config.runs),
     task="|".join(["video", *TASKS]),
-    number=r"\d",
+    number=r"[1-9]",
 
 
 def job(build, *names):

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import yaml
 
-from udpdiff.config_layers import anchor_paths, preset_file
+from udpdiff.config_layers import anchor_paths, check_one_preset, preset_file
 from udpdiff.config_parsing import parse
 from udpdiff.planning.answers import describe
 from udpdiff.user_values import missing_values
@@ -45,10 +46,14 @@ def layered(preset: str | None, files: list[Path]) -> dict:
     Raises:
         ConfigError: There is no such preset.
     """
-    raw = yaml.safe_load((_ROOT / "config.yaml").read_text()) | {"preset": preset}
+    given = [yaml.safe_load(file.read_text()) or {} for file in files]
+    named = preset or next((each["preset"] for each in reversed(given) if each.get("preset")), None)
+    raw = yaml.safe_load((_ROOT / "config.yaml").read_text()) | {"preset": named}
     chosen = preset_file(raw, _ROOT / "presets")
-    for file in ([Path(chosen)] if chosen else []) + files:
-        _merge(raw, yaml.safe_load(file.read_text()) or {})
+    for each in ([yaml.safe_load(Path(chosen).read_text())] if chosen else []) + given:
+        _merge(raw, each)
+    raw["preset"] = named
+    check_one_preset(raw, files)
     anchor_paths(raw, files)
     return raw
 
@@ -62,4 +67,7 @@ def _merge(raw: dict, over: dict) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ValueError, FileNotFoundError) as error:
+        sys.exit(f"The configuration cannot be planned:\n{error}")

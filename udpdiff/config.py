@@ -102,7 +102,7 @@ class Config(Section):
 
     preset: str | None
     seed: Count
-    device: str | None
+    device: Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")] | None
     gpu: str | None
     gpus: Positive
     gpu_price: Annotated[float, Field(ge=0)] | None
@@ -139,6 +139,13 @@ class Config(Section):
                     raise ValueError(
                         f"metrics.judged_runs.{kind}: got {run!r}, which runs does not define; "
                         f"allowed: {', '.join(self.runs)}"
+                    )
+        for name, run in self.runs.items():
+            for task in run.tasks:
+                if self.storage.depth_bits < TASKS[task].min_depth_bits:
+                    raise ValueError(
+                        f"storage.depth_bits: got {self.storage.depth_bits}, and run {name} learns {task}, which needs depth in "
+                        f"{TASKS[task].min_depth_bits} bits or more"
                     )
         if 1000 % self.sampling.num_inference_steps:
             raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from udpdiff.config_labels import Count, Dtype, Positive, Section
 
@@ -29,4 +29,13 @@ class Sampling(Section):
     dtype: Dtype
     offload: bool
     acceleration: Acceleration | None
-    acceleration_threshold: Annotated[float, Field(gt=0)] | None
+    acceleration_threshold: Annotated[float, Field(gt=0, le=1)] | None
+
+    @model_validator(mode="after")
+    def _has_a_threshold(self):
+        if self.acceleration_threshold is not None and self.acceleration not in ("first_block_cache", "mag_cache"):
+            raise ValueError(
+                f"acceleration_threshold {self.acceleration_threshold:g} with acceleration {self.acceleration or 'null'}, "
+                "which has none; use null, or first_block_cache or mag_cache"
+            )
+        return self

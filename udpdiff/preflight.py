@@ -69,6 +69,28 @@ def check_source(workflow: Workflow, on_cluster: bool) -> list[str]:
     return []
 
 
+def check_gpus(workflow: Workflow, gpus: int) -> None:
+    """Refuse GPUs of a training, as the profile or `--resources` leave them, that cannot share its batches.
+
+    Raises:
+        ConfigError: They cannot, or fewer are there than memory is counted with.
+    """
+    config = workflow.config
+    if config.gpu and gpus < config.gpus:
+        raise ConfigError(
+            f"gpus: got {config.gpus}, and a training gets gpu={gpus} from the profile's set-resources or --resources; set "
+            f"gpus: {gpus}, so that memory is counted with what there is, or give it {config.gpus}"
+        )
+    for run in config.runs:
+        recipe = config.run_training(run)
+        share = gpus * recipe.gradient_accumulation_steps
+        if gpus and recipe.batch_size % share:
+            raise ConfigError(
+                f"training.batch_size: got {recipe.batch_size} for run {run}; a training gets gpu={gpus} from the profile's "
+                f"set-resources or --resources, so it must be a multiple of {share}"
+            )
+
+
 def _checkpoint_references(config: Config):
     sections = config.model_dump()
     for pattern in config_layers.CHECKPOINTS:

@@ -172,7 +172,8 @@ def test_preflight_refuses_them():
     assert line.startswith("training: train/base needs 137.3 GB on each GPU (counted: weights 22.3, optimizer 44.6")
     changes = line.partition("; set ")[2].split("; or ")
     assert changes[0] == "training.gradient_accumulation_steps: 8, optimizer: adamw_8bit (68.4 GB)"
-    assert changes[-1].startswith("gpus: 8, training.sharding: full (")
+    assert changes[-2].startswith("gpus: 8, training.sharding: full (")
+    assert changes[-1] == "name another gpu, of which null refuses nothing"
     # What is advised is accepted.
     merge(raw, {"training": {"gradient_accumulation_steps": 8, "optimizer": "adamw_8bit"}})
     preflight.check(raw)
@@ -181,3 +182,15 @@ def test_preflight_refuses_them():
 def test_advice_of_accumulation_holds_with_one_process_alone():
     eight = faults_of(**WHOLE)["training"]
     assert "accumulation" not in eight, "a process has one sample already"
+
+
+def test_text_read_from_disk_is_a_remedy_where_the_encoder_runs_beside_the_trainer():
+    from udpdiff import preflight
+
+    raw = yaml.safe_load((ROOT / "config.yaml").read_text())
+    small = {"gpu": "rtx4090", "gpus": 1, "preset": "paper"}
+    small |= {"training": {"lora_rank": 64, "gradient_accumulation_steps": 8, "sharding": "none"}}
+    for over in (yaml.safe_load((ROOT / "presets/paper.yaml").read_text()), small):
+        merge(raw, over)
+    with pytest.raises(ConfigError, match=r"train/base needs 29.*set encoding.text: stored \(19"):
+        preflight.check(raw)

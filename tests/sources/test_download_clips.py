@@ -162,12 +162,29 @@ def test_an_exhausted_reserve_is_told_and_does_not_stop_the_run(download):
         ("ERROR: [youtube] x: Private video. Sign in if you've been granted access", RejectedClip, Rejection.PRIVATE),
         ("ERROR: HTTP Error 429: Too Many Requests", Throttled, None),
         ("ERROR: [youtube] x: Sign in to confirm you're not a bot", Throttled, None),
+        ("ERROR: [youtube] x429yyyyyyy: Video unavailable", RejectedClip, Rejection.DEAD_LINK),
         ("ERROR: something new", RejectedClip, Rejection.NOT_FETCHED),
     ],
 )
 def test_messages_are_told_apart(message, kind, reason):
     fault = fault_of(message)
     assert isinstance(fault, kind) and getattr(fault, "reason", None) == reason
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "You have requested downloading the video partially, but ffmpeg is not installed. Aborting",
+        "[Errno 101] Network is unreachable",
+        "[Errno -2] Name or service not known",
+        "Failed to resolve 'www.youtube.com'",
+        "[Errno 28] No space left on device",
+        "No supported JavaScript runtime could be found",
+    ],
+)
+def test_a_fault_of_the_machine_stops_the_job_and_rejects_no_clip(words):
+    fault = fault_of(f"ERROR: [youtube] abcdefghijk: {words}")
+    assert type(fault) is RuntimeError and "this machine cannot fetch" in str(fault)
 
 
 @pytest.mark.parametrize("ref", ["ffmpeg", "plugin:os", "plugin:os:system:x", "plugin:a b:c"])

@@ -46,6 +46,9 @@ def test_default_is_accepted_and_describes_itself():
         ("sampling.num_inference_steps", 30, ["sampling.num_inference_steps", "30", "25"]),
         ("sampling.acceleration", "teacache", ["sampling.acceleration", "teacache", "'mag_cache'"]),
         ("sampling.acceleration_threshold", 0, ["sampling.acceleration_threshold", "0", "greater than 0"]),
+        ("sampling.acceleration_threshold", 0.1, ["acceleration_threshold 0.1", "acceleration null", "mag_cache"]),
+        ("device", "gpu", ["device", "'gpu'", "cpu|mps|cuda"]),
+        ("training.gradient_accumulation_steps", 3, ["training.batch_size", "8", "multiple of 3"]),
         ("labels.depth.depth_anything.model", "midas", ["labels.depth.depth_anything.model", "midas", "depthcrafter"]),
         ("labels.depth.other", {"checkpoint": "a/b"}, ["labels.depth.other.model", "missing", "depth_anything"]),
         (
@@ -282,3 +285,26 @@ def test_a_torchscript_file_is_relative_to_the_file_that_names_it(tmp_path):
     assert preflight.check(raw, [mine]).places == {"i3d:i3d.pt#0123": f"i3d:{tmp_path / 'i3d.pt'}#0123"}
     with pytest.raises(ConfigError, match=r"metrics.video_encoder: got .*missing.pt"):
         preflight.check(changed("metrics.video_encoder", "i3d:missing.pt#0123"))
+
+
+def test_normals_want_finer_depth_than_depth_itself():
+    raw = changed("storage.depth_bits", 8)
+    preflight.check(copy.deepcopy(raw))
+    raw["runs"]["normals"] = {"tasks": {"normals": 1.0}}
+    with pytest.raises(
+        ConfigError, match=r"storage.depth_bits: got 8, and run normals learns normals.*12 bits or more"
+    ):
+        preflight.check(raw)
+
+
+def test_gpus_of_the_profile_share_the_batches_and_are_those_that_memory_is_counted_with():
+    flow = preflight.check(copy.deepcopy(DEFAULT))
+    for gpus in (0, 1, 2, 4, 8):
+        preflight.check_gpus(flow, gpus)
+    with pytest.raises(
+        ConfigError, match=r"training.batch_size: got 8 for run base; a training gets gpu=3.*multiple of 3"
+    ):
+        preflight.check_gpus(flow, 3)
+    flow = preflight.check(changed("gpu", "a100-80g") | {"gpus": 8})
+    with pytest.raises(ConfigError, match=r"gpus: got 8, and a training gets gpu=4 .*set gpus: 4"):
+        preflight.check_gpus(flow, 4)

@@ -180,7 +180,8 @@ def _cached(name: str, revision: str | None, files: list[str] | None = None) -> 
         at = f"{name}@{revision}" if revision else name
         raise ValueError(
             f"got no {missing[0] if missing else 'files'} of {at} in {constants.HF_HUB_CACHE}, and the hub is not asked here, or "
-            "not reached; expected it fetched before: `snakemake --cores 1 --forcerun fetch_checkpoint -- prefetch`, or "
+            "not reached; expected it fetched before: `snakemake --cores 1 --config preset=NAME --configfile FILE -- prefetch`, with the preset and "
+            "files of your run, where there is a network; or "
             "copy the cache from a machine that has it"
         )
     return folder

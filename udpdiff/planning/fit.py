@@ -23,7 +23,8 @@ def faults(config: Config) -> Iterator[str]:
     for need, advice in unfit(JobMemory(config).needs(), device.usable_bytes):
         line = (
             f"needs {need.gpu.gb:.1f} GB on each GPU ({need.gpu.origin}: {need.gpu.basis}), and {config.gpu} leaves "
-            f"{device.usable_bytes / 1e9:.1f} of its {device.memory_bytes / 1e9:.1f} GB; set {advice}"
+            f"{device.usable_bytes / 1e9:.1f} of its {device.memory_bytes / 1e9:.1f} GB; set {advice}; or name another gpu, of "
+            "which null refuses nothing"
         )
         if line not in seen:  # eleven runs of one size are one fault
             seen.add(line)
@@ -35,7 +36,7 @@ def _shares(config: Config) -> Iterator[str]:
     for run in config.runs:
         recipe = config.run_training(run)
         share = config.gpus * recipe.gradient_accumulation_steps
-        if config.gpus > 1 and recipe.batch_size % share:
+        if recipe.batch_size % share:
             yield (
                 f"training.batch_size: got {recipe.batch_size} for run {run}; with gpus {config.gpus} it must be a multiple "
                 f"of {share}, the processes times gradient_accumulation_steps {recipe.gradient_accumulation_steps}"

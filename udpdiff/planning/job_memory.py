@@ -259,6 +259,8 @@ def _easier(case: TrainingCase, recipe: Training) -> Iterator[tuple[str, Trainin
         given.append(f"gradient_accumulation_steps: {recipe.gradient_accumulation_steps * case.batch}")
         case = replace(case, batch=1)
         yield words(), case
+    if case.text_bytes is not None:
+        yield f"encoding.text: stored{', ' + words() if given else ''}", replace(case, text_bytes=None)
     whole = case.sharding == "none"
     if whole and case.processes > 1:
         yield words(*_for_adamw(case), "sharding: full"), replace(case, optimizer="adamw", sharding="full")

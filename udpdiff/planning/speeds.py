@@ -74,7 +74,7 @@ def scaled(cited: Speed | None, device: Device) -> Speed | None:
     ratio = device.half_flops / _A100.half_flops
     if cited is None or ratio == 1:
         return cited
-    rule = f"taken times {ratio:.2f}, the ratio of the peaks in half precision of {device.label} and A100"
+    rule = f"speed taken times {ratio:.2f}, the ratio of the peaks in half precision of {device.label} and A100"
     return Speed(cited.clips_per_hour * ratio, cited.origin, f"{cited.basis}; {rule}", cited.bound)
 
 

@@ -36,10 +36,15 @@ class FetchSettings:
 Fetch = Callable[[str, float, float, Path, FetchSettings], None]
 
 # What yt-dlp's messages say, in the order of the looks.
-_THROTTLED = re.compile(r"429|403|not a bot|rate.?limit|too many requests|timed? ?out|temporar", re.IGNORECASE)
+_MACHINE = re.compile(
+    r"ffmpeg|javascript runtime|network is unreachable|failed to resolve|name or service|connection refused|no route to"
+    r"|no space left|\[errno -?\d+\]",
+    re.IGNORECASE,
+)
+_THROTTLED = re.compile(r"\b429\b|\b403\b|not a bot|rate.?limit|too many requests|timed? ?out|temporar", re.IGNORECASE)
 _PRIVATE = re.compile(r"private|members.only|sign in|log in|age.restricted|your age", re.IGNORECASE)
 _DEAD = re.compile(
-    r"unavailable|removed|terminated|deleted|not available|no longer|does not exist|404|410", re.IGNORECASE
+    r"unavailable|removed|terminated|deleted|not available|no longer|does not exist|\b404\b|\b410\b", re.IGNORECASE
 )
 
 
@@ -115,11 +120,19 @@ def fetch_with_yt_dlp(url: str, start: float, end: float, path: Path, settings: 
 
 
 def fault_of(message: str) -> Exception:
-    """Return what a failed download means: Throttled, or a RejectedClip with its reason."""
+    """Return what a failed download means: Throttled, a RejectedClip with its reason, or a RuntimeError.
+
+    The last is a fault of this machine, which no other clip would escape: it stops the job, and no clip is rejected for it.
+    """
     line = " ".join(message.split())[:200]
-    if _THROTTLED.search(message):
+    said = re.sub(r"\[[\w:]+\] [\w-]{11}: ", "", message)  # without the clip's id, which may hold 429
+    if _MACHINE.search(said) and not _THROTTLED.search(said):
+        return RuntimeError(
+            f"this machine cannot fetch: {line}; needs ffmpeg, a JavaScript runtime, a network and room"
+        )
+    if _THROTTLED.search(said):
         return Throttled(line)
     for pattern, reason in ((_PRIVATE, Rejection.PRIVATE), (_DEAD, Rejection.DEAD_LINK)):
-        if pattern.search(message):
+        if pattern.search(said):
             return RejectedClip(reason, line)
     return RejectedClip(Rejection.NOT_FETCHED, line)

@@ -69,6 +69,7 @@ class Normals(Task):
     figures = _FIGURES
     main_figure = "normals_within_30"
     has_constant = True
+    min_depth_bits = 12  # differences of neighbours, which 8 bits turn into steps
 
     def from_labels(self, stored: np.ndarray, options: NormalsOptions) -> np.ndarray:
         return normals_from_depth(stored / np.float32(_DEPTH_LEVELS), options)

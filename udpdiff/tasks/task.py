@@ -42,6 +42,7 @@ class Task(ABC):
         main_figure: Key of the generated figure that controls (exchanged, constant predictions) are taken of; higher is
             better.
         has_constant: Whether a model that looks at nothing has a best guess, see `constant`.
+        min_depth_bits: Of labels of depth that it is derived from (`storage.depth_bits`); fewer would show in it.
         is_continuous: Whether what is stored is a quantity over the range of uint16, which may be kept in fewer bits.
 
     Source: UDPDiff, sections 3.2 and 3.4.
@@ -61,6 +62,7 @@ class Task(ABC):
     figures: ClassVar[Mapping[str, tuple[Figure, ...]]]
     main_figure: ClassVar[str]
     has_constant: ClassVar[bool] = False
+    min_depth_bits: ClassVar[int] = 8
     is_continuous: ClassVar[bool] = False
 
     @abstractmethod
