@@ -19,6 +19,7 @@ rule train:
     resources:
         gpu=flow.config.gpus,
         nodes=1,
+        tasks=max(2, flow.config.gpus),  # of srun, one for each GPU; SLURM's plugin wants at least 2
     params:
         job=job(workflow_jobs.train, "run"),
         state="results/training/{run}",

@@ -25,11 +25,11 @@ NETWORKS = (
 FEW = "clips: {train: 4, evaluation: 4}\nlabels: {entities: {entityseg: {segmenter: cropformer}}}\nsource: {path: table.csv}\n"
 
 
-def merged_resources(folder: Path, *arguments: str) -> dict[str, dict[str, str]]:
+def merged_resources(folder: Path, *arguments: str, more: str = "") -> dict[str, dict[str, str]]:
     """rule -> resource -> value, of one job of each rule, at the paper's scale with few clips."""
     (folder / "cropformer").mkdir()
     (folder / "table.csv").write_text(",".join(panda70m_table.COLUMNS) + "\n")
-    (folder / "few.yaml").write_text(FEW)
+    (folder / "few.yaml").write_text(FEW + more)
     command = [
         sys.executable,
         "-m",
@@ -93,16 +93,26 @@ def test_the_training_is_one_task_for_each_gpu_and_is_warned(asked):
 def test_two_nodes_and_one_gpu_as_the_profile_tells(tmp_path):
     """The commented lines of the profile, put in their place."""
     text = (ROOT / "slurm" / "config.yaml").read_text()
-    two = re.search(r"# Two nodes: \{(.*?), \.\.\., (slurm_extra.*)\}$", text, re.M)
+    two = re.search(
+        r"# Two nodes, with `(gpus: 16)` and `(training: .*)` in your.*\n *# \{(.*?), \.\.\., (slurm_extra.*)\}$",
+        text,
+        re.M,
+    )
     assert two, "the profile shows how"
     profile = yaml.safe_load(text)
-    profile["set-resources"]["train"] |= yaml.safe_load(f"{{{two.group(1)}, {two.group(2)}}}")
+    profile["set-resources"]["train"] |= yaml.safe_load(f"{{{two.group(3)}, {two.group(4)}}}")
     shutil.copytree(ROOT / "slurm", tmp_path / "mine")
     (tmp_path / "mine" / "config.yaml").write_text(yaml.safe_dump(profile))
-    train = merged_resources(tmp_path, "--profile", str(tmp_path / "mine"))["train"]
+    more = f"{two.group(1)}\n{two.group(2)}\n"
+    train = merged_resources(tmp_path, "--profile", str(tmp_path / "mine"), more=more)["train"]
     assert (train["gpu"], train["nodes"], train["tasks"]) == ("16", "2", "16") and "--gpus-per-node=8" in train[
         "slurm_extra"
     ]
+
+
+def test_a_training_asks_for_the_gpus_of_its_configuration(tmp_path):
+    train = merged_resources(tmp_path, "--profile", "slurm", more="gpus: 1\ngpu: null\n")["train"]
+    assert (train["gpu"], train["tasks"], train["mpi"]) == ("1", "2", "srun")
 
 
 def test_retries_count_failures_and_bring_memory(tmp_path):

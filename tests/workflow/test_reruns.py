@@ -130,7 +130,6 @@ RERUNS = {
     "sampling.dtype": ("float32", "measure_runtime sample"),
     "sampling.offload": (True, ""),
     "sampling.acceleration": ("mag_cache", "sample"),
-    "sampling.acceleration_threshold": (0.1, ""),  # nothing has a threshold there
     "metrics.subject_encoder": ("a/b", "extract_features"),
     "metrics.image_encoder": ("a/b", "extract_features"),
     "metrics.video_encoder": ("a/b", "extract_features"),
@@ -149,7 +148,8 @@ RERUNS = {
     "report.contact_sheet": (100, ""),
 }
 # What decides which class reads the section, or is a section of no keys.
-NO_VALUES = {"source.kind", "tasks.depth"} | {
+# With another value elsewhere; of the threshold see test_a_threshold_counts_where_the_acceleration_has_one.
+NO_VALUES = {"source.kind", "tasks.depth", "sampling.acceleration_threshold"} | {
     f"labels.{kind}.{name}.model" for kind in ("entities", "depth") for name in DEFAULT["labels"][kind]
 }
 # Keys of which no other value goes with muon.
@@ -227,7 +227,7 @@ def test_with_a_captioner_its_settings_count():
 
 
 def test_a_threshold_counts_where_the_acceleration_has_one():
-    for method, rules in {"mag_cache": {"sample"}, "first_block_cache": {"sample"}, "faster_cache": set()}.items():
+    for method, rules in {"mag_cache": {"sample"}, "first_block_cache": {"sample"}}.items():
         accelerated = changed("sampling.acceleration", method)
         other = copy.deepcopy(accelerated)
         other["sampling"]["acceleration_threshold"] = 0.1
