@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import yaml
+from snakemake.utils import update_config
 
 from udpdiff.config_layers import anchor_paths, check_one_preset, preset_file
 from udpdiff.config_parsing import parse
@@ -51,19 +52,11 @@ def layered(preset: str | None, files: list[Path]) -> dict:
     raw = yaml.safe_load((_ROOT / "config.yaml").read_text()) | {"preset": named}
     chosen = preset_file(raw, _ROOT / "presets")
     for each in ([yaml.safe_load(Path(chosen).read_text())] if chosen else []) + given:
-        _merge(raw, each)
+        update_config(raw, each)
     raw["preset"] = named
     check_one_preset(raw, files)
     anchor_paths(raw, files)
     return raw
-
-
-def _merge(raw: dict, over: dict) -> None:
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(raw.get(key), dict):
-            _merge(raw[key], value)
-        else:
-            raw[key] = value
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Every file and folder of results goes through here. Knows nothing of what they h
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,12 @@ def publish(staging: Path, path: Path) -> None:
     fsync(staging)
     os.replace(staging, path)
     fsync(path.parent)
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """Return the sha256 (hex) of a file's content, read piece by piece."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fsync(path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from small_hub import SmallHub, serve
+from snakemake.utils import update_config
 
 from udpdiff import checkpoints, prefetching, preflight
 from udpdiff.checkpoints import hub
@@ -76,7 +77,7 @@ def test_the_default_configuration_asks_the_hub_for_nothing():
 
 def test_of_each_checkpoint_of_the_papers_scale_what_is_read_is_fetched():
     raw = yaml.safe_load((ROOT / "config.yaml").read_text())
-    merge(raw, yaml.safe_load((ROOT / "presets/paper.yaml").read_text()))
+    update_config(raw, yaml.safe_load((ROOT / "presets/paper.yaml").read_text()))
     named = prefetching.named(preflight.check(raw).config)
     wanted = prefetching.wanted(named)
     assert len(wanted) == 9 and wanted["THUDM/CogVideoX-5b"] == tuple(sorted(hub.BASE))
@@ -86,14 +87,6 @@ def test_of_each_checkpoint_of_the_papers_scale_what_is_read_is_fetched():
         "results/checkpoints/tencent--DepthCrafter.json",
         "results/checkpoints/stabilityai--stable-video-diffusion-img2vid-xt.json",
     ]
-
-
-def merge(raw: dict, over: dict) -> None:
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(raw.get(key), dict):
-            merge(raw[key], value)
-        else:
-            raw[key] = value
 
 
 HUB = {
@@ -110,7 +103,7 @@ HUB = {
 
 def test_every_job_that_loads_a_checkpoint_waits_for_its_record(tmp_path):
     raw = yaml.safe_load((ROOT / "tests/smoke.yaml").read_text())
-    merge(raw, HUB)
+    update_config(raw, HUB)
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(raw))
     script = ROOT / "tests/workflow/dag_as_json.py"
     command = [sys.executable, script, tmp_path / "mine.yaml", tmp_path / "work"]

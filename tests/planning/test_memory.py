@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from udpdiff import config_parsing
 from udpdiff.config_labels import ConfigError
@@ -25,16 +26,8 @@ GB = 1e9
 def config(*files: str, **sections):
     raw = yaml.safe_load((ROOT / "config.yaml").read_text())
     for over in (*(yaml.safe_load((ROOT / file).read_text()) for file in files), sections):
-        merge(raw, over)
+        update_config(raw, over)
     return config_parsing.parse(raw)
-
-
-def merge(raw: dict, over: dict) -> None:
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(raw.get(key), dict):
-            merge(raw[key], value)
-        else:
-            raw[key] = value
 
 
 @pytest.mark.parametrize("batch, counted", [(1, 25.1), (2, 28.2), (8, 60.9)])
@@ -165,7 +158,7 @@ def test_preflight_refuses_them():
 
     raw = yaml.safe_load((ROOT / "config.yaml").read_text())
     for over in (yaml.safe_load((ROOT / "presets/paper.yaml").read_text()), WHOLE, {"gpus": 1, "preset": "paper"}):
-        merge(raw, over)
+        update_config(raw, over)
     with pytest.raises(ConfigError) as refused:
         preflight.check(raw)
     [line] = str(refused.value).splitlines()
@@ -175,7 +168,7 @@ def test_preflight_refuses_them():
     assert changes[-2].startswith("gpus: 8, training.sharding: full (")
     assert changes[-1] == "name another gpu, of which null refuses nothing"
     # What is advised is accepted.
-    merge(raw, {"training": {"gradient_accumulation_steps": 8, "optimizer": "adamw_8bit"}})
+    update_config(raw, {"training": {"gradient_accumulation_steps": 8, "optimizer": "adamw_8bit"}})
     preflight.check(raw)
 
 
@@ -191,6 +184,6 @@ def test_text_read_from_disk_is_a_remedy_where_the_encoder_runs_beside_the_train
     small = {"gpu": "rtx4090", "gpus": 1, "preset": "paper"}
     small |= {"training": {"lora_rank": 64, "gradient_accumulation_steps": 8, "sharding": "none"}}
     for over in (yaml.safe_load((ROOT / "presets/paper.yaml").read_text()), small):
-        merge(raw, over)
+        update_config(raw, over)
     with pytest.raises(ConfigError, match=r"train/base needs 29.*set encoding.text: stored \(19"):
         preflight.check(raw)

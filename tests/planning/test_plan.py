@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from snakemake.utils import update_config
 
 from udpdiff import config_parsing, workflow_jobs
 from udpdiff.checkpoints import resolve
@@ -55,16 +56,8 @@ def workflow(*files: str, missing: str | None = None, **sections) -> Workflow:
     """The default configuration with files and sections merged over it."""
     raw = yaml.safe_load((ROOT / "config.yaml").read_text())
     for over in (*(yaml.safe_load((ROOT / file).read_text()) for file in files), sections):
-        merge(raw, over)
+        update_config(raw, over)
     return Workflow(config_parsing.parse(raw), missing)
-
-
-def merge(raw: dict, over: dict) -> None:
-    for key, value in over.items():
-        if isinstance(value, dict) and isinstance(raw.get(key), dict):
-            merge(raw[key], value)
-        else:
-            raw[key] = value
 
 
 def seconds_per_frame(job: dict, size: dict) -> float:

@@ -9,12 +9,12 @@ Source: universome/stylegan-v, src/metrics/frechet_video_distance.py; universome
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from udpdiff.checkpoints import resolve
+from udpdiff.files import file_sha256
 
 MIN_FRAMES = 9
 
@@ -39,7 +39,7 @@ class I3D:
         path = Path(place)
         if not path.is_file():
             raise ValueError(f"I3D: no file {place}; expected i3d:PATH#SHA256 with the torchscript file at PATH.")
-        digest = sha256_of_file(path)
+        digest = file_sha256(path)
         if wanted.lower() != digest:
             raise ValueError(
                 f"I3D: {path.name} has SHA-256 {digest}, expected {wanted or 'one to be named'}. The file is run as "
@@ -60,9 +60,3 @@ class I3D:
                 pixels = torch.from_numpy(batch).movedim(-1, 1).float().to(self.device)
                 parts.append(self.network(pixels, rescale=True, resize=True, return_features=True).double().cpu())
         return torch.cat(parts).numpy()
-
-
-def sha256_of_file(path: Path) -> str:
-    """Hex digest of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -12,7 +12,6 @@ neither file is worth anything without the other. A run that widens nothing has 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from udpdiff.checkpoints import hub
+from udpdiff.files import file_sha256
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
 
 ADAPTER_FILE, WIDENED_FILE = LORA_WEIGHT_NAME_SAFE, "widened.safetensors"
@@ -89,7 +89,7 @@ def save_adapter(transformer: CogVideoXTransformer3DModel, folder: Path, descrip
     names = widened_names(transformer)
     if names:
         state = transformer.state_dict()
-        content = {"rank": config.r, "adapter_sha256": _sha256(folder / ADAPTER_FILE), "probe": _probe(transformer)}
+        content = {"rank": config.r, "adapter_sha256": file_sha256(folder / ADAPTER_FILE), "probe": _probe(transformer)}
         save_file(
             {name: state[name].float().cpu().contiguous() for name in names},
             folder / WIDENED_FILE,
@@ -165,7 +165,7 @@ class WidenedLoraLoader(CogVideoXLoraLoaderMixin):
                 )
         with safe_open(folder / WIDENED_FILE, "pt") as file:
             description = json.loads((file.metadata() or {}).get(_DESCRIPTION, "{}"))
-        if description.get("adapter_sha256") != _sha256(folder / ADAPTER_FILE):
+        if description.get("adapter_sha256") != file_sha256(folder / ADAPTER_FILE):
             raise ValueError(
                 f"{folder}: got {ADAPTER_FILE} and {WIDENED_FILE} of different trainings, expected both of one. Copy both"
                 " files from the run's folder `adapter`."
@@ -257,8 +257,3 @@ def _check_base(folder: Path, transformer: CogVideoXTransformer3DModel, probe: l
             f"{folder}: got an adapter of another base: frozen weights that it was trained beside are {likeness:.2f} alike"
             f" (cosine) to those of this transformer, expected at least {_MIN_LIKENESS}. Load it into its own base."
         )
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -8,7 +8,6 @@ writes, checks and reads its own part. Nothing here knows what a step does.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import re
 import shutil
@@ -18,6 +17,7 @@ from typing import Any
 
 import torch
 
+from udpdiff.files import file_sha256
 from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder, write_json
 from udpdiff.training.processes import from_all, from_first, position, wait_for_all
@@ -130,7 +130,7 @@ def check_checkpoint(folder: Path, step: int) -> dict[str, Any]:
     path = folder / f"checkpoint-{step}"
     process, processes = position()
     own = sorted(state["sha256"])[process::processes]
-    damaged = [name for name in own if not (path / name).is_file() or _sha256(path / name) != state["sha256"][name]]
+    damaged = [name for name in own if not (path / name).is_file() or file_sha256(path / name) != state["sha256"][name]]
     faults = [name for each in from_all(damaged) for name in each]
     if faults:
         raise DamagedCheckpoint(f"{path / sorted(faults)[0]} is missing or damaged: it is not what was written")
@@ -167,7 +167,7 @@ def read_result(folder: Path, step: int) -> dict[str, torch.Tensor]:
     path, state = folder / f"checkpoint-{step}", read_state(folder, step)
     part = AVERAGE if any(name.startswith(f"{AVERAGE}/") for name in state["sha256"]) else WEIGHTS
     for name, expected in state["sha256"].items():
-        if name.startswith(f"{part}/") and (not (path / name).is_file() or _sha256(path / name) != expected):
+        if name.startswith(f"{part}/") and (not (path / name).is_file() or file_sha256(path / name) != expected):
             raise DamagedCheckpoint(f"{path / name} is missing or damaged: it is not what was written")
     return read_whole(path / part)
 
@@ -181,9 +181,4 @@ def _digests(folder: Path) -> dict[str, str]:
     """Return the digests of this process's share of the files."""
     process, processes = position()
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.safetensors"))
-    return {name: _sha256(folder / name) for name in names[process::processes]}
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {name: file_sha256(folder / name) for name in names[process::processes]}

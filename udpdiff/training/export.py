@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import torch
 from diffusers import CogVideoXTransformer3DModel
 
 from udpdiff.checkpoints import places
@@ -16,12 +15,11 @@ from udpdiff.model.lora import merge_lora, save_adapter
 from udpdiff.storage.files import replace_folder, write_json
 from udpdiff.tasks import get_task
 from udpdiff.training.checkpoint import read_result
-from udpdiff.training.network import run_streams, starting_transformer
+from udpdiff.training.network import DTYPES, run_streams, starting_transformer
 from udpdiff.training.settings import TrainingSettings
 
 _SHARED_PARTS = ("vae", "text_encoder", "tokenizer")
 ADAPTER_FOLDER = "adapter"
-_SMALL_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step: int) -> None:
@@ -43,8 +41,7 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
         if settings.lora_rank:
             save_adapter(transformer, folder / ADAPTER_FOLDER, {**entries, "streams": streams})
             merge_lora(transformer)
-        if settings.mixed_precision in _SMALL_DTYPES:
-            transformer.to(_SMALL_DTYPES[settings.mixed_precision])
+        transformer.to(DTYPES[settings.mixed_precision])
         transformer.save_pretrained(folder / "transformer")
         load_scheduler(str(base)).save_pretrained(folder / "scheduler")
         if whole:

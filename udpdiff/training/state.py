@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from udpdiff.files import file_sha256
 from udpdiff.locking import Held, Lock, NoLocks
 from udpdiff.provenance import provenance
 from udpdiff.storage.dataset import LatentSource
@@ -79,8 +80,7 @@ def folder_digest(folder: Path, subfolders: tuple[str, ...]) -> str:
     for subfolder in subfolders:
         for path in sorted((folder / subfolder).iterdir()):
             if path.suffix in (".json", ".safetensors"):
-                with open(path, "rb") as file:
-                    content = hashlib.file_digest(file, "sha256").hexdigest()
+                content = file_sha256(path)
                 total.update(f"{subfolder}/{path.name}\0{content}\0".encode())
     return total.hexdigest()
 
