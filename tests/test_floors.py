@@ -21,6 +21,7 @@ FLOORS = (
         "progress",
         "provenance",
         "quick_digests",
+        "readable_errors",
         "timing",
     ),
     ("launching", "local_gpus", "locking", "slices", "slurm_job"),
