@@ -18,7 +18,7 @@ rule check_checkpoints:
     log:
         "logs/check_checkpoints.log",
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     params:
         job=job(workflow_jobs.check_checkpoints),
     shell:
@@ -39,7 +39,7 @@ rule fetch_checkpoint:
     wildcard_constraints:
         checkpoint="[^/]+--[^/]+",
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     params:
         job=job(workflow_jobs.fetch_checkpoint, "checkpoint"),
     shell:

@@ -1,7 +1,7 @@
 # Loads and checks the configuration: config.yaml, a preset, the user's files, --config, each merged over the one before;
 # Snakemake merges the last two over every `configfile:`. What rules ask of it stands in udpdiff/workflow.py, what jobs are told in
 # udpdiff/workflow_jobs.py.
-import shlex
+import os
 import sys
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from udpdiff import config_layers, preflight, prefetching, workflow_jobs
 from udpdiff.checkpoints import places
 from udpdiff.launching import bash_words
 from udpdiff.planning.costs import Invocations
+from udpdiff.shell_prefix import keep_safe, shell_prefix
 from udpdiff.tasks import TASKS
 
 
@@ -54,28 +55,30 @@ def training_gpus():
 if must_fit:
     checked(preflight.check_gpus, flow, training_gpus())
 
-# Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. The prefix
-# replaces Snakemake's own, which makes a failure before `| tee` a failure. Progress bars of libraries would fill the logs.
-# How jobs are carried out, and where things are on this machine, comes by the environment, never in `params`: a change of
-# it reruns nothing. Only rules/checkpoints.smk asks the hub, so that jobs may run where there is no network.
+# Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. How jobs are
+# carried out, and where things are on this machine, comes by the environment, never in `params`: a change of it reruns nothing.
 in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-interpreter = (
-    "" if in_conda else f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH "
-)
 told = {
     "EXECUTION": workflow_jobs.execution(flow).dump(),
     places.VARIABLE: places.tell(flow.places, Path(prefetching.FOLDER).resolve()),
     "SOURCE_PATH": flow.config.source.path or "",
     "SOURCE_CAPTIONS": flow.config.source.captions or "",
 }
-exports = " ".join(f"{name}={shlex.quote(value)}" for name, value in told.items())
 shell.prefix(
-    "set -euo pipefail; "
-    f"export {interpreter}PYTHONPATH={shlex.quote(str(workflow.basedir))}:${{{{PYTHONPATH:-}}}} PYTHONUNBUFFERED=1 "
-    "HF_HUB_DISABLE_PROGRESS_BARS=${{HF_HUB_DISABLE_PROGRESS_BARS:-1}} "
-    "HUB_OFFLINE_ASKED=${{HF_HUB_OFFLINE:-0}} HF_HUB_OFFLINE=1 "
-    f"{exports.replace('{', '{{').replace('}', '}}')}; "
+    checked(
+        shell_prefix,
+        Path(workflow.basedir),
+        None if in_conda else Path(sys.executable),
+        os.environ,
+        told,
+    )
 )
+environment = (
+    str(Path(workflow.basedir) / "envs" / "udpdiff.yaml")
+    .replace("{", "{{")
+    .replace("}", "}}")
+)
+keep_safe(os.environ)
 
 # Rules with `priority: 1` are trainings and what they wait for: they go before samples and measurements, so that no long
 # job is left alone at the end.
@@ -85,7 +88,7 @@ every_core = workflow.resource_settings.cores or 1
 
 
 wildcard_constraints:
-    split=r"train|evaluation|samples/\w+/\w+",
+    split=r"train|evaluation|samples/[a-z0-9_]+/[a-z0-9_]+",
     shard=r"\d+",
     labeller=r"[a-z0-9_]+",
     run="|".join(flow.config.runs),

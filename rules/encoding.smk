@@ -21,17 +21,17 @@ rule encode_latents:
         split="train|evaluation",
     priority: 1  # see rules/common.smk
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     resources:
         gpu=1,
     params:
         job=job(workflow_jobs.encode_latents, "stream"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --keeps {output.latents:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.latents:q} -- \
             scripts.encode_latents --job {params.job:q} --execution "$EXECUTION" --stream {wildcards.stream:q} \
             --source {input.source:q} --latents {output.latents:q} \
-            --timing benchmarks/encode_latents/{wildcards.stream}-{wildcards.split}-{wildcards.shard}.json 2>&1 | tee {log:q}
+            --timing benchmarks/encode_latents/{wildcards.stream:q}-{wildcards.split:q}-{wildcards.shard:q}.json 2>&1 | tee {log:q}
         """
 
 
@@ -65,14 +65,14 @@ rule encode_text:
         split="train|evaluation",
     priority: 1  # see rules/common.smk
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     resources:
         gpu=1,
     params:
         job=job(workflow_jobs.encode_text, "style"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --keeps {output.text:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.text:q} -- \
             scripts.encode_text --job {params.job:q} --execution "$EXECUTION" --captions {input.captions:q} \
             --text {output.text:q} 2>&1 | tee {log:q}
         """

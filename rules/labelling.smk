@@ -20,17 +20,17 @@ rule segment_entities:
         "benchmarks/segment_entities/{labeller}/{split}/{shard}.tsv"
     priority: 1  # see rules/common.smk
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     resources:
         gpu=1,
     params:
         job=job(workflow_jobs.segment_entities, "labeller"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --keeps {output.entities:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.entities:q} -- \
             scripts.segment_entities --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --entities {output.entities:q} --summary {output.summary:q} \
-            --timing benchmarks/segment_entities/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
+            --timing benchmarks/segment_entities/{wildcards.labeller:q}/{wildcards.split:q}/{wildcards.shard:q}.json \
             2>&1 | tee {log:q}
         """
 
@@ -52,17 +52,17 @@ rule estimate_depth:
         "benchmarks/estimate_depth/{labeller}/{split}/{shard}.tsv"
     priority: 1  # see rules/common.smk
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     resources:
         gpu=1,
     params:
         job=job(workflow_jobs.estimate_depth, "labeller"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --keeps {output.depth:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.depth:q} -- \
             scripts.estimate_depth --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --depth {output.depth:q} --summary {output.summary:q} --mean {output.mean:q} \
-            --timing benchmarks/estimate_depth/{wildcards.labeller}/{wildcards.split}/{wildcards.shard}.json \
+            --timing benchmarks/estimate_depth/{wildcards.labeller:q}/{wildcards.split:q}/{wildcards.shard:q}.json \
             2>&1 | tee {log:q}
         """
 
@@ -105,14 +105,14 @@ rule write_captions:
         split="train|evaluation",
     priority: 1  # see rules/common.smk
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     resources:
         gpu=1,
     params:
         job=job(workflow_jobs.write_captions),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} -- \
             scripts.write_captions --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --captions {output.captions:q} 2>&1 | tee {log:q}
         """

@@ -17,16 +17,16 @@ rule extract_features:
     benchmark:
         "benchmarks/extract_features/{split}/{shard}.tsv"
     wildcard_constraints:
-        split=r"evaluation|samples/\w+/\w+",
+        split=r"evaluation|samples/[a-z0-9_]+/[a-z0-9_]+",
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     resources:
         gpu=1,
     params:
         job=job(workflow_jobs.extract_features, "split"),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --keeps {output.features:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.features:q} -- \
             scripts.extract_features --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --features {output.features:q} 2>&1 | tee {log:q}
         """
@@ -43,7 +43,7 @@ rule mean_labels:
     benchmark:
         "benchmarks/mean_labels/{labeller}.tsv"
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     shell:
         """
         python -m scripts.mean_labels --means {input.means:q} --mean {output.mean:q} 2>&1 | tee {log:q}
@@ -65,7 +65,7 @@ rule compare_samples:
     benchmark:
         "benchmarks/compare_samples/{run}-{task}-{shard}.tsv"
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     params:
         job=job(workflow_jobs.compare_samples, "run", "task"),
     shell:
@@ -87,7 +87,7 @@ rule evaluate_samples:
     benchmark:
         "benchmarks/evaluate_samples/{run}-{task}.tsv"
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     params:
         job=job(workflow_jobs.evaluate_samples, "run", "task"),
     shell:
@@ -110,7 +110,7 @@ rule label_quality:
     benchmark:
         "benchmarks/label_quality/all.tsv"
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     params:
         job=job(workflow_jobs.label_quality),
     shell:
@@ -132,14 +132,14 @@ rule codec_quality:
     benchmark:
         "benchmarks/codec_quality/all.tsv"
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     resources:
         gpu=1,
     params:
         job=job(workflow_jobs.codec_quality),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} -- \
             scripts.codec_quality --job {params.job:q} --execution "$EXECUTION" --entities {input.entities:q} \
             --depth {input.depth:q} --quality {output.quality:q} 2>&1 | tee {log:q}
         """
@@ -157,7 +157,7 @@ rule measure_runtime:
     benchmark:
         "benchmarks/measure_runtime/all.tsv"
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     threads: every_core
     resources:
         gpu=1,
@@ -165,7 +165,7 @@ rule measure_runtime:
         job=job(workflow_jobs.measure_runtime),
     shell:
         """
-        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu} -- \
+        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu:q} -- \
             scripts.measure_runtime --job {params.job:q} \
             --execution "$EXECUTION" --runs {input.runs:q} --runtimes {output.runtimes:q} 2>&1 | tee {log:q}
         """

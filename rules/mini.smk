@@ -30,7 +30,7 @@ rule train_mini:
     wildcard_constraints:
         name="|".join(STAGES),
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     params:
         steps=lambda wildcards: STAGES[wildcards.name].steps,
         seed=lambda wildcards: STAGES[wildcards.name].seed,
@@ -41,6 +41,6 @@ rule train_mini:
         ],
     shell:
         """
-        python -m scripts.train_mini {wildcards.name} --out {output.folder:q} \
-            --steps {params.steps} --seed {params.seed} {params.starts:q} 2>&1 | tee {log:q}
+        python -m scripts.train_mini {wildcards.name:q} --out {output.folder:q} \
+            --steps {params.steps:q} --seed {params.seed:q} {params.starts:q} 2>&1 | tee {log:q}
         """

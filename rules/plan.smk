@@ -8,7 +8,7 @@ rule plan:
     log:
         "logs/plan.log",
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     params:
         config=lambda wildcards: flow.config.model_dump_json(),
     shell:
@@ -29,7 +29,7 @@ rule measure_throughput:
     benchmark:
         "benchmarks/measure_throughput/all.tsv"
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     threads: every_core
     resources:
         gpu=1,
@@ -37,7 +37,7 @@ rule measure_throughput:
         job=job(workflow_jobs.measure_throughput),
     shell:
         """
-        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu} -- \
+        OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu:q} -- \
             scripts.measure_throughput --job {params.job:q} \
             --execution "$EXECUTION" --clips {input.clips:q} --throughput {output.throughput:q} 2>&1 | tee {log:q}
         """
@@ -54,7 +54,7 @@ rule measure_memory:
     benchmark:
         "benchmarks/measure_memory/all.tsv"
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     threads: every_core
     resources:
         gpu=1,
@@ -62,6 +62,6 @@ rule measure_memory:
         job=job(workflow_jobs.measure_memory),
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} -- scripts.measure_memory --job {params.job:q} \
+        python -m scripts.launch --gpus {resources.gpu:q} -- scripts.measure_memory --job {params.job:q} \
             --execution "$EXECUTION" --memory {output.memory:q} 2>&1 | tee {log:q}
         """

@@ -9,10 +9,10 @@ rule fill_table:
     log:
         "logs/fill_table/{number}.log",
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     shell:
         """
-        python -m scripts.fill_table --number {wildcards.number} --measured {input.measured:q} \
+        python -m scripts.fill_table --number {wildcards.number:q} --measured {input.measured:q} \
             --table {output.table:q} 2>&1 | tee {log:q}
         """
 
@@ -33,7 +33,7 @@ rule render_report:
     log:
         "logs/render_report.log",
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     params:
         job=job(workflow_jobs.render_report),
     shell:

@@ -16,7 +16,7 @@ rule sample:
     wildcard_constraints:
         task="|".join(TASKS),
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     resources:
         gpu=1,
     params:
@@ -26,7 +26,7 @@ rule sample:
         ],
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu} --keeps {output:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output:q} -- \
             scripts.sample --job {params.job:q} --execution "$EXECUTION" --run {input.run:q} \
             --captions {input.captions:q} --clips {output.clips:q} {params.predictions:q} 2>&1 | tee {log:q}
         """

@@ -16,7 +16,7 @@ if flow.config.source.kind == "scenes":
         wildcard_constraints:
             split="train|evaluation",
         conda:
-            "../envs/udpdiff.yaml"
+            environment
         params:
             job=job(workflow_jobs.render_scenes, "split", "shard"),
         shell:
@@ -38,7 +38,7 @@ elif flow.config.source.kind == "panda70m":
         benchmark:
             "benchmarks/choose_clips/all.tsv"
         conda:
-            "../envs/udpdiff.yaml"
+            environment
         params:
             job=job(workflow_jobs.choose_clips),
         shell:
@@ -61,7 +61,7 @@ elif flow.config.source.kind == "panda70m":
         wildcard_constraints:
             split="train|evaluation",
         conda:
-            "../envs/udpdiff.yaml"
+            environment
         resources:
             downloads=1,
             # A site that asked to wait is not asked again at once.
@@ -70,7 +70,7 @@ elif flow.config.source.kind == "panda70m":
             job=job(workflow_jobs.download_clips, "split", "shard"),
         shell:
             """
-            python -m scripts.launch --gpus 0 --delay {resources.delay_minutes} --keeps {output.clips:q} -- \
+            python -m scripts.launch --gpus 0 --delay {resources.delay_minutes:q} --keeps {output.clips:q} -- \
                 scripts.download_clips --job {params.job:q} --execution "$EXECUTION" --chosen {input.chosen:q} \
                 --clips {output.clips:q} --summary {output.summary:q} 2>&1 | tee {log:q}
             """
@@ -90,7 +90,7 @@ else:
         wildcard_constraints:
             split="train|evaluation",
         conda:
-            "../envs/udpdiff.yaml"
+            environment
         params:
             job=job(workflow_jobs.cut_videos, "split", "shard"),
         shell:

@@ -15,7 +15,7 @@ rule train:
         "benchmarks/train/{run}.tsv"
     priority: 1  # see rules/common.smk
     conda:
-        "../envs/udpdiff.yaml"
+        environment
     resources:
         gpu=flow.config.gpus,
         nodes=1,
@@ -28,7 +28,7 @@ rule train:
     shell:
         # The log's tee outlives the warning signal before a time limit, so that the trainer can save and say so.
         """
-        python -m scripts.launch --gpus {resources.gpu} --nodes {resources.nodes} --distributed \
+        python -m scripts.launch --gpus {resources.gpu:q} --nodes {resources.nodes:q} --distributed \
             --keeps {params.state:q} -- \
             scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
             --latents {params.latents} --captions {params.captions} --output {output.run:q} 2>&1 | (

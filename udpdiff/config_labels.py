@@ -10,7 +10,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
 # Of labellers and runs: they become parts of paths, of stream names (joined by "-") and of commands.
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
 Dtype = Literal["float32", "bfloat16", "float16"]
 
 

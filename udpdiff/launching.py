@@ -7,6 +7,7 @@ WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT), whatever started it; a single
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -199,7 +200,9 @@ def bash_words(paths: Sequence[str]) -> list[str]:
         if number != str(count):
             raise ValueError(f"Got {path}, expected {folder}/{count}.{ending}: shards numbered from 0, in order.")
         counts[folder, ending] = count + 1
-    return [f"{folder}/{{0..{count - 1}}}.{ending}" for (folder, ending), count in counts.items()]
+    return [
+        f"{shlex.quote(folder)}/{{0..{count - 1}}}.{shlex.quote(ending)}" for (folder, ending), count in counts.items()
+    ]
 
 
 def joint_exit_code(codes: Sequence[int], stopped: int) -> int:

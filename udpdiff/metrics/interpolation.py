@@ -9,11 +9,13 @@ Source: Vchitect/VBench, vbench/motion_smoothness.py (AMT-S at t = 0.5).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
+
+from udpdiff import plugins
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ def load_interpolator(ref: str) -> Interpolator:
     """
     if ref == "blend":
         return Interpolator("frame average", "motion_smoothness_blend", blend)
-    kind, _, place = ref.partition(":")
-    module, _, function = place.partition(":")
-    if kind != "plugin" or not module or not function:
+    if not ref.startswith("plugin:"):
         raise ValueError(f"Interpolator: got {ref!r}, expected 'blend' or 'plugin:MODULE:FUNCTION'.")
-    network = getattr(import_module(module), function)()
+    network = plugins.load(ref)()
     name = str(network.name)
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):  # it becomes the name of a figure
+        raise ValueError(
+            f"Interpolator: {ref} calls itself {name!r}; expected letters, digits, '_', '.', '-', at most 64"
+        )
     metric = "motion_smoothness" if name.lower().startswith("amt") else f"motion_smoothness_{name.lower()}"
     return Interpolator(name, metric, network)

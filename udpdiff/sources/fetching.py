@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
+from udpdiff import plugins
 from udpdiff.clip import RejectedClip, Rejection
 
 
@@ -60,8 +60,7 @@ def load_fetch(ref: str) -> Fetch:
     check_reference(ref)
     if ref == "yt_dlp":
         return fetch_with_yt_dlp
-    _, module, function = ref.split(":")
-    return getattr(import_module(module), function)
+    return plugins.load(ref)
 
 
 def check_reference(ref: str) -> None:

@@ -1,0 +1,56 @@
+"""What stands before the command of every job: how the shell behaves, and where the job finds this project.
+
+Folders of any name are quoted; those that a variable of the shell cannot hold are refused. Knows nothing of rules.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, MutableMapping
+from pathlib import Path
+
+from udpdiff.config_labels import ConfigError
+
+# Progress bars of libraries would fill the logs. Only rules/checkpoints.smk asks the hub, so that jobs may run where there is
+# no network.
+_FIXED = (
+    "PYTHONUNBUFFERED=1 HF_HUB_DISABLE_PROGRESS_BARS=${HF_HUB_DISABLE_PROGRESS_BARS:-1} "
+    "HUB_OFFLINE_ASKED=${HF_HUB_OFFLINE:-0} HF_HUB_OFFLINE=1"
+)
+
+
+def shell_prefix(
+    project: Path, interpreter: Path | None, environment: Mapping[str, str], told: Mapping[str, str]
+) -> str:
+    """Return the prefix, in which Snakemake finds no braces of its own.
+
+    The prefix replaces Snakemake's, which makes a failure before `| tee` a failure. Python leaves the working directory out
+    of where it looks for modules: a `random.py` there is nobody's library. So that no empty entry of PYTHONPATH, as
+    `export PYTHONPATH=$PYTHONPATH:FOLDER` leaves one, puts it in again, such entries go.
+
+    Args:
+        project: Where `udpdiff` and `scripts` are.
+        interpreter: Of the jobs; None where conda brings one.
+        environment: The user's, for its PYTHONPATH.
+        told: Variables of every job.
+
+    Raises:
+        ConfigError: A folder's name holds a colon, which ends an entry of PYTHONPATH and PATH.
+    """
+    for folder, what in ((project, "the project"), (interpreter and interpreter.parent, "Python")):
+        if folder and ":" in str(folder):
+            raise ConfigError(
+                f"got {what} in the folder {str(folder)!r}, whose name holds a colon, which separates folders in PYTHONPATH "
+                "and PATH; move or rename it"
+            )
+    places = [str(project), *filter(None, environment.get("PYTHONPATH", "").split(":"))]
+    words = [f"PATH={shlex.quote(str(interpreter.parent))}:$PATH"] if interpreter else []
+    words += [f"PYTHONPATH={shlex.quote(':'.join(places))}", "PYTHONSAFEPATH=1", _FIXED]
+    words += [f"{name}={shlex.quote(value)}" for name, value in told.items()]
+    prefix = f"set -euo pipefail; export {' '.join(words)}; "
+    return prefix.replace("{", "{{").replace("}", "}}")
+
+
+def keep_safe(environment: MutableMapping[str, str]) -> None:
+    """Keep modules in the working directory out of the way of the Snakemake that a cluster starts there for each job."""
+    environment["PYTHONSAFEPATH"] = "1"
