@@ -33,7 +33,7 @@ def main(config_file: str, folder: str, *targets: str) -> None:
 
 
 def as_plain(job) -> dict:
-    """Rule, wildcards, inputs and outputs by name ("" for unnamed ones), params, threads, resources, priority, command."""
+    """Rule, wildcards, inputs and outputs by name ("" for unnamed ones), params, threads, resources, priority, benchmark, command."""
     return {
         "rule": job.rule.name,
         "wildcards": dict(job.wildcards_dict),
@@ -43,6 +43,7 @@ def as_plain(job) -> dict:
         "threads": job.threads,
         "resources": {name: value for name, value in job.resources.items() if isinstance(value, int | str)},
         "priority": job.rule.priority,
+        "benchmark": str(job.benchmark) if job.benchmark else None,
         "command": job.shellcmd if job.is_shell else None,
     }
 

@@ -1,0 +1,39 @@
+"""Graphs that several modules look at, built once."""
+
+from __future__ import annotations
+
+import pytest
+from rule_graphs import PANDA, SCENES, VIDEOS, graph
+
+from udpdiff.sources import panda70m_table
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory) -> list[dict]:
+    targets = ("all", "plan", "mini_checkpoints", "results/throughput.json", "results/memory.json")
+    return graph(tmp_path_factory.mktemp("scenes"), SCENES, *targets)
+
+
+@pytest.fixture(scope="session")
+def panda(tmp_path_factory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("panda")
+    (folder / "table.csv").write_text(",".join(panda70m_table.COLUMNS) + "\n")
+    return graph(folder, PANDA, "all", "prefetch")
+
+
+@pytest.fixture(scope="session")
+def videos(tmp_path_factory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("videos")
+    (folder / "videos").mkdir()
+    names = [f"video {index}.mp4" for index in range(9)]
+    for index, name in enumerate(names):
+        (folder / "videos" / name).write_bytes(bytes(index))
+    (folder / "captions.csv").write_text("clip,caption\n" + "".join(f"{name},A {name}.\n" for name in names))
+    return graph(
+        folder, VIDEOS, *(f"results/clips/train/{shard}.h5" for shard in range(3)), "results/clips/evaluation/0.h5"
+    )
+
+
+@pytest.fixture(scope="session")
+def every_graph(scenes, panda, videos) -> list[dict]:
+    return [*scenes, *panda, *videos]
