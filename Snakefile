@@ -4,9 +4,6 @@ from snakemake.utils import min_version
 min_version("9.20")
 
 
-configfile: f"{workflow.basedir}/config.yaml"
-
-
 include: "rules/common.smk"
 include: "rules/checkpoints.smk"
 include: "rules/sources.smk"

@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
-from udpdiff import config_layers, preflight, prefetching, workflow_jobs
+from udpdiff import config_files, config_layers, preflight, prefetching, workflow_jobs
 from udpdiff.checkpoints import places
 from udpdiff.launching import bash_words
 from udpdiff.planning.costs import Invocations
@@ -25,10 +25,21 @@ def checked(check, *arguments):
         raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
 
 
+default = f"{workflow.basedir}/config.yaml"
+checked(config_files.read, default)
+
+
+configfile: default
+
+
+config_layers.nulls(config, workflow.config_settings.config)
 preset = checked(config_layers.preset_file, config, Path(f"{workflow.basedir}/presets"))
 if preset:
+    checked(config_files.read, preset)
 
     configfile: preset
+
+    config_layers.nulls(config, workflow.config_settings.config)
 
 
 # What cannot fit the named GPU is refused once, at the start; the plan says it in its own words. Which targets are asked

@@ -10,9 +10,9 @@ import json
 import sys
 from pathlib import Path
 
-import yaml
 from snakemake.utils import update_config
 
+from udpdiff import config_files
 from udpdiff.config_layers import anchor_paths, check_one_preset, preset_file
 from udpdiff.config_parsing import parse
 from udpdiff.planning.answers import describe
@@ -47,11 +47,11 @@ def layered(preset: str | None, files: list[Path]) -> dict:
     Raises:
         ConfigError: There is no such preset.
     """
-    given = [yaml.safe_load(file.read_text()) or {} for file in files]
+    given = [config_files.read(file) for file in files]
     named = preset or next((each["preset"] for each in reversed(given) if each.get("preset")), None)
-    raw = yaml.safe_load((_ROOT / "config.yaml").read_text()) | {"preset": named}
+    raw = config_files.read(_ROOT / "config.yaml") | {"preset": named}
     chosen = preset_file(raw, _ROOT / "presets")
-    for each in ([yaml.safe_load(Path(chosen).read_text())] if chosen else []) + given:
+    for each in ([config_files.read(Path(chosen))] if chosen else []) + given:
         update_config(raw, each)
     raw["preset"] = named
     check_one_preset(raw, files)

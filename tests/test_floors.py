@@ -31,6 +31,7 @@ FLOORS = (
     (
         "config",
         "config_data",
+        "config_files",
         "config_labels",
         "config_parsing",
         "config_layers",

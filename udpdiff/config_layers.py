@@ -6,11 +6,10 @@ knows nothing of what the values mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
+from udpdiff import config_files
 from udpdiff.checkpoints import places
 from udpdiff.config import Config
 from udpdiff.config_labels import ConfigError
@@ -50,6 +49,20 @@ def preset_file(raw: dict, folder: Path) -> str | None:
     return str(folder / f"{name}.yaml")
 
 
+def nulls(raw: dict, given: Mapping) -> None:
+    """Make `null` of --config nothing, in place, as it is in a file; Snakemake takes it for a word.
+
+    Args:
+        raw: The merged configuration.
+        given: What --config says.
+    """
+    for key, value in given.items():
+        if isinstance(value, Mapping) and isinstance(raw.get(key), dict):
+            nulls(raw[key], value)
+        elif value == "null" and raw.get(key) == value:
+            raw[key] = None
+
+
 def check_one_preset(raw: dict, user_files: Sequence[Path]) -> None:
     """Refuse a file whose preset lost to another: its other values were written for the one that it names.
 
@@ -60,7 +73,9 @@ def check_one_preset(raw: dict, user_files: Sequence[Path]) -> None:
     Raises:
         ConfigError: The last of them that names a preset names another one.
     """
-    named = [(file, given["preset"]) for file in user_files if (given := _read(file)).get("preset") is not None]
+    named = [
+        (file, given["preset"]) for file in user_files if (given := config_files.read(file)).get("preset") is not None
+    ]
     if named and named[-1][1] != raw["preset"]:
         file, name = named[-1]
         raise ConfigError(
@@ -77,7 +92,7 @@ def anchor_paths(raw: dict, files: Sequence[Path]) -> None:
         files: That were merged over the default, in order: a relative path in one of them is relative to that file.
     """
     for file in files:
-        given, folder = _read(file), Path(file).parent
+        given, folder = config_files.read(file), Path(file).parent
         for key in (*PATHS, *CHECKPOINTS):
             for section, name, value, _ in strings_at(given, raw, key):
                 scheme, place, mark = split_reference(value)
@@ -117,7 +132,3 @@ def strings_at(given, raw, key: str, above: str = "") -> Iterator[tuple[dict, st
             yield from strings_at(own, merged, rest, f"{above}{name}.")
         elif isinstance(own, str) and own == merged:
             yield raw, name, own, f"{above}{name}"
-
-
-def _read(file: Path) -> dict:
-    return yaml.safe_load(Path(file).read_text()) or {}
