@@ -1,6 +1,7 @@
 """Downloads one shard of chosen Panda-70M clips, cuts them as configured, and tops up from the reserve for those lost.
 
-Exit code 75: the site asked to wait and clips are missing; what is finished is kept, so start again later.
+Exit code 75: the site or network failed for now and clips are missing; what is finished is kept, so start again later.
+Exit code 1: this machine or its way of fetching brings nothing, and says why; what is finished is kept too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import argparse
 import sys
 
 from udpdiff import jobs
+from udpdiff.sources.download_faults import CannotFetch
 from udpdiff.sources.downloading import StartAgainLater, download_shard
 from udpdiff.storage.summaries import write_summary
 
@@ -29,6 +31,10 @@ def main() -> None:
     except StartAgainLater as error:
         print(error, file=sys.stderr)
         sys.exit(LATER)
+    except CannotFetch as error:
+        cause = f"\nCaused by {error.__cause__!r}" if error.__cause__ else ""
+        print(f"{error}{cause}", file=sys.stderr)
+        sys.exit(1)
     write_summary(arguments.clips, arguments.summary)
 
 

@@ -171,22 +171,6 @@ def test_messages_are_told_apart(message, kind, reason):
     assert isinstance(fault, kind) and getattr(fault, "reason", None) == reason
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "You have requested downloading the video partially, but ffmpeg is not installed. Aborting",
-        "[Errno 101] Network is unreachable",
-        "[Errno -2] Name or service not known",
-        "Failed to resolve 'www.youtube.com'",
-        "[Errno 28] No space left on device",
-        "No supported JavaScript runtime could be found",
-    ],
-)
-def test_a_fault_of_the_machine_stops_the_job_and_rejects_no_clip(words):
-    fault = fault_of(f"ERROR: [youtube] abcdefghijk: {words}")
-    assert type(fault) is RuntimeError and "this machine cannot fetch" in str(fault)
-
-
 @pytest.mark.parametrize("ref", ["ffmpeg", "plugin:os", "plugin:os:system:x", "plugin:a b:c"])
 def test_odd_fetchers_are_refused(ref):
     with pytest.raises(ValueError, match=r"panda70m\.fetch"):

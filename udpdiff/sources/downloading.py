@@ -18,17 +18,21 @@ from udpdiff.config_data import Fetching
 from udpdiff.jobs import DownloadClips
 from udpdiff.progress import progress
 from udpdiff.sources.cutting import CutClip, cut_clip
-from udpdiff.sources.fetching import Fetch, FetchSettings, Throttled, load_fetch
+from udpdiff.sources.download_faults import CannotFetch, Throttled, fault_of_system
+from udpdiff.sources.fetching import Fetch, FetchSettings, load_fetch
 from udpdiff.sources.videos import printable
 from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardWriter
+from udpdiff.video_io import probe
 
-# Clips in a row that the site asked to wait for, after which nothing more is asked of it.
+# Clips in a row that do not come, for no reason of their own, after which nothing more is asked for.
 PATIENCE_CLIPS = 10
+# A cut at keyframes instead of frames may leave so much before and after the range; more would move the clip's middle.
+_CUT_TOLERANCE_SECONDS = 2.0
 
 
 class StartAgainLater(Exception):
-    """The site asked to wait and clips are missing; what is finished is kept."""
+    """The site or network failed for now and clips are missing; what is finished is kept."""
 
 
 def download_shard(job: DownloadClips, fetching: Fetching, chosen_path: str | Path, clips_path: str | Path) -> None:
@@ -42,6 +46,7 @@ def download_shard(job: DownloadClips, fetching: Fetching, chosen_path: str | Pa
 
     Raises:
         StartAgainLater: Clips are missing and may be had later.
+        CannotFetch: Clips are missing, and the next ones would not come either.
         StorageError: The shard cannot be written.
     """
     options = FetchSettings(job.stream_height, fetching.rate_limit, fetching.cookies)
@@ -51,18 +56,26 @@ def download_shard(job: DownloadClips, fetching: Fetching, chosen_path: str | Pa
     attrs = job.size.model_dump() | {"source": "panda70m", "job": json.loads(job.dump())}
     attrs["chosen"] = digest([clip["clip_id"] for clip in candidates])
     with ShardWriter(clips_path, "clips", attrs, resume=True) as shard:
-        throttled = fill(shard, wanted, candidates, get, cut)
-        if shard.added < wanted and throttled:
-            raise StartAgainLater(
-                f"{shard.added} of {wanted} clips; {len(throttled)} were throttled: start again later."
-            )
-        for clip_id, words in throttled.items():
-            shard.reject(clip_id, printable(Rejection.THROTTLED.because(words)))
+        postponed = fill(shard, wanted, candidates, get, cut)
         if shard.added < wanted:
-            print(
-                f"Only {shard.added} of {wanted} clips: the reserve is used up; raise panda70m.reserve.",
-                file=sys.stderr,
-            )
+            _check_missing(shard, wanted, postponed)
+        for clip_id, fault in postponed.items():
+            words = fault if isinstance(fault, RejectedClip) else Rejection.THROTTLED.because(str(fault))
+            shard.reject(clip_id, printable(str(words)))
+
+
+def _check_missing(shard: ShardWriter, wanted: int, postponed: dict[str, Exception]) -> None:
+    """Tell what a shard with too few clips means: nothing more to be had, or another attempt."""
+    missing = f"{shard.added} of {wanted} clips"
+    later = [fault for fault in postponed.values() if isinstance(fault, Throttled)]
+    if later:
+        raise StartAgainLater(f"{missing}; {len(later)} were throttled: start again later. The last one: {later[-1]}")
+    if postponed and not shard.added:
+        raise CannotFetch(
+            f"{missing}, and {len(postponed)} were not fetched. The last one: {[*postponed.values()][-1]}. Look at "
+            "panda70m.fetch; no clip is lost, start again when it works."
+        )
+    print(f"Only {missing}: the reserve is used up; raise panda70m.reserve.", file=sys.stderr)
 
 
 def shard_candidates(chosen_path: str | Path, job: DownloadClips) -> tuple[int, list[dict]]:
@@ -82,7 +95,7 @@ def fill(
     candidates: list[dict],
     get: Callable[[dict, Path], None],
     cut: Callable[[Path], CutClip],
-) -> dict[str, str]:
+) -> dict[str, Exception]:
     """Add or reject one candidate after the other until the shard holds as many clips as wanted.
 
     Args:
@@ -93,11 +106,18 @@ def fill(
         cut: Makes the clip of it.
 
     Returns:
-        The clips that the site asked to wait for, and its words; after several in a row no more are tried.
+        The clips that did not come for no reason of their own, and why; after several in a row no more are tried.
+
+    Raises:
+        CannotFetch: Several in a row did not come, and none is said to come later, or the machine cannot fetch at all.
     """
-    throttled, in_a_row = {}, 0
+    postponed: dict[str, Exception] = {}
+    in_a_row = 0
     for record in progress(candidates, "clips"):
-        if shard.added >= wanted or in_a_row >= PATIENCE_CLIPS:
+        if shard.added >= wanted:
+            break
+        if in_a_row >= PATIENCE_CLIPS:
+            _check_patience([*postponed.values()][-in_a_row:])
             break
         clip_id, clip = record["clip_id"], None
         if clip_id in shard.done:
@@ -107,12 +127,14 @@ def fill(
                 get(record, file := Path(folder) / "clip.mp4")
                 clip = cut(file)
             reasons = clip.reasons
-        except Throttled as fault:
-            throttled[clip_id], in_a_row = str(fault), in_a_row + 1
-            print(f"{clip_id}: throttled: {printable(str(fault))}", file=sys.stderr)
-            continue
-        except RejectedClip as rejected:
-            reasons = [str(rejected)]
+        except (Throttled, RejectedClip) as fault:
+            if isinstance(fault, Throttled) or fault.reason == Rejection.NOT_FETCHED:
+                postponed[clip_id], in_a_row = fault, in_a_row + 1
+                print(f"{clip_id}: later: {printable(str(fault))}", file=sys.stderr)
+                continue
+            reasons = [str(fault)]
+        except OSError as error:
+            raise fault_of_system(error) from error
         in_a_row = 0
         if reasons:
             shard.reject(clip_id, printable("; ".join(reasons)), clip and clip.scores)
@@ -120,7 +142,16 @@ def fill(
         words = {"brief": " ".join(record["caption"].split()), "detailed": "", "source_id": record["video_id"]}
         digests = {"source_sha256": clip.source_sha256, "record_sha256": digest(record)}
         shard.add(clip_id, {"video_mp4": clip.video_mp4} | words | digests, clip.scores)
-    return throttled
+    return postponed
+
+
+def _check_patience(faults: list[Exception]) -> None:
+    """Stop where none of so many clips in a row is said to come later."""
+    if not any(isinstance(fault, Throttled) for fault in faults):
+        raise CannotFetch(
+            f"{len(faults)} clips in a row were not fetched. The last one: {faults[-1]}. Look at panda70m.fetch, its network "
+            "and its programs; no clip is lost, start again when it works."
+        )
 
 
 def fetch_patiently(fetch: Fetch, record: dict, file: Path, options: FetchSettings, attempts: int) -> None:
@@ -128,16 +159,35 @@ def fetch_patiently(fetch: Fetch, record: dict, file: Path, options: FetchSettin
 
     Raises:
         Throttled: After the last attempt.
-        RejectedClip: The clip cannot be had.
+        RejectedClip: The clip cannot be had, or another length came.
+        CannotFetch: The machine cannot fetch.
     """
     for attempt in range(attempts):
         try:
-            fetch(record["url"], record["start"], record["end"], file, options)
+            _fetch_once(fetch, record, file, options)
         except Throttled:
             if attempt + 1 == attempts:
                 raise
             time.sleep(2.0**attempt)
         else:
-            if not file.is_file():
-                raise RejectedClip(Rejection.NOT_FETCHED, "no file came")
+            _check_file(file, record["end"] - record["start"])
             return
+
+
+def _fetch_once(fetch: Fetch, record: dict, file: Path, options: FetchSettings) -> None:
+    try:
+        fetch(record["url"], record["start"], record["end"], file, options)
+    except OSError as error:
+        raise fault_of_system(error) from error
+
+
+def _check_file(file: Path, wanted_seconds: float) -> None:
+    """Refuse a file that cannot be the range: the whole film would be cut far from what its caption tells."""
+    if not file.is_file():
+        raise RejectedClip(Rejection.NOT_FETCHED, "no file came")
+    try:
+        seconds = probe(file).duration_seconds
+    except ValueError:
+        return  # cutting says what is wrong with it
+    if seconds is not None and seconds > wanted_seconds + _CUT_TOLERANCE_SECONDS:
+        raise RejectedClip(Rejection.NOT_FETCHED, f"got {seconds:.1f} s for a range of {wanted_seconds:.1f} s")

@@ -11,11 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from udpdiff import plugins
-from udpdiff.clip import RejectedClip, Rejection
+from udpdiff.sources.download_faults import CannotFetch, Throttled, fault_of
 
-
-class Throttled(Exception):
-    """The site asks to wait; the clip may be had later."""
+__all__ = [
+    "CannotFetch",
+    "Fetch",
+    "FetchSettings",
+    "Throttled",
+    "check_reference",
+    "fault_of",
+    "fetch_with_yt_dlp",
+    "load_fetch",
+]
 
 
 @dataclass(frozen=True)
@@ -34,18 +41,6 @@ class FetchSettings:
 
 
 Fetch = Callable[[str, float, float, Path, FetchSettings], None]
-
-# What yt-dlp's messages say, in the order of the looks.
-_MACHINE = re.compile(
-    r"ffmpeg|javascript runtime|network is unreachable|failed to resolve|name or service|connection refused|no route to"
-    r"|no space left|\[errno -?\d+\]",
-    re.IGNORECASE,
-)
-_THROTTLED = re.compile(r"\b429\b|\b403\b|not a bot|rate.?limit|too many requests|timed? ?out|temporar", re.IGNORECASE)
-_PRIVATE = re.compile(r"private|members.only|sign in|log in|age.restricted|your age", re.IGNORECASE)
-_DEAD = re.compile(
-    r"unavailable|removed|terminated|deleted|not available|no longer|does not exist|\b404\b|\b410\b", re.IGNORECASE
-)
 
 
 def load_fetch(ref: str) -> Fetch:
@@ -86,15 +81,16 @@ def fetch_with_yt_dlp(url: str, start: float, end: float, path: Path, settings: 
     Raises:
         Throttled: It may work later.
         RejectedClip: It never will.
-        RuntimeError: yt-dlp is not installed.
+        CannotFetch: This machine never can: yt-dlp, ffmpeg, a JavaScript runtime, the network or room is missing.
     """
     try:
         from yt_dlp import YoutubeDL
-        from yt_dlp.utils import DownloadError, download_range_func
-    except ImportError:
-        raise RuntimeError(
+        from yt_dlp.utils import YoutubeDLError, download_range_func
+    except ImportError as error:
+        raise CannotFetch(
             'panda70m.fetch: yt_dlp is not installed. Run pip install "udpdiff[panda70m]", and install ffmpeg.'
-        ) from None
+        ) from error
+    warnings: list[str] = []
     options = {
         "format": "bv*/b",
         "format_sort": [f"res:{settings.height}"],
@@ -107,31 +103,23 @@ def fetch_with_yt_dlp(url: str, start: float, end: float, path: Path, settings: 
         "socket_timeout": 30,
         "retries": 3,
         "overwrites": True,
-        "quiet": True,
-        "no_warnings": True,
         "noprogress": True,
+        "logger": _Listener(warnings),
     }
     try:
         with YoutubeDL(options) as downloader:
             downloader.download([url])
-    except DownloadError as error:
-        raise fault_of(str(error)) from error
+    except YoutubeDLError as error:
+        raise fault_of(str(error), warnings) from error
 
 
-def fault_of(message: str) -> Exception:
-    """Return what a failed download means: Throttled, a RejectedClip with its reason, or a RuntimeError.
+class _Listener:
+    """What yt-dlp logs to: it keeps the warnings."""
 
-    The last is a fault of this machine, which no other clip would escape: it stops the job, and no clip is rejected for it.
-    """
-    line = " ".join(message.split())[:200]
-    said = re.sub(r"\[[\w:]+\] [\w-]{11}: ", "", message)  # without the clip's id, which may hold 429
-    if _MACHINE.search(said) and not _THROTTLED.search(said):
-        return RuntimeError(
-            f"this machine cannot fetch: {line}; needs ffmpeg, a JavaScript runtime, a network and room"
-        )
-    if _THROTTLED.search(said):
-        return Throttled(line)
-    for pattern, reason in ((_PRIVATE, Rejection.PRIVATE), (_DEAD, Rejection.DEAD_LINK)):
-        if pattern.search(said):
-            return RejectedClip(reason, line)
-    return RejectedClip(Rejection.NOT_FETCHED, line)
+    def __init__(self, warnings: list[str]) -> None:
+        self.warning = warnings.append
+
+    def debug(self, message: str) -> None:
+        """Of no use: what is being done."""
+
+    info = error = debug  # an error comes as an exception too
