@@ -10,7 +10,6 @@ import argparse
 import sys
 
 from udpdiff import jobs
-from udpdiff.sources.download_faults import CannotFetch
 from udpdiff.sources.downloading import StartAgainLater, download_shard
 from udpdiff.storage.summaries import write_summary
 
@@ -31,10 +30,6 @@ def main() -> None:
     except StartAgainLater as error:
         print(error, file=sys.stderr)
         sys.exit(LATER)
-    except CannotFetch as error:
-        cause = f"\nCaused by {error.__cause__!r}" if error.__cause__ else ""
-        print(f"{error}{cause}", file=sys.stderr)
-        sys.exit(1)
     write_summary(arguments.clips, arguments.summary)
 
 

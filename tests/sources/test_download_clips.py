@@ -16,7 +16,9 @@ from scripts import choose_clips, download_clips
 from udpdiff import jobs
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.config_data import ClipSize, Fetching, Filters
+from udpdiff.readable_errors import foreseen, paragraph
 from udpdiff.sources import downloading
+from udpdiff.sources.download_faults import CannotFetch
 from udpdiff.sources.fetching import Throttled, check_reference, fault_of
 from udpdiff.storage.shards import ShardReader
 
@@ -65,6 +67,10 @@ class Download:
             self.run(download_clips, options | {"summary": path.with_suffix(".json")})
         except SystemExit as stopped:
             code = stopped.code
+        except CannotFetch as error:
+            assert foreseen(error)
+            print(paragraph(error), file=sys.stderr)
+            code = 1
         self.said = self.capsys.readouterr().err
         assert code == expected, self.said
         assert path.with_suffix(".json").exists() == path.exists()
