@@ -16,6 +16,7 @@ FLOORS = (
         "clip",
         "default_device",
         "files",
+        "finite",
         "background",
         "interruption",
         "plugins",

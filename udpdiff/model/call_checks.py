@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
-from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
+from diffusers.utils.torch_utils import unwrap_module
 
+from udpdiff.finite import check_finite
 from udpdiff.model.streams import Streams
+from udpdiff.model.transformer import UDPDiffTransformer3DModel
 
 
 def check_streams(streams: Streams, tasks: Sequence[str], task_condition: str) -> None:
@@ -26,17 +27,27 @@ def check_streams(streams: Streams, tasks: Sequence[str], task_condition: str) -
         )
 
 
-def check_transformer(config: Any, streams: Streams, num_tasks: int) -> None:
+def check_transformer(transformer: torch.nn.Module, streams: Streams, num_tasks: int) -> None:
     """Raise ValueError unless the transformer has the channels of the streams, and a row for each task that needs one.
+
+    The class counts too: the stock one reads a widened checkpoint, its configuration included, and leaves the task
+    embedding out.
 
     num_tasks: How many tasks an embedding tells apart; 0 for none.
     """
+    config = transformer.config
     got = (config.in_channels, config.out_channels, getattr(config, "num_streams", 1))
     if got != (streams.total_channels, streams.total_channels, len(streams)):
         raise ValueError(
             f"Got a transformer with {got[0]} input and {got[1]} output channels for {got[2]} stream(s), expected"
             f" {streams.total_channels} of both: the VAE's {streams.channels} for each of {streams.names}. Widen a"
             " CogVideoX base with udpdiff.model.expansion.expand_transformer."
+        )
+    if not isinstance(unwrap_module(transformer), UDPDiffTransformer3DModel):
+        raise ValueError(
+            f"Got a transformer of class {type(transformer).__name__}, expected UDPDiffTransformer3DModel: another class"
+            " leaves out the task embedding. Load it with udpdiff.model.transformer.UDPDiffTransformer3DModel, or leave it"
+            " to UDPDiffPipeline.from_pretrained."
         )
     if num_tasks and config.num_tasks not in (0, num_tasks):
         raise ValueError(
@@ -47,8 +58,8 @@ def check_transformer(config: Any, streams: Streams, num_tasks: int) -> None:
 
 def check_conditions(
     conditions: Mapping[str, torch.Tensor], streams: Streams, independent: bool, shape: tuple[int, ...]
-) -> None:
-    """Raise ValueError unless the model can take conditions, and some streams are given latents (B, F, C, h, w)."""
+) -> Mapping[str, torch.Tensor]:
+    """Return conditions; ValueError unless the model can take them, and some streams are given latents (B, F, C, h, w)."""
     if conditions and not independent:
         raise ValueError(
             f"Got conditions {list(conditions)}, expected none: this transformer has independent_timesteps=False. Train"
@@ -62,6 +73,8 @@ def check_conditions(
                 f"Got conditions[{name!r}] of shape {tuple(latents.shape)}, expected {shape}: clean latents, as"
                 " udpdiff.model.latents.encode_videos makes them of clips of the size that is asked for."
             )
+        check_finite(latents, f"conditions[{name!r}]", latents.dtype)
+    return conditions
 
 
 def check_size(height: int, width: int, num_frames: int, pixel_multiple: int, frame_multiple: int) -> None:
@@ -79,27 +92,15 @@ def check_size(height: int, width: int, num_frames: int, pixel_multiple: int, fr
         )
 
 
-def check_steps(scheduler: Any, num_inference_steps: int) -> None:
-    """Raise ValueError when CogVideoX's schedulers would step to other timesteps than they announce.
+def check_latents(latents: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype, names: tuple[str, ...]) -> None:
+    """Raise ValueError unless noise of all streams, whose names are given, has a shape (B, F, S * C, h, w) and a dtype.
 
-    They take the previous timestep as t - T // N, whatever the list they made: right only when the list has
-    that very stride, as with `trailing` spacing and N dividing T. Otherwise every step lands on a wrong noise
-    level, silently.
-
-    Source: diffusers, schedulers/scheduling_ddim_cogvideox.py (0.42), `step`; its pull request 13125.
+    Stock code takes any, and crops or crashes later. On which device they are does not matter, as there.
     """
-    if not isinstance(scheduler, (CogVideoXDDIMScheduler, CogVideoXDPMScheduler)):
-        return
-    total = scheduler.config.num_train_timesteps
-    if not 0 < num_inference_steps <= total:
-        raise ValueError(f"Got num_inference_steps {num_inference_steps}, expected 1 to {total}.")
-    scheduler.set_timesteps(num_inference_steps)
-    strides = torch.diff(scheduler.timesteps)
-    if total % num_inference_steps or not torch.all(strides == -(total // num_inference_steps)):
-        divisors = [steps for steps in range(1, min(total, 200) + 1) if total % steps == 0]
+    if tuple(latents.shape) != shape or latents.dtype != dtype:
         raise ValueError(
-            f"Got num_inference_steps {num_inference_steps} with timestep_spacing"
-            f" {scheduler.config.timestep_spacing!r}, expected a divisor of {total} such as {divisors} with 'trailing'."
-            " Choose such a number, and set the spacing with pipeline.scheduler ="
-            " type(pipeline.scheduler).from_config(pipeline.scheduler.config, timestep_spacing='trailing')."
+            f"Got latents {latents.dtype} of shape {tuple(latents.shape)}, expected {dtype} of shape {shape}: (B, F, S * C,"
+            f" h, w), noise of {names} for every video of the size that is asked for. Draw it with"
+            " udpdiff.model.noise.paired_latents."
         )
+    check_finite(latents, "the latents that were given", dtype)

@@ -15,14 +15,14 @@ class DenseOutput:
 
     Attributes:
         frames: Its colormaps, in the form of the video's frames.
-        prediction: (B, T, H, W, ...) as the task decodes it: entity ids uint16, depth float32 [0, 1]; None for latents
-            or when not asked for.
-        task: Name of the task.
+        prediction: (B, T, H, W, ...) as the task decodes it: entity ids uint16, depth float32 [0, 1]; a list of B where
+            tasks differ; None for latents or when not asked for.
+        task: Name of the task; of each video where they differ.
     """
 
     frames: Any
-    prediction: np.ndarray | None
-    task: str
+    prediction: np.ndarray | list[np.ndarray] | None
+    task: str | tuple[str, ...]
 
 
 @dataclass
@@ -44,7 +44,7 @@ class UDPDiffPipelineOutput(BaseOutput):
         return self._single().frames
 
     @property
-    def prediction(self) -> np.ndarray | None:
+    def prediction(self) -> np.ndarray | list[np.ndarray] | None:
         """Prediction of the one dense stream; ValueError where there are several."""
         return self._single().prediction
 

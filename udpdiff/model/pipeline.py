@@ -16,13 +16,15 @@ from diffusers import (
     AutoencoderKLCogVideoX,
     CogVideoXDDIMScheduler,
     CogVideoXDPMScheduler,
-    CogVideoXPipeline,
 )
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
-from udpdiff.model.call_checks import check_conditions, check_size, check_steps, check_streams, check_transformer
+from udpdiff.model.call_arguments import choose_tasks, count_prompts, padded_frames, repeated, task_rows
+from udpdiff.model.call_checks import check_conditions, check_latents, check_size, check_streams, check_transformer
+from udpdiff.model.checked_pipeline import CheckedPipeline
 from udpdiff.model.lora import WidenedLoraLoader
 from udpdiff.model.noise import Generators, dense_generators
+from udpdiff.model.noise_schedule import check_schedule, check_steps, trained_alphas
 from udpdiff.model.output import DenseOutput, UDPDiffPipelineOutput
 from udpdiff.model.streams import VIDEO, Stream, Streams
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
@@ -32,7 +34,7 @@ from udpdiff.timing import timed
 TASK_CONDITIONS = ("embedding", "text")
 
 
-class UDPDiffPipeline(WidenedLoraLoader, CogVideoXPipeline):
+class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
     """Text to video and dense predictions; components as in CogVideoX, with a widened transformer.
 
     What follows the components is saved in model_index.json, so that sampling needs no other settings.
@@ -69,8 +71,10 @@ class UDPDiffPipeline(WidenedLoraLoader, CogVideoXPipeline):
         self.register_to_config(task_condition=task_condition, tasks=tasks, streams=streams)
         if transformer is not None and vae is not None:  # diffusers allows loading some components only
             check_streams(self.streams, list(tasks), task_condition)
-            check_transformer(transformer.config, self.streams, len(tasks) if task_condition == "embedding" else 0)
-        self.timings: dict[str, float] = {}
+            self._check_transformer()
+        self._trained_alphas = None if scheduler is None else trained_alphas(scheduler)
+        if scheduler is not None:
+            check_schedule(scheduler, self._trained_alphas)
 
     @property
     def streams(self) -> Streams:
@@ -110,7 +114,7 @@ class UDPDiffPipeline(WidenedLoraLoader, CogVideoXPipeline):
     def __call__(
         self,
         prompt: str | list[str] | None = None,
-        task: str | None = None,
+        task: str | Sequence[str] | None = None,
         negative_prompt: str | list[str] | None = None,
         height: int | None = None,
         width: int | None = None,
@@ -118,6 +122,7 @@ class UDPDiffPipeline(WidenedLoraLoader, CogVideoXPipeline):
         num_inference_steps: int = 50,
         guidance_scale: float = 6.0,
         use_dynamic_cfg: bool = False,
+        num_videos_per_prompt: int = 1,
         generator: Generators = None,
         latents: torch.Tensor | None = None,
         prompt_embeds: torch.Tensor | None = None,
@@ -131,20 +136,24 @@ class UDPDiffPipeline(WidenedLoraLoader, CogVideoXPipeline):
         decode_prediction: bool = True,
         conditions: Mapping[str, torch.Tensor] | None = None,
     ) -> UDPDiffPipelineOutput | tuple:
-        """Generate one video and its dense predictions per prompt.
+        """Generate videos and their dense predictions, those of one prompt after each other.
 
         Arguments that are not named here are diffusers' own.
 
         Args:
-            task: `seg` or `depth`; may be left out when the model knows only one, and is when it makes all at once.
-            generator: One or a list of one per prompt; gives the video the noise that the stock pipeline would draw
+            task: `seg` or `depth`, or a list with one for each prompt; may be left out when the model knows only one, and
+                is when it makes all at once.
+            use_dynamic_cfg: See `noise_schedule.dynamic_guidance`.
+            num_videos_per_prompt: Of each prompt; latents and lists of generators have an entry for every video.
+            generator: One or a list of one per video; gives the video the noise that the stock pipeline would draw
                 from it, so that with the deterministic DDIM scheduler the two are comparable seed by seed.
             latents: Noise float (B, F, S * C, h, w) of all streams, see `noise.paired_latents`.
             prompt_embeds: With `task_condition="text"`, those of `task_prompt(prompt, task)`.
+            attention_kwargs: May name the tasks in place of `task`, as `task_ids`: rows of the task embedding.
             max_sequence_length: Defaults to the transformer's text length.
             decode_prediction: False leaves predictions None and saves their time.
-            conditions: Clean latents (B, F, C, h, w) by name of the stream, as `latents.encode_videos` makes them: the
-                others are generated to go with them. For models with `independent_timesteps`.
+            conditions: Clean latents (B, F, C, h, w) by name of the stream, for each prompt, as `latents.encode_videos`
+                makes them: the others are generated to go with them. For models with `independent_timesteps`.
 
         Returns:
             The video and the dense streams; with `return_dict=False` the same two in a tuple. After the call
@@ -152,61 +161,60 @@ class UDPDiffPipeline(WidenedLoraLoader, CogVideoXPipeline):
             streams) and `prediction`.
 
         Raises:
-            ValueError: The task is unknown or untrained, the model cannot tile the size or take the conditions, or the
-                scheduler would step through the number of steps wrongly.
+            ValueError: The task is unknown or untrained, the model cannot tile the size or take the latents or conditions,
+                or the scheduler is not the model's or would step through the number of steps wrongly.
+            NotFinite: Embeddings, latents of a step or frames are not: the dtype is too narrow, or weights are damaged.
         """
         # 1. Check what the stock call does not
-        chosen = self._choose_tasks(task)
+        self._check_parts(num_inference_steps)
         config = self.transformer.config
         height = height or config.sample_height * self.vae_scale_factor_spatial
         width = width or config.sample_width * self.vae_scale_factor_spatial
         num_frames = num_frames or config.sample_frames
         pixels = self.vae_scale_factor_spatial * config.patch_size
         check_size(height, width, num_frames, pixels, self.vae_scale_factor_temporal)
-        check_steps(self.scheduler, num_inference_steps)
         latent_frames = (num_frames - 1) // self.vae_scale_factor_temporal + 1
         prompt = [prompt] if isinstance(prompt, str) else prompt
-        conditions = dict(conditions or {})
+        prompts = count_prompts(prompt, prompt_embeds, num_videos_per_prompt)
 
         # 2. Tell the model the task and what is given
-        attention_kwargs = dict(attention_kwargs or {})
+        attention_kwargs, trained = dict(attention_kwargs or {}), list(self.config.tasks)
+        chosen = choose_tasks(self.streams, trained, task, attention_kwargs.pop("task_ids", None), prompts)
         first = next(iter(chosen.values()))
         if self.config.task_condition == "text":
-            prompt = prompt and [task_prompt(each, first) for each in prompt]
+            prompt = prompt and [task_prompt(*pair) for pair in zip(prompt, first, strict=True)]
         elif config.num_tasks and len(chosen) == 1:
-            row = list(self.config.tasks).index(first.name)
-            attention_kwargs["task_ids"] = torch.tensor([row], device=self._execution_device)
-        if conditions:
-            batch = len(prompt if prompt_embeds is None else prompt_embeds)
-            size = (height // self.vae_scale_factor_spatial, width // self.vae_scale_factor_spatial)
-            shape = (batch, latent_frames, self.streams.channels, *size)
-            check_conditions(conditions, self.streams, config.independent_timesteps, shape)
-            numbers = map(self.streams.names.index, conditions)
-            attention_kwargs["conditions"] = dict(zip(numbers, map(self._pad_frames, conditions.values()), strict=True))
+            rows = task_rows(repeated(first, num_videos_per_prompt), trained, self._execution_device)
+            attention_kwargs["task_ids"] = rows
+        size = (height // self.vae_scale_factor_spatial, width // self.vae_scale_factor_spatial)
+        shape = (prompts, latent_frames, self.streams.channels, *size)
+        conditions = check_conditions(conditions or {}, self.streams, config.independent_timesteps, shape)
+        given = {name: repeated(clean, num_videos_per_prompt) for name, clean in conditions.items()}
+        if given:
+            padded = {self.streams.names.index(name): padded_frames(clean, config) for name, clean in given.items()}
+            attention_kwargs["conditions"] = padded
 
         # 3. Denoise all streams together
-        self.timings = {}
+        self.timings, self._dynamic_guidance = {}, guidance_scale if use_dynamic_cfg else None
         with timed(self.timings, "transformer", self._execution_device):
             latents = (
                 super()
                 .__call__(
-                    prompt=prompt,
-                    negative_prompt=negative_prompt,
+                    prompt=repeated(prompt, num_videos_per_prompt),
+                    negative_prompt=repeated(negative_prompt, num_videos_per_prompt),
                     height=height,
                     width=width,
                     num_frames=num_frames,
                     num_inference_steps=num_inference_steps,
                     guidance_scale=guidance_scale,
-                    use_dynamic_cfg=use_dynamic_cfg,
                     generator=generator,
                     latents=latents,
-                    prompt_embeds=prompt_embeds,
-                    negative_prompt_embeds=negative_prompt_embeds,
+                    prompt_embeds=repeated(prompt_embeds, num_videos_per_prompt),
+                    negative_prompt_embeds=repeated(negative_prompt_embeds, num_videos_per_prompt),
                     output_type="latent",
                     attention_kwargs=attention_kwargs,
-                    callback_on_step_end=callback_on_step_end,
-                    callback_on_step_end_tensor_inputs=list(callback_on_step_end_tensor_inputs),
                     max_sequence_length=max_sequence_length or config.max_text_seq_length,
+                    **self.each_step(callback_on_step_end, callback_on_step_end_tensor_inputs),
                 )
                 .frames
             )
@@ -214,22 +222,13 @@ class UDPDiffPipeline(WidenedLoraLoader, CogVideoXPipeline):
 
         # 4. Drop the frames that CogVideoX 1.5 pads in front, split, and put back what was given
         parts = self.streams.split(latents[:, -latent_frames:])
-        parts |= {name: clean.to(latents) for name, clean in conditions.items()}
+        parts |= {name: clean.to(latents) for name, clean in given.items()}
 
         # 5. Decode
+        chosen = {name: repeated(tasks, num_videos_per_prompt) for name, tasks in chosen.items()}
         output = self._decode(parts, output_type, chosen, decode_prediction)
         self.maybe_free_model_hooks()
         return output if return_dict else (output.frames, output.dense)
-
-    def encode_prompt(self, *args: Any, **kwargs: Any) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Encode prompts as the stock pipeline does, and note the time."""
-        with timed(self.timings, "text_encoder", self._execution_device):
-            return super().encode_prompt(*args, **kwargs)
-
-    def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
-        """Decode one stream, (B, F, C, h, w) -> [-1, 1] (B, 3, T, H, W), as the stock pipeline does; note the time."""
-        with timed(self.timings, "vae", self._execution_device):
-            return super().decode_latents(latents)
 
     def prepare_latents(
         self,
@@ -247,52 +246,51 @@ class UDPDiffPipeline(WidenedLoraLoader, CogVideoXPipeline):
         streams, prepare = self.streams, super().prepare_latents
         size = (num_frames, height, width, dtype, device)
         if latents is not None:
-            if latents.ndim != 5 or latents.shape[2] != num_channels_latents:
-                raise ValueError(
-                    f"Got latents of shape {tuple(latents.shape)}, expected (B, F, {num_channels_latents}, h, w): noise"
-                    f" of {streams.names}. Draw it with udpdiff.model.noise.paired_latents."
-                )
+            scale = self.vae_scale_factor_spatial
+            frames = (num_frames - 1) // self.vae_scale_factor_temporal + 1
+            shape = (batch_size, frames, num_channels_latents, height // scale, width // scale)
+            check_latents(latents, shape, dtype, streams.names)
             return prepare(batch_size, num_channels_latents, *size, generator, latents)
         # Before the video's draw, which advances `generator`.
         generators = [generator, *dense_generators(generator, len(streams.dense))]
         draws = [prepare(batch_size, streams.channels, *size, each) for each in generators]
         return streams.join(dict(zip(streams.names, draws, strict=True)))
 
-    def _choose_tasks(self, name: str | None) -> dict[str, Task]:
-        """Return the task that each dense stream makes in this call, by name of the stream."""
-        dense, trained = self.streams.dense, list(self.config.tasks)
-        if len(dense) > 1:
-            if name is not None:
-                raise ValueError(f"Got task={name!r}, expected None: this model makes {trained} at once.")
-            return {stream.name: get_task(*stream.tasks) for stream in dense}
-        if name is None and len(trained) == 1:
-            name = trained[0]
-        if name not in trained:
-            raise ValueError(
-                f"Got task={name!r}, expected one of {trained}, the tasks of this model. Pass one of them, or load a"
-                " model trained on it."
-            )
-        return {dense[0].name: get_task(name)}
+    def _check_transformer(self) -> None:
+        rows = len(self.config.tasks) if self.config.task_condition == "embedding" else 0
+        check_transformer(self.transformer, self.streams, rows)
 
-    def _pad_frames(self, latents: torch.Tensor) -> torch.Tensor:
-        """Repeat the first frame in front where CogVideoX 1.5 patches several, as the stock loop does with noise."""
-        missing = -latents.shape[1] % (self.transformer.config.patch_size_t or 1)
-        return torch.cat((latents[:, :1].expand(-1, missing, -1, -1, -1), latents), dim=1)
+    def _check_parts(self, num_inference_steps: int) -> None:
+        """Raise ValueError where a part was exchanged for one that is not the model's, or takes no such steps."""
+        self._check_transformer()
+        if self._trained_alphas is None:
+            self._trained_alphas = trained_alphas(self.scheduler)
+        check_schedule(self.scheduler, self._trained_alphas)
+        check_steps(self.scheduler, num_inference_steps)
 
     def _decode(
-        self, parts: Mapping[str, torch.Tensor], output_type: str, tasks: Mapping[str, Task], decode_prediction: bool
+        self,
+        parts: Mapping[str, torch.Tensor],
+        output_type: str,
+        chosen: Mapping[str, tuple[Task, ...]],
+        decode_prediction: bool,
     ) -> UDPDiffPipelineOutput:
         """Decode one stream after the other, so that the VAE's peak memory stays the stock pipeline's."""
+        named = {name: tuple(task.name for task in tasks) for name, tasks in chosen.items()}
+        named = {name: names[0] if len(set(names)) == 1 else names for name, names in named.items()}
         if output_type == "latent":
-            dense = {name: DenseOutput(parts[name], None, task.name) for name, task in tasks.items()}
-            return UDPDiffPipelineOutput(parts[VIDEO], dense)
+            return UDPDiffPipelineOutput(
+                parts[VIDEO], {name: DenseOutput(parts[name], None, named[name]) for name in chosen}
+            )
         post = self.video_processor.postprocess_video
         frames, dense = post(self.decode_latents(parts[VIDEO]), output_type=output_type), {}
-        for name, task in tasks.items():
+        for name, tasks in chosen.items():
             decoded, prediction = self.decode_latents(parts[name]), None
             if decode_prediction:
                 colormaps = np.rint(post(decoded.float(), output_type="np") * 255).astype(np.uint8)
                 with timed(self.timings, "prediction", self._execution_device):
-                    prediction = np.stack([task.decode(colormap) for colormap in colormaps])
-            dense[name] = DenseOutput(post(decoded, output_type=output_type), prediction, task.name)
+                    prediction = [task.decode(colormap) for task, colormap in zip(tasks, colormaps, strict=True)]
+                    # Tasks differ in dtype and shape.
+                    prediction = np.stack(prediction) if isinstance(named[name], str) else prediction
+            dense[name] = DenseOutput(post(decoded, output_type=output_type), prediction, named[name])
         return UDPDiffPipelineOutput(frames, dense)

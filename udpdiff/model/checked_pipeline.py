@@ -1,0 +1,102 @@
+"""Diffusers' CogVideoX pipeline, but it notes its times, stops at values that are not finite, and has a smooth dynamic guidance.
+
+Stock code goes on with such values, and ends in a black video. The seams are the stock pipeline's own methods.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from diffusers import CogVideoXPipeline
+
+from udpdiff.finite import check_finite
+from udpdiff.model.noise_schedule import dynamic_guidance
+from udpdiff.timing import timed
+
+
+class CheckedPipeline(CogVideoXPipeline):
+    """The stock pipeline with finite embeddings and frames, or an error; `check_step` is for its denoising loop.
+
+    Source: diffusers, pipelines/cogvideo/pipeline_cogvideox.py (0.42).
+    """
+
+    _dynamic_guidance: float | None = None  # the scale that a call's guidance grows to, where it does
+
+    @property
+    def guidance_scale(self) -> float:
+        """Of the present step, which the stock loop asks for."""
+        if self._dynamic_guidance is None or self.current_timestep is None:
+            return super().guidance_scale
+        total = self.scheduler.config.num_train_timesteps
+        return dynamic_guidance(self._dynamic_guidance, float(self.current_timestep), total)
+
+    @cached_property
+    def timings(self) -> dict[str, float]:
+        """Seconds of `text_encoder` and `vae` so far."""
+        return {}
+
+    def encode_prompt(
+        self,
+        prompt: str | list[str],
+        negative_prompt: str | list[str] | None = None,
+        do_classifier_free_guidance: bool = True,
+        num_videos_per_prompt: int = 1,
+        prompt_embeds: torch.Tensor | None = None,
+        negative_prompt_embeds: torch.Tensor | None = None,
+        max_sequence_length: int = 226,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Encode prompts as the stock pipeline does.
+
+        Raises:
+            NotFinite: The embeddings are not.
+        """
+        given = (prompt, negative_prompt, do_classifier_free_guidance, num_videos_per_prompt)
+        given += (prompt_embeds, negative_prompt_embeds, max_sequence_length, device, dtype)
+        with timed(self.timings, "text_encoder", self._execution_device):
+            embeds = super().encode_prompt(*given)
+        for each in embeds:
+            if each is not None:
+                check_finite(each, "the prompt embeddings", each.dtype)
+        return embeds
+
+    def decode_latents(self, latents: torch.Tensor) -> torch.Tensor:
+        """Decode latents (B, F, C, h, w) to frames in [-1, 1] (B, 3, T, H, W), as the stock pipeline does.
+
+        Raises:
+            NotFinite: The frames are not.
+        """
+        with timed(self.timings, "vae", self._execution_device):
+            frames = super().decode_latents(latents)
+        check_finite(frames, "the frames that the VAE decodes", frames.dtype)
+        return frames
+
+    def check_step(self, step: int, timestep: Any, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the tensors of a denoising step as they are; for use as `callback_on_step_end`.
+
+        Raises:
+            NotFinite: Its latents are not.
+        """
+        if "latents" in tensors:
+            latents = tensors["latents"]
+            what = f"the latents after step {step + 1} of {self.num_timesteps}"
+            check_finite(latents, what, latents.dtype)
+        return tensors
+
+    def each_step(self, callback: Callable | None, names: Sequence[str]) -> dict[str, Any]:
+        """Return the stock arguments for a callback that checks the latents after the user's has had its own tensors."""
+        own = getattr(callback, "tensor_inputs", names)  # diffusers' callback objects bring their names
+
+        def after_step(pipeline: CheckedPipeline, step: int, timestep: Any, tensors: dict) -> dict:
+            if callback is None:
+                return self.check_step(step, timestep, tensors)
+            returned = callback(pipeline, step, timestep, {name: tensors[name] for name in own})
+            self.check_step(step, timestep, tensors | returned)
+            return returned
+
+        inputs = list(dict.fromkeys((*own, "latents")))
+        return {"callback_on_step_end": after_step, "callback_on_step_end_tensor_inputs": inputs}
