@@ -42,8 +42,11 @@ def record_name(reference: str) -> str:
 
 
 def chosen_files(files: Iterable[str], parts: Sequence[str]) -> list[str]:
-    """Return the files of a repository that a loader of some parts reads: descriptions, and each weight once."""
-    files = sorted(files)
+    """Return the files of a repository that a loader of some parts reads: descriptions, and each weight once.
+
+    A name that would lead out of the repository's folder is none of its files.
+    """
+    files = sorted(name for name in files if not {"..", "/"} & set(PurePosixPath(name).parts))
     chosen = {name for name in files if len(parts) > len(TOP) and name == "model_index.json"}
     for part in parts:
         folder, _, variant = part.partition("@")

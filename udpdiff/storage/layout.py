@@ -86,6 +86,15 @@ def finish_file(file: h5py.File, total: np.ndarray | None, frames: int) -> None:
     file.attrs["sha256"] = content_digest(file)
 
 
+def values_elsewhere(file: h5py.File) -> list[str]:
+    """Return the names in a file that lead to values outside it or to another name, which HDF5 would follow to any file.
+
+    What we write has none: links are hard, and values stand in the file itself.
+    """
+    groups = [file, *([file["data"]] if isinstance(file.get("data", getlink=True), h5py.HardLink) else [])]
+    return [name for group in groups for name in group if _leads_elsewhere(group, name)]
+
+
 def content_digest(file: h5py.File) -> str:
     """Return the sha256 (hex) of the content, taken of the lists and of the digests in them."""
     clips = list(zip(*(read_texts(file, name) for name in ("clip_ids", "scores", "digests")), strict=True))
@@ -137,6 +146,13 @@ def row_types(file: h5py.File) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 def read_clip(file: h5py.File, schema: Schema, row: int) -> dict[str, Value]:
     """Read all datasets of one clip."""
     return {name: read_value(file["data"][name], spec, row) for name, spec in schema.datasets.items()}
+
+
+def _leads_elsewhere(group: h5py.Group, name: str) -> bool:
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        return True
+    item = group[name]
+    return isinstance(item, h5py.Dataset) and bool(item.external or item.is_virtual)
 
 
 def _create_dataset(file: h5py.File, name: str, spec: DatasetSpec, value: Value, bits: int | None) -> h5py.Dataset:

@@ -180,4 +180,8 @@ def _open_for_reading(path: Path) -> h5py.File:
         raise FileNotFoundError(f"{path}: no such shard; build it first.")
     with reading(path):
         # Complete shards never change, and locks fail on some network file systems.
-        return h5py.File(path, "r", locking=False)
+        file = h5py.File(path, "r", locking=False)
+        if elsewhere := layout.values_elsewhere(file):
+            file.close()
+            raise damaged(path, f"{elsewhere[0]!r} has its values elsewhere, which no shard of ours has")
+        return file
