@@ -7,8 +7,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 
+from udpdiff.sources.bounded_lines import BoundedLines
+
 _COLUMNS = ("clip", "caption")
 _LISTED_NAMES = 5
+_LONGEST_LINE_CHARACTERS = 100_000
 
 
 def read_captions(path: str | os.PathLike[str], file_names: Iterable[str]) -> dict[str, str]:
@@ -50,7 +53,8 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, str, str]]:
     try:
         # utf-8-sig: spreadsheets write a byte order mark.
         with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
+            lines = BoundedLines(file, _LONGEST_LINE_CHARACTERS)
+            reader = csv.DictReader(lines, strict=True)
             columns = [(name or "").strip() for name in reader.fieldnames or []]
             missing = [name for name in _COLUMNS if columns.count(name) != 1]
             if missing:
@@ -69,7 +73,7 @@ def _rows(path: str | os.PathLike[str]) -> Iterator[tuple[int, str, str]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"captions '{path}': got text that is not UTF-8 ({error}); save it as UTF-8") from error
     except csv.Error as error:
-        raise ValueError(f"captions '{path}', line {reader.line_num}: {error}; expected a csv file") from error
+        raise ValueError(f"captions '{path}', line {lines.number}: {error}; expected a csv file") from error
 
 
 def _fields(row: dict[str | None, str | list[str] | None]) -> int:

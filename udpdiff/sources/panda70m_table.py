@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import ast
 import csv
-import io
 import math
 import re
 import warnings
-import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+from udpdiff.sources.bounded_lines import BoundedLines
+from udpdiff.sources.zipped_tables import open_table
 
 COLUMNS = (
     "videoID",
@@ -42,7 +42,9 @@ CLASSES = frozenset(
     }
 )
 MAX_CAPTION_CHARACTERS = 10_000
-MAX_FIELD_CHARACTERS = 16_000_000  # a quote that is never closed swallows no more than this
+# Python's parser takes up to 550 bytes for a character of a literal. A quote that is never closed swallows no more.
+MAX_FIELD_CHARACTERS = 1_000_000
+_MAX_LINE_CHARACTERS = (len(COLUMNS) + 1) * MAX_FIELD_CHARACTERS
 _VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{11}")
 _TIME = re.compile(r"(\d{1,3}):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)", re.ASCII)
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # escapes in a literal can write them; files of text cannot hold them
@@ -52,6 +54,7 @@ class RowFault(StrEnum):
     """Why a record was rejected."""
 
     COLUMN_COUNT = "column_count"
+    TOO_LONG = "too_long"
     VIDEO_ID = "bad_video_id"
     DUPLICATE = "duplicate_video_id"
     URL = "bad_url"
@@ -119,16 +122,16 @@ def read_table(path: str | Path) -> Iterator[PandaVideo | RejectedRow]:
         Each record, or why it was rejected.
 
     Raises:
-        ValueError: The header lacks a column.
+        ValueError: The header lacks a column, or the zip is damaged.
     """
     seen: set[int] = set()
-    with _opened(path) as file:
+    with open_table(path) as file:
         records = _records(file)
         header = _header(path, records)
         for number, record in enumerate(records, start=1):
             try:
                 if isinstance(record, csv.Error):
-                    raise BadRow(RowFault.COLUMN_COUNT, str(record))
+                    raise BadRow(RowFault.TOO_LONG, str(record))
                 if len(record) != len(header):
                     raise BadRow(RowFault.COLUMN_COUNT, f"got {len(record)} columns, the header has {len(header)}")
                 fields = dict(zip(header, record, strict=True))
@@ -147,7 +150,7 @@ def check_header(path: str | Path) -> None:
     Raises:
         ValueError: It is not.
     """
-    with _opened(path) as file:
+    with open_table(path) as file:
         _header(path, _records(file))
 
 
@@ -210,6 +213,8 @@ def _check_address(video_id: str, url: str) -> None:
 
 def _literal_list(name: str, text: str) -> list:
     """A list of literals from its text; names, calls and anything else that would have to be evaluated are refused."""
+    if len(text) > MAX_FIELD_CHARACTERS:  # where another reader of this process has raised the limit of fields
+        raise BadRow(RowFault.TOO_LONG, f"{name} of {len(text)} characters, at most {MAX_FIELD_CHARACTERS}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SyntaxWarning)  # of escapes in captions
@@ -273,7 +278,7 @@ def _records(file) -> Iterator[list[str] | csv.Error]:
     """Records of a csv file; one that csv cannot read is given as its error."""
     # The limit belongs to the process; it is a maximum, so raising it harms nobody.
     csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_CHARACTERS))
-    reader = csv.reader(file)
+    reader = csv.reader(BoundedLines(file, _MAX_LINE_CHARACTERS))
     while True:
         try:
             yield next(reader)
@@ -281,18 +286,3 @@ def _records(file) -> Iterator[list[str] | csv.Error]:
             return
         except csv.Error as error:
             yield error
-
-
-@contextmanager
-def _opened(path: str | Path):
-    """The text of a csv file or of the csv in a zip, streamed; bytes that are no UTF-8 become replacement characters."""
-    if not zipfile.is_zipfile(path):
-        with open(path, encoding="utf-8-sig", errors="replace", newline="") as file:
-            yield file
-        return
-    with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.endswith(".csv")]
-        if len(names) != 1:
-            raise ValueError(f"Panda-70M table '{path}': got {len(names)} csv files in the zip, expected one")
-        with archive.open(names[0]) as file:
-            yield io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
