@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from udpdiff import jobs
+from udpdiff.finite import dtype_key
 from udpdiff.metrics.comparison import compare_round_trips
 from udpdiff.metrics.evaluate import evaluate_round_trips
 from udpdiff.model.latents import decode_latents, encode_videos
@@ -28,7 +29,8 @@ def main() -> None:
     vae = load_vae(job.base, arguments.execution.device, job.dtype)
 
     def through_vae(colormaps: np.ndarray) -> np.ndarray:
-        return decode_latents(vae, encode_videos(vae, colormaps))
+        with dtype_key("encoding.vae_dtype"):
+            return decode_latents(vae, encode_videos(vae, colormaps))
 
     labels = {"entities": arguments.entities, "depth": arguments.depth}
     values = compare_round_trips(

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from diffusers import CogVideoXPipeline
+from safetensors.torch import load_file, save_file
 
 from scripts import encode_text, sample
 from udpdiff import UDPDiffPipeline, jobs
@@ -204,10 +206,34 @@ def test_samples_of_other_weights_are_not_taken_over(monkeypatch, tmp_path, tabl
     assert len(pipeline.calls) == 2 + 3
 
 
-def test_frames_that_are_no_numbers_stop_the_job(monkeypatch, tmp_path, tables, pipeline):
+def test_frames_that_are_not_finite_stop_the_job(monkeypatch, tmp_path, tables, pipeline):
     monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.full(shape, torch.nan))
-    with pytest.raises(ValueError, match=r"sampling\.dtype: got frames that are no numbers with 'float16'"):
+    with pytest.raises(ValueError, match=r"sampling\.dtype: got 'float16', in which the frames are not finite"):
         sampled(monkeypatch, tmp_path, tables, dtype="float16")
+    assert not (tmp_path / "0.clips.h5").exists()
+
+
+@pytest.mark.parametrize("task", ["video", "depth"])
+@pytest.mark.parametrize(
+    ("part", "what"), [("transformer", "latents after step 1 of 2"), ("vae", "frames that the VAE")]
+)
+def test_an_exported_run_that_overflows_stops_the_job(
+    monkeypatch, tmp_path, tables, tiny_components, tiny_transformer, task, part, what
+):
+    """The base's too, which diffusers' own pipeline samples: infinite frames are clamped to white ones there."""
+    exported = exported_run(tmp_path / "multi", tiny_components, tiny_transformer)
+    if task == "video":
+        exported = CogVideoXPipeline(**tiny_components, transformer=tiny_transformer)
+        exported.save_pretrained(tmp_path / "multi")
+        recipe = {"run": "base", "base": "none", "export": "pipeline", "tasks": {}}
+        (tmp_path / "multi" / "run.json").write_text(json.dumps(recipe))
+    weights = {"transformer": "proj_out.bias", "vae": "decoder.conv_out.conv.bias"}[part]
+    file = tmp_path / "multi" / part / "diffusion_pytorch_model.safetensors"
+    save_file(load_file(file) | {weights: torch.full_like(load_file(file)[weights], 1e30)}, file)
+    changes = {"count": 1, "num_inference_steps": 2, "dtype": "float16", "task": task}
+    changes["size"] = ClipSize(height=64, width=64, num_frames=9, fps=8)
+    with pytest.raises(ValueError, match=rf"sampling\.dtype: got 'float16', in which the {what}.*bfloat16"):
+        sampled(monkeypatch, tmp_path, tables, **changes)
     assert not (tmp_path / "0.clips.h5").exists()
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from udpdiff.checkpoints import local_folder
 from udpdiff.default_device import default_device
+from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import check_images
 from udpdiff.video_io import decode_mp4, probe
 
@@ -158,7 +159,7 @@ class Captioner:
                 batch.
 
         Raises:
-            ValueError: Other inputs.
+            ValueError: Other inputs, or words whose likelihoods are not finite.
         """
         import torch
 
@@ -202,8 +203,18 @@ class Captioner:
         with torch.random.fork_rng(devices=cuda):
             if seed is not None:
                 torch.manual_seed(seed)
+            choice = GREEDY if seed is None else SAMPLING
             tokens = self.model.generate(
-                **inputs, max_new_tokens=self.max_new_tokens, **(GREEDY if seed is None else SAMPLING)
+                **inputs, max_new_tokens=self.max_new_tokens, logits_processor=[self._check_scores], **choice
             )
         answers = tokens[:, inputs["input_ids"].shape[1] :]
         return [text.strip() for text in self.processor.tokenizer.batch_decode(answers, skip_special_tokens=True)]
+
+    def _check_scores(self, tokens: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """Return the scores of the next words, (B, V), as they are; NotFinite where none is the likeliest.
+
+        Without this the greedy choice is the first word of the vocabulary, again and again. Single words may be ruled out
+        by minus infinity.
+        """
+        check_finite(scores.amax(-1), "the likelihoods of the next words", self.model.dtype)
+        return scores

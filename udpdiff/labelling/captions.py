@@ -16,6 +16,7 @@ import numpy as np
 
 from udpdiff import jobs
 from udpdiff.clip import RejectedClip
+from udpdiff.finite import dtype_key
 from udpdiff.labelling.caption_cleaning import CutCaption, split_sentences, usable_caption
 from udpdiff.labelling.captioner import Captioner
 from udpdiff.progress import progress
@@ -75,6 +76,7 @@ def caption_shard(
 
     Raises:
         TooManyFailures: More clips fail than may.
+        NotFinite: The captioner overflows in half precision.
         StorageError: A file is damaged or cannot be written.
     """
     with ShardReader(clips_path) as clips:
@@ -127,7 +129,7 @@ def _describe(
                 videos[clip_id] = decode_mp4(clips.read(clip_id, "video_mp4"))
         answers = describer.ask(list(videos.values()), fps)
         for (clip_id, video), answer in zip(videos.items(), answers, strict=True):
-            with failures.caught(clip_id):
+            with failures.caught(clip_id), dtype_key("labels.captions.dtype"):
                 try:
                     words = describer.describe(video, fps, answer)
                     table.add(clip_id, *described_captions(clips, clip_id, words, captions.captioner, cut))

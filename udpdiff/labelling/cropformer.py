@@ -15,6 +15,7 @@ import numpy as np
 
 from udpdiff.checkpoints import local_folder
 from udpdiff.default_device import default_device
+from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class CropFormer:
             uint16 (B, H, W), or (H, W): 0 = none, then 1, 2, ... by falling class probability.
 
         Raises:
-            ValueError: Other inputs.
+            ValueError: Other inputs, or logits that are not finite.
         """
         if images.ndim == 3:
             return self.segment(images[None])[0]
@@ -97,6 +98,8 @@ class CropFormer:
         views = [self.resize_view(image, box) for box in boxes]
         with torch.inference_mode():
             output = self.model.decode_views(self.pixel_values(views))
+            for logits in (output.class_logits, output.mask_logits):
+                check_finite(logits, "CropFormer's logits", logits.dtype)
             probabilities = output.class_logits.softmax(-1)[:, :-1].amax(-1)
             # Queries below this cannot reach the threshold, nor take a pixel from one that does.
             hopeful = probabilities > max(self.score_threshold / LARGEST_CERTAINTY, 1e-6)

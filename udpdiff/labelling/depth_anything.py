@@ -15,6 +15,7 @@ import numpy as np
 
 from udpdiff.checkpoints import local_folder
 from udpdiff.default_device import default_device
+from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
 
 if TYPE_CHECKING:
@@ -111,6 +112,5 @@ class DepthAnything:
                     )[:, 0]
             parts.append(predicted.cpu().numpy())
         disparity = np.concatenate(parts)
-        if not np.isfinite(disparity).all():
-            raise ValueError(f"Got depth that is not finite with dtype {weight.dtype}. Try dtype=torch.float32.")
+        check_finite(disparity, "the values that Depth Anything gives", weight.dtype)
         return disparity

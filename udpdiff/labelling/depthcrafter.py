@@ -19,6 +19,7 @@ import numpy as np
 
 from udpdiff.checkpoints import hub, local_folder
 from udpdiff.default_device import default_device
+from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import check_images
 from udpdiff.labelling.windows import stitch, windows
 
@@ -131,8 +132,6 @@ class DepthCrafter:
         if depth.shape[2:] != video.shape[1:3]:
             depth = functional.interpolate(depth, video.shape[1:3], mode="bilinear", antialias=True)
         depth = depth[:, 0].numpy()
-        if not np.isfinite(depth).all():
-            raise ValueError(f"Got depth that is not finite with dtype {self.unet.dtype}. Try dtype=torch.float32.")
         low, span = depth.min(), np.ptp(depth)
         return (depth - low) / span if span > FLAT else np.zeros_like(depth)
 
@@ -152,7 +151,10 @@ class DepthCrafter:
                     self.vae.encode(part.to(self.device, dtype)).latent_dist.mode().float().cpu()
                     for part in noisy.split(chunk_frames)
                 ]
-        return torch.cat(embeddings), torch.cat(latents)
+        conditions = torch.cat(embeddings), torch.cat(latents)
+        for part, what in zip(conditions, ("image embeddings", "video latents"), strict=True):
+            check_finite(part, f"DepthCrafter's {what}", dtype)
+        return conditions
 
     def denoise(self, conditions, init_noise, num_inference_steps: int, guidance_scale: float = 1.0, overlap: int = 25):
         """Latents of the whole clip's depth, float32 (T, 4, h, w).
@@ -163,7 +165,7 @@ class DepthCrafter:
 
         embeddings, video_latents = conditions
         window, buffer, latents = init_noise.shape[1], init_noise[0], None
-        with torch.inference_mode(), self._present(self.unet):
+        with torch.inference_mode(), self._present(self.unet) as dtype:
             for first, end in windows(len(embeddings), window, overlap):
                 self.scheduler.set_timesteps(num_inference_steps, device=self.device)
                 noise, shared = buffer[: end - first], 0 if latents is None else overlap
@@ -172,6 +174,7 @@ class DepthCrafter:
                     start[:shared] = latents[-shared:] + noise[:shared] * self.scheduler.sigmas[0].cpu()
                 own = embeddings[first:end], video_latents[first:end]
                 denoised = self._denoise_window(start, own, guidance_scale)
+                check_finite(denoised, "the latents that DepthCrafter denoises", dtype)
                 latents = denoised if latents is None else stitch(latents, denoised, overlap)
                 buffer = torch.cat((buffer[window - overlap :], buffer[: window - overlap]))
         return latents
@@ -183,7 +186,10 @@ class DepthCrafter:
         with torch.inference_mode(), self._present(self.vae) as dtype:
             scaled = (latents / self.vae.config.scaling_factor).split(chunk_frames)
             parts = [self.vae.decode(p.to(self.device, dtype), num_frames=len(p)).sample.float().cpu() for p in scaled]
-        return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+        pictures = torch.cat(parts)
+        # Before it is clamped, for what overflowed would be the nearest of all.
+        check_finite(pictures, "the pictures that DepthCrafter's VAE decodes", dtype)
+        return (pictures / 2 + 0.5).clamp(0, 1)
 
     def _embed(self, frames):
         weight = next(self.image_encoder.parameters())

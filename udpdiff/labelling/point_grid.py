@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import check_images
-from udpdiff.labelling.propagation import MaskTracker, autocast
+from udpdiff.labelling.propagation import DTYPE_KEY, MaskTracker, autocast
 from udpdiff.labelling.segmenter import renumber
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ class PointGridSegmenter:
             for start in range(0, len(points), self.points_per_batch):
                 batch = points[start : start + self.points_per_batch, None]
                 logits, predicted_ious, _ = self.predictor.predict(batch, np.ones(batch.shape[:2]), return_logits=True)
+                for values in (logits, predicted_ious):
+                    check_finite(values, "SAM 2's logits", self.dtype or values.dtype, DTYPE_KEY)
                 # The package drops the axis of a batch of one.
                 yield logits.reshape(len(batch), -1, *image.shape[:2]), predicted_ious.reshape(len(batch), -1)
             self.predictor.reset_predictor()

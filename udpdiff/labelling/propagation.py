@@ -21,12 +21,14 @@ import numpy as np
 
 from udpdiff.checkpoints import hub, local_folder, resolve
 from udpdiff.default_device import default_device
+from udpdiff.finite import check_finite
 from udpdiff.labelling.memory_plan import memory_horizon, objects_at_once
 from udpdiff.labelling.sam2_checkpoint import BATCHED_PREDICTOR, CONFIG_NAME, WEIGHTS_NAME, read_folder, write_folder
 
 if TYPE_CHECKING:
     import torch
 
+DTYPE_KEY = "labels.tracker.dtype"  # or the argument dtype, without a workflow
 # Small holes are filled in cleanup.py; the package would need its CUDA extension for it and warn without.
 NO_HOLE_FILLING = "++model.fill_hole_area=0"
 PIXEL_MEAN, PIXEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -138,7 +140,7 @@ class MaskTracker:
             Logits float32 (N, T, H, W), above 0 inside, and the N ids.
 
         Raises:
-            ValueError: Shapes disagree, or the first frame has no entity.
+            ValueError: Shapes disagree, the first frame has no entity, or logits are not finite.
         """
         ids = _check(video, entity_ids0)
         logits = np.empty((len(ids), *video.shape[:3]), np.float32)
@@ -192,6 +194,7 @@ class MaskTracker:
                     self.predictor.add_new_mask(state, 0, int(obj_id), torch.from_numpy(entity_ids0 == obj_id))
                 for frame_idx, _, masks in _propagate_quietly(self.predictor, state):
                     _forget(state, frame_idx, horizon)
+                    check_finite(masks, f"SAM 2's logits of frame {frame_idx}", self.dtype or masks.dtype, DTYPE_KEY)
                     yield first, frame_idx, masks[:, 0].float().cpu().numpy()
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from udpdiff.checkpoints import local_folder
 from udpdiff.default_device import default_device
+from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class EntitySegmenter:
             uint16 (B, H, W), or (H, W): 0 = none, then 1, 2, ... from the highest score down, without gaps.
 
         Raises:
-            ValueError: Other inputs.
+            ValueError: Other inputs, or logits that are not finite.
         """
         import torch
 
@@ -108,6 +109,8 @@ class EntitySegmenter:
             pixel_values = self.preparation.pixel_values(images[start : start + batch_size], device)
             with torch.inference_mode():
                 output = self.model(pixel_values=pixel_values)
+                for logits in (output.class_queries_logits, output.masks_queries_logits):
+                    check_finite(logits, "the segmenter's logits", logits.dtype)
                 for logits, masks in zip(output.class_queries_logits, output.masks_queries_logits, strict=True):
                     parts.append(self._paint(logits, masks, images.shape[1:3]))
         return np.stack(parts)

@@ -14,6 +14,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from udpdiff.finite import check_finite
+
+STILL_LEVELS = 3  # of 255; H.264 moves values of a frame that is repeated by up to so many
 Interpolate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -48,9 +51,18 @@ def motion_smoothness(video: np.ndarray, interpolate: Interpolate) -> float:
     predicted = np.asarray(interpolate(even[:-1], even[1:]))
     if predicted.shape != odd.shape:
         raise ValueError(f"Interpolator: got frames {predicted.shape}, expected {odd.shape}, one per pair.")
+    check_finite(predicted, "the frames that the interpolator gives", str(predicted.dtype))
     predicted = truncate_to_uint8(predicted).astype(np.float64)
     differences = np.abs(predicted - odd).mean(axis=(1, 2, 3))
     return float((255 - differences.mean()) / 255)
+
+
+def is_still(video: np.ndarray) -> bool:
+    """Whether every frame of a video uint8 (T, H, W, 3) is the first one, but for what a codec makes of equal frames.
+
+    Such a video is perfectly consistent and perfectly smooth, and shows nothing of either.
+    """
+    return all(np.abs(frame.astype(np.int16) - video[0]).max() <= STILL_LEVELS for frame in video[1:])
 
 
 def truncate_to_uint8(frames: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Every `metrics` is name -> {"value", "low", "high", "n", "per_video", "extractor"}, plain JSON: low and high are the ends
 of the interval (null when n is too small), per_video the values in the order of the clips (empty for figures of the
-whole set), extractor what made them. Knows no video and no label.
+whole set, null for a clip that is left out), extractor what made them. Knows no video and no label.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from udpdiff.metrics.bootstrap import (
     subsample_interval,
 )
 from udpdiff.metrics.comparison import Comparison, read_comparisons
-from udpdiff.metrics.feature_shards import VideoSet, read_features
+from udpdiff.metrics.feature_shards import STILL, VideoSet, read_features
 from udpdiff.tasks import Task, get_task
 
+NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 CONTROLS = ("shuffled", "constant")
 
 
@@ -63,6 +64,9 @@ def evaluate_videos(
 ) -> dict[str, dict]:
     """Return consistencies and smoothness of generated videos, and their distance to reference videos.
 
+    Videos in which nothing moves are perfectly consistent and smooth: they are left out of these figures, and the
+    extractor's words say how many they are. The distances tell what they are worth.
+
     Consistencies lie in [0, 1], and longer videos weigh more. `fvd` is biased upwards by small sets: read it beside
     `fvd_floor`, the distance between halves of the reference, and `fvd_infinity` (left out below 6 videos; the floor
     below 4). `kvd` has no such bias.
@@ -82,9 +86,19 @@ def evaluate_videos(
         ("background_consistency", "image", generated.num_frames - 1),
         (generated.smoothness, "interpolator", None),
     ):
-        values = [scores[name] for scores in generated.scores]
-        metrics[name] = entry(bootstrap_mean(values, weights=weights, **options), generated.names[source], values)
+        metrics[name] = _mean_of_moving(generated, name, source, weights, options)
     return metrics | _distances(reference.features, generated.features, generated.names["video"], seed)
+
+
+def _mean_of_moving(generated: VideoSet, name: str, source: str, weights: np.ndarray | None, options: dict) -> dict:
+    """Return the mean of a figure over the videos in which something moves."""
+    values = np.array([math.nan if STILL in scores else scores[name] for scores in generated.scores])
+    moving, made_by = ~np.isnan(values), generated.names[source]
+    if not moving.all():
+        made_by += f"; {np.count_nonzero(~moving)} of {len(values)} videos do not move and are left out"
+    weights = None if weights is None else weights[moving]
+    mean = bootstrap_mean(values[moving], weights=weights, **options) if moving.any() else NOTHING
+    return entry(mean, made_by, values)
 
 
 def _distances(reference, generated, extractor: str, seed: int) -> dict[str, dict]:
@@ -128,7 +142,7 @@ def evaluate_dense(
     rows, main = list(rows), task.main_figure
     options = {"resamples": bootstrap_samples, "seed": seed}
     if not rows:
-        nothing = entry(Estimate(math.nan, math.nan, math.nan, 0), labeller)
+        nothing = entry(NOTHING, labeller)
         return dict.fromkeys([main, f"{main}_shuffled", *([f"{main}_constant"] if task.has_constant else [])], nothing)
     own = {figure.key for figure in task.figures["generated"]}
     sources = {f"{name}_{key}": f"{name} against {labeller}" for name in comparators for key in own}
@@ -208,8 +222,9 @@ def quality_document(run: str, task: str, seed: int, num_videos: int, metrics: d
 
 
 def entry(estimate: Estimate, extractor: str, per_video: Iterable[float] = ()) -> dict:
-    """Return one figure as plain JSON; ends of the interval that are not a number become null."""
-    fields = asdict(estimate) | {"per_video": [float(value) for value in per_video], "extractor": extractor}
+    """Return one figure as plain JSON; values and ends of the interval that are not a number become null."""
+    values = [None if math.isnan(value) else float(value) for value in per_video]
+    fields = asdict(estimate) | {"per_video": values, "extractor": extractor}
     return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in fields.items()}
 
 

@@ -19,6 +19,8 @@ from udpdiff.progress import progress
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import decode_mp4
 
+STILL = "still"  # a figure of videos that are
+
 
 @dataclass(frozen=True)
 class VideoSet:
@@ -75,8 +77,11 @@ def extract_features(
 
 
 def measure_video(video: np.ndarray, extractors: Extractors) -> dict[str, float]:
-    """Return the figures, in [0, 1], of a video uint8 (T, H, W, 3): those that there is a network for."""
-    figures = {}
+    """Return the figures, in [0, 1], of a video uint8 (T, H, W, 3): those that there is a network for.
+
+    A video in which nothing moves has the figure STILL besides, by which its others are left out of those of a set.
+    """
+    figures = {STILL: 1.0} if extractors.subject and vbench.is_still(video) else {}
     if extractors.subject:
         figures["subject_consistency"] = vbench.consistency(extractors.subject.encode(video))
     if extractors.image:

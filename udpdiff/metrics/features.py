@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from udpdiff.finite import check_finite
 from udpdiff.metrics import preprocessing
 from udpdiff.metrics.interpolation import Interpolator, load_interpolator
 
@@ -196,7 +197,7 @@ def _encode_frames(encoder, video: np.ndarray) -> np.ndarray:
             frames = preprocessing.as_float_frames(video[start : start + encoder.batch_frames])
             features = encoder.forward(encoder.prepare(frames.to(encoder.model.device)))
             parts.append(torch.nn.functional.normalize(features.float(), dim=-1).cpu())
-    return torch.cat(parts).numpy()
+    return _checked(torch.cat(parts), encoder)
 
 
 def _encode_videos(encoder, videos) -> np.ndarray:
@@ -211,7 +212,12 @@ def _encode_videos(encoder, videos) -> np.ndarray:
                 batch = []
     if not parts:
         raise ValueError("Video features: got no videos, expected at least one.")
-    return torch.cat(parts).numpy()
+    return _checked(torch.cat(parts), encoder)
+
+
+def _checked(features, encoder) -> np.ndarray:
+    check_finite(features, f"the features of {encoder.name}", encoder.model.dtype)
+    return features.numpy()
 
 
 def _folder(ref: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from udpdiff.checkpoints import resolve
 from udpdiff.files import file_sha256
+from udpdiff.finite import check_finite
 
 MIN_FRAMES = 9
 
@@ -59,4 +60,6 @@ class I3D:
                     raise ValueError(f"I3D: got {batch.shape[1]} frames, expected at least {MIN_FRAMES}.")
                 pixels = torch.from_numpy(batch).movedim(-1, 1).float().to(self.device)
                 parts.append(self.network(pixels, rescale=True, resize=True, return_features=True).double().cpu())
-        return torch.cat(parts).numpy()
+        features = torch.cat(parts)
+        check_finite(features, f"the features of {self.name}", "float32")
+        return features.numpy()

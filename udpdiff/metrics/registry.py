@@ -13,9 +13,10 @@ from udpdiff.tasks import TASKS, Task
 from udpdiff.tasks.figure import Figure
 
 _SUBSETS = " Two small sets of one kind are not at 0: read it beside the distance of real halves, at equal numbers."
-_SMOOTHNESS = "How well every other frame is predicted from its neighbours, x 100."
+_STILL = " Videos in which nothing moves would be perfect, and are left out: n says how many are measured."
+_SMOOTHNESS = "How well every other frame is predicted from its neighbours, x 100." + _STILL
 _VIDEOS = (
-    Figure("subject_consistency", "Subject consistency", "higher", 2, "Cosine between the features of a frame (DINO) and those of the first and of the previous one, mean over frames, x 100 as VBench prints it. Longer videos weigh more.", scale=100),
+    Figure("subject_consistency", "Subject consistency", "higher", 2, "Cosine between the features of a frame (DINO) and those of the first and of the previous one, mean over frames, x 100 as VBench prints it. Longer videos weigh more." + _STILL, scale=100),
     Figure("background_consistency", "Background consistency", "higher", 2, "The same with features of the whole picture (CLIP).", scale=100),
     Figure("motion_smoothness", "Motion smoothness", "higher", 2, _SMOOTHNESS + " By the network that VBench uses, AMT.", scale=100),
     Figure("motion_smoothness_blend", "Motion smoothness, by averages", "higher", 2, _SMOOTHNESS + " By the average of both neighbours, which needs no weights and is not what VBench uses; never to be set beside its figures.", scale=100),

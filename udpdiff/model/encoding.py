@@ -15,6 +15,7 @@ import numpy as np
 
 from udpdiff import jobs
 from udpdiff.background import in_background
+from udpdiff.finite import as_float16, dtype_key
 from udpdiff.model.latents import encode_videos
 from udpdiff.model.loading import load_vae
 from udpdiff.progress import progress
@@ -44,6 +45,7 @@ def encode_shard(
 
     Raises:
         TooManyFailures: More clips fail than `execution.max_failed_share`.
+        NotFinite: The VAE overflows in the job's dtype.
     """
     vae = load_vae(job.base, execution.device, job.dtype)
     attrs = {"stream": stream, "vae": job.base, "scaling_factor": vae.config.scaling_factor}
@@ -65,8 +67,9 @@ def encode_shard(
                     size = dict(
                         zip(("num_frames", "height", "width"), next(iter(maps.values())).shape[1:4], strict=True)
                     )
-                    with clock.labelling():
-                        encoded = encode_videos(vae, np.concatenate(list(maps.values()))).astype(np.float16)
+                    with clock.labelling(), dtype_key("encoding.vae_dtype"):
+                        encoded = encode_videos(vae, np.concatenate(list(maps.values())))
+                    encoded = as_float16(encoded, f"latents of {', '.join(maps)}")
                     for clip_id, own in zip(maps, np.split(encoded, len(maps)), strict=True):
                         if clip_id not in shard.done:
                             shard.add(clip_id, {"latents": own[0] if job.encodings == 1 else own})

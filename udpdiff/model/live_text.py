@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from udpdiff.model.text import PromptEncoder
+from udpdiff.finite import as_float16, dtype_key
+from udpdiff.model.text import DTYPE_KEY, PromptEncoder
 from udpdiff.storage.captions import KINDS, read_captions, read_rejections
 from udpdiff.storage.dataset import EMPTY_PROMPT_ID, PLAIN_TEXT
 from udpdiff.storage.digests import digest
@@ -45,7 +46,8 @@ class LivePrompts:
 
     def encode(self, prompt: str) -> np.ndarray:
         """Return the embedding of one prompt, float16 (L, D)."""
-        return self._encoder.encode([prompt])[0].astype(np.float16)
+        with dtype_key(DTYPE_KEY):
+            return as_float16(self._encoder.encode([prompt])[0], "prompt embeddings")
 
     @cached_property
     def _encoder(self) -> PromptEncoder:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from diffusers import (
         AutoencoderKLCogVideoX,
         CogVideoXDDIMScheduler,
-        CogVideoXPipeline,
         CogVideoXTransformer3DModel,
     )
 
+    from udpdiff.model.checked_pipeline import CheckedPipeline
     from udpdiff.model.pipeline import UDPDiffPipeline
 
 RUN_RECIPE = "run.json"
@@ -95,8 +95,8 @@ def load_run(
     device: str | torch.device = "cpu",
     offload: bool = False,
     shared: dict[str, dict[str, Any]] | None = None,
-) -> CogVideoXPipeline:
-    """Return the pipeline of an exported run: `UDPDiffPipeline`, or diffusers' own for the base run.
+) -> CheckedPipeline:
+    """Return the pipeline of an exported run: `UDPDiffPipeline`, or diffusers' own, checked, for the base run.
 
     Args:
         dtype: Of all models; by default float32.
@@ -115,16 +115,17 @@ def load_run(
     return pipeline
 
 
-def _load_pipeline(folder: Path, loading: dict[str, Any], shared: dict[str, dict[str, Any]]) -> CogVideoXPipeline:
-    from diffusers import CogVideoXPipeline, CogVideoXTransformer3DModel
+def _load_pipeline(folder: Path, loading: dict[str, Any], shared: dict[str, dict[str, Any]]) -> CheckedPipeline:
+    from diffusers import CogVideoXTransformer3DModel
 
+    from udpdiff.model.checked_pipeline import CheckedPipeline
     from udpdiff.model.pipeline import UDPDiffPipeline
     from udpdiff.model.transformer import UDPDiffTransformer3DModel
 
     if not (folder / RUN_RECIPE).exists():
         raise ValueError(f"{folder}: got no {RUN_RECIPE}, expected the folder of an exported run. Train the run first.")
     recipe = json.loads((folder / RUN_RECIPE).read_text(encoding="utf-8"))
-    pipeline_class = UDPDiffPipeline if recipe["tasks"] else CogVideoXPipeline
+    pipeline_class = UDPDiffPipeline if recipe["tasks"] else CheckedPipeline
     if recipe["export"] == "pipeline":
         return pipeline_class.from_pretrained(folder, **loading)
     # `export: transformer`: the other parts are still the base's.

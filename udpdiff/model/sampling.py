@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,9 @@ import torch
 from udpdiff import jobs
 from udpdiff.checkpoints import hub
 from udpdiff.default_device import default_device
+from udpdiff.finite import check_finite, dtype_key
 from udpdiff.model.acceleration import accelerate
+from udpdiff.model.checked_pipeline import CheckedPipeline
 from udpdiff.model.loading import RUN_RECIPE, load_run
 from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.model.streams import VIDEO
@@ -30,9 +32,6 @@ from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.tasks import get_task
 from udpdiff.video_io import encode_mp4
-
-if TYPE_CHECKING:
-    from diffusers import CogVideoXPipeline
 
 
 def sample_shard(
@@ -52,7 +51,7 @@ def sample_shard(
         predictions: The shard of schema `predictions` to write; None for a run without a dense stream.
 
     Raises:
-        ValueError: The network overflows in the job's dtype.
+        NotFinite: A network overflows in the job's dtype.
     """
     device = execution.device or default_device()
     if job.dtype == "bfloat16" and device == "cpu":
@@ -61,7 +60,8 @@ def sample_shard(
     pipeline.set_progress_bar_config(disable=True)
     if job.acceleration:
         options = call_options(pipeline, job, job.task)
-        accelerate(pipeline, job.acceleration, job.acceleration_threshold, options)
+        with dtype_key("sampling.dtype"):
+            accelerate(pipeline, job.acceleration, job.acceleration_threshold, options)
     numbered = list(islice(read_captions(list(captions)).items(), job.first, job.first + job.count))
     prompts = {clip_id: texts[job.caption] for clip_id, texts in numbered}
     attrs = {"run": job.run, "task": job.task, "fps": job.size.fps, **job.as_attrs()}
@@ -89,11 +89,15 @@ def sample_shard(
 
 
 def generate(
-    pipeline: CogVideoXPipeline, prompts: list[str], seeds: list[int], job: jobs.Sample
+    pipeline: CheckedPipeline, prompts: list[str], seeds: list[int], job: jobs.Sample
 ) -> Iterator[tuple[dict[str, Any], ...]]:
     """Yield the rows of each prompt: of schema `clips`, and of schema `predictions` where the job has a dense task."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    output = pipeline(prompt=prompts, generator=generators, **call_options(pipeline, job, job.task))
+    options = call_options(pipeline, job, job.task)
+    if job.task == VIDEO:  # our own pipeline checks its steps by itself
+        options["callback_on_step_end"] = CheckedPipeline.check_step
+    with dtype_key("sampling.dtype"):
+        output = pipeline(prompt=prompts, generator=generators, **options)
     for index, prompt in enumerate(prompts):
         clip = {"video_mp4": _encode(output.frames[index], job), "brief": prompt, "detailed": prompt}
         clip |= {"source_id": job.run, "source_sha256": "", "record_sha256": ""}
@@ -105,7 +109,7 @@ def generate(
         yield clip, {"dense_mp4": dense, "prediction": prediction, "prompt": prompt}
 
 
-def call_options(pipeline: CogVideoXPipeline, job: jobs.Sample | jobs.MeasureRuntime, task: str) -> dict[str, Any]:
+def call_options(pipeline: CheckedPipeline, job: jobs.Sample | jobs.MeasureRuntime, task: str) -> dict[str, Any]:
     """Return the arguments of a call that are the same for every prompt; task: `video` for none."""
     options = job.size.model_dump(include={"height", "width", "num_frames"})
     options |= {"num_inference_steps": job.num_inference_steps, "guidance_scale": job.guidance_scale}
@@ -115,11 +119,7 @@ def call_options(pipeline: CogVideoXPipeline, job: jobs.Sample | jobs.MeasureRun
 
 def _encode(frames: np.ndarray, job: jobs.Sample) -> bytes:
     """Return frames float [0, 1] (T, H, W, 3) as video."""
-    if not np.isfinite(frames).all():
-        raise ValueError(
-            f"sampling.dtype: got frames that are no numbers with {job.dtype!r}, which overflows, expected numbers in"
-            ' [0, 1]. Set it to "bfloat16" or "float32".'
-        )
+    check_finite(frames, "the frames", job.dtype, "sampling.dtype")
     return encode_mp4(np.rint(frames * 255).astype(np.uint8), job.size.fps, lossless=job.codec == "lossless")
 
 

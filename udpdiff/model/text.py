@@ -13,6 +13,7 @@ import numpy as np
 
 from udpdiff import jobs
 from udpdiff.checkpoints import hub, local_folder
+from udpdiff.finite import as_float16, check_finite, dtype_key
 from udpdiff.progress import progress
 from udpdiff.storage.captions import KINDS, read_captions, read_rejections
 from udpdiff.storage.dataset import EMPTY_PROMPT_ID, PLAIN_TEXT
@@ -21,6 +22,7 @@ from udpdiff.storage.shards import ShardWriter
 from udpdiff.tasks import task_prompt
 
 BATCH_CLIPS = 8  # of two prompts each
+DTYPE_KEY = "encoding.text_dtype"
 
 
 class PromptLength:
@@ -88,7 +90,7 @@ class PromptEncoder:
         return cls(pipeline, config["max_text_seq_length"])
 
     def encode(self, prompts: list[str]) -> np.ndarray:
-        """Return the embeddings of prompts, float32 (B, L, D)."""
+        """Return the embeddings of prompts, float32 (B, L, D); NotFinite where the encoder overflows."""
         import torch
 
         with torch.inference_mode():
@@ -98,6 +100,7 @@ class PromptEncoder:
                 max_sequence_length=self.max_sequence_length,
                 device=self._pipeline.text_encoder.device,
             )
+        check_finite(embeds, "the prompt embeddings", embeds.dtype)
         return embeds.float().cpu().numpy()
 
 
@@ -133,5 +136,6 @@ def encode_captions(job: jobs.EncodeText, execution: jobs.Execution, captions: s
 
 def _encode_pairs(encoder: PromptEncoder, prompts: list[str]) -> list[dict[str, np.ndarray]]:
     """Return the float16 embeddings of brief and detailed prompts in turn, by clip."""
-    embeddings = encoder.encode(prompts).astype(np.float16)
+    with dtype_key(DTYPE_KEY):
+        embeddings = as_float16(encoder.encode(prompts), "prompt embeddings")
     return [dict(zip(KINDS, pair, strict=True)) for pair in embeddings.reshape(-1, 2, *embeddings.shape[1:])]

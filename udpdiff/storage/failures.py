@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from udpdiff.clip import Rejection
+from udpdiff.finite import NotFinite
 from udpdiff.storage.captions import CaptionWriter
 from udpdiff.storage.errors import StorageError
 from udpdiff.storage.shards import ShardWriter
@@ -36,12 +37,15 @@ class Failures:
             TooManyFailures: It is one failure too many; the message lists the first ones.
             StorageError: A file of ours is damaged or cannot be written, which is no clip's fault.
             MemoryError: Likewise.
+            NotFinite: A network overflows in a dtype that a key of the configuration sets to a wider one.
         """
         try:
             yield
         except (StorageError, MemoryError):
             raise
         except Exception as error:  # whatever is wrong with one clip, the others go on
+            if isinstance(error, NotFinite) and error.can_be_mended:
+                raise
             words = " ".join(str(error).split())[:200]
             self.reasons[clip_id] = f"{type(error).__name__}: {words}"
             print(f"{clip_id}: {self.reasons[clip_id]}", file=sys.stderr)

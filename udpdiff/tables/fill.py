@@ -78,7 +78,12 @@ def compare_rows(number: int, measured_paths: Sequence[str | Path]) -> pandas.Da
             _, ours = _find(measured[row.run, row.task], metric, row)
             if not base or not ours or not ours["per_video"] or len(base["per_video"]) != len(ours["per_video"]):
                 continue
-            gap = bootstrap_difference(ours["per_video"], base["per_video"])
+            pairs = [
+                pair for pair in zip(ours["per_video"], base["per_video"], strict=True) if None not in pair
+            ]  # null: left out of the figure
+            if not pairs:
+                continue
+            gap = bootstrap_difference(*zip(*pairs, strict=True))
             ends = [metric.scale * end for end in (gap.value, gap.low, gap.high)]
             lines.append((metric.name, row.label, first.label, *ends, gap.n))
     return pandas.DataFrame(lines, columns=["metric", "model", "minus", "difference", "low", "high", "n"])

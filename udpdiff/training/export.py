@@ -10,6 +10,7 @@ from typing import Any
 from diffusers import CogVideoXTransformer3DModel
 
 from udpdiff.checkpoints import places
+from udpdiff.finite import check_finite
 from udpdiff.model.loading import RUN_RECIPE, base_folder, load_scheduler, load_trained
 from udpdiff.model.lora import merge_lora, save_adapter
 from udpdiff.storage.files import replace_folder, write_json
@@ -31,6 +32,7 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
 
     Raises:
         DamagedCheckpoint: The checkpoint is not what was written.
+        NotFinite: Weights leave the range of the precision trained with.
     """
     whole = settings.export == "pipeline"
     base = Path(base_folder(settings.base, whole=whole))
@@ -42,6 +44,8 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
             save_adapter(transformer, folder / ADAPTER_FOLDER, {**entries, "streams": streams})
             merge_lora(transformer)
         transformer.to(DTYPES[settings.mixed_precision])
+        for name, weight in transformer.named_parameters():
+            check_finite(weight, f"the weights {name}", weight.dtype, "training.mixed_precision")
         transformer.save_pretrained(folder / "transformer")
         load_scheduler(str(base)).save_pretrained(folder / "scheduler")
         if whole:

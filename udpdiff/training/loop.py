@@ -7,6 +7,7 @@ from `data`, the step itself is `step`'s; here is their order, and when to log, 
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 import time
 from pathlib import Path
@@ -230,7 +231,8 @@ class _Loop:
         tasks = [None] * len(losses.total) if losses.task_ids is None else [names[i] for i in losses.task_ids.tolist()]
         bins = timestep_bins(losses.timesteps, self.stepper.objective.num_timesteps)
         self.window.add_samples(losses, bins, tasks)
-        self.window.add("grad_norm", torch.tensor([self.stepper.grad_norm]))
+        if math.isfinite(self.stepper.grad_norm):  # else the loss scaler left the step out
+            self.window.add("grad_norm", torch.tensor([self.stepper.grad_norm]))
         entries = []
         if step % settings.log_every_steps == 0 or step == settings.steps:
             entries.append(self.window.entry() | self._speed())
@@ -257,6 +259,11 @@ class _Loop:
         stopping = self._anyone(stop.requested) and not last
         if not (last or stopping or step % settings.checkpoint_every_steps == 0):
             return
+        if self._anyone(not self.stepper.weights_are_finite()):
+            raise TrainingDiverged(
+                f"{settings.run}: weights are infinite or no numbers after step {step}, expected finite ones. The last"
+                " checkpoint is unharmed; lower learning_rate."
+            )
         extra = {"window": self.window.sums, "seconds": self.seconds, "scaler": self.stepper.scaler_state()}
         if self.accelerator.is_main_process:
             self.state.note_seconds(self.seconds)

@@ -33,6 +33,8 @@ Rotary = tuple[torch.Tensor, torch.Tensor] | None
 
 # Beyond this the weights of all pairs of tokens outgrow the caches, and later the memory.
 _MAX_PLAIN_TOKENS = 1024
+# Of the loss under fp16: a gradient that is infinite even so is so by itself.
+_LEAST_SCALE = 1.0
 
 
 class TrainingDiverged(ArithmeticError):
@@ -176,7 +178,7 @@ class Stepper:
 
         Raises:
             TrainingDiverged: Before the weights change, for a loss or gradient that is not finite; under fp16 an infinite
-                gradient is left to the loss scaler, which skips the step.
+                gradient is left to the loss scaler, which skips the step and tries a smaller scale, while there is one.
         """
         settings, accelerator = self.settings, self.accelerator
         for group in self.optimizer.param_groups:
@@ -192,14 +194,31 @@ class Stepper:
             raise TrainingDiverged(f"the loss of samples {rows} of {len(finite)} is not a finite number")
         norm = accelerator.clip_grad_norm_(self.trained.values(), settings.max_grad_norm)
         self.grad_norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
-        if not math.isfinite(self.grad_norm) and settings.mixed_precision != "fp16":
-            raise TrainingDiverged(f"the gradient's norm is {self.grad_norm} though the loss is finite")
+        if not math.isfinite(self.grad_norm):
+            self._check_scale()
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.steps_done += 1
         if self.average:
             self.average.step(self.trained.values())
         return losses
+
+    def _check_scale(self) -> None:
+        """Raise TrainingDiverged for a gradient that no smaller scale of the loss makes finite."""
+        scaler = self.accelerator.scaler
+        if scaler is None:
+            raise TrainingDiverged(f"the gradient's norm is {self.grad_norm} though the loss is finite")
+        if scaler.get_scale() <= _LEAST_SCALE:
+            raise TrainingDiverged(
+                f"the gradient's norm is {self.grad_norm} at any scale of the loss, with mixed_precision 'fp16', which"
+                " overflows; 'bf16' and 'no' do not"
+            )
+
+    def weights_are_finite(self) -> bool:
+        """Whether all trained weights of this process are, and their averages."""
+        weights = [*self.trained.values(), *(self.average.shadow_params if self.average else ())]
+        local = (weight.to_local() if isinstance(weight, DTensor) else weight for weight in weights)
+        return all([weight.isfinite().all() for weight in local])
 
     def losses(self, batch: TrainingBatch) -> SampleLosses:
         """Return the losses of a batch that is on the model's device."""

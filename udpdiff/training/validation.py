@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.data import Clips, SampleDraw, TrainingBatch, draw_seeds
 from udpdiff.training.log import LossWindow, timestep_bins
 from udpdiff.training.processes import from_all, position
-from udpdiff.training.step import Stepper
+from udpdiff.training.step import Stepper, TrainingDiverged
 
 _SEQUENCE = 3  # of random numbers; data.py uses 0 to 2
 # Middles of the quarters of the noise schedule.
@@ -78,7 +79,11 @@ class Validation:
 
     @torch.no_grad()
     def measure(self, stepper: Stepper) -> dict[str, Any]:
-        """Return `loss`, `loss_STREAM`, `loss_task` and `loss_timestep` as a log entry has them, over all processes."""
+        """Return `loss`, `loss_STREAM`, `loss_task` and `loss_timestep` as a log entry has them, over all processes.
+
+        Raises:
+            TrainingDiverged: The loss is not finite.
+        """
         window = LossWindow()
         stepper.model.eval()
         for (task, batch), counted in zip(self._batches, self._counted, strict=True):
@@ -91,7 +96,13 @@ class Validation:
         joined = LossWindow()
         for sums in from_all(window.sums):
             joined.add_sums(sums)
-        return joined.entry()
+        entry = joined.entry()
+        if not math.isfinite(entry["loss"]):
+            raise TrainingDiverged(
+                f"the validation loss is {entry['loss']} after step {stepper.steps_done}, which it is not in training:"
+                " expected a finite number. Look for infinities in the latents and prompts of the validation clips"
+            )
+        return entry
 
 
 def _draw(clip_id: str, task: str | None, timestep: int, num_streams: int, key: list[int]) -> SampleDraw:
