@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from udpdiff.files import replaced_file
 from udpdiff.provenance import provenance
+from udpdiff.storage.files import write_text
 
 FOLDER = Path(__file__).resolve().parent
 _VERSIONS = ("python", "torch", "diffusers", "transformers", "accelerate", "peft")
@@ -49,6 +49,5 @@ def write_results(path: str | Path, module: str, title: str, parts: Sequence[str
         " and ratios are medians over the rounds, with 95 % bootstrap intervals; a ratio is taken within each round.",
     ]
     text = "\n\n".join([f"# {title}", "Written by the command; not edited by hand.", *behind, *parts]) + "\n"
-    with replaced_file(path) as staging:
-        staging.write_text(text, encoding="utf-8")
+    write_text(path, text)
     print(text, file=sys.stdout)

@@ -6,6 +6,7 @@ rule fill_table:
         measured=asked(lambda wildcards: flow.table_inputs(int(wildcards.number))),
     output:
         table="results/table{number}.csv",
+        digest="results/table{number}.csv.sha256",
     log:
         "logs/fill_table/{number}.log",
     conda:

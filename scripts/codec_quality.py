@@ -13,7 +13,7 @@ from udpdiff.metrics.comparison import compare_round_trips
 from udpdiff.metrics.evaluate import evaluate_round_trips
 from udpdiff.model.latents import decode_latents, encode_videos
 from udpdiff.model.loading import load_vae
-from udpdiff.storage.files import write_json
+from udpdiff.storage.sealed import write_record
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     values = compare_round_trips(
         labels, job.tasks, through_vae, batch_clips=job.batch_clips, max_clips=job.max_clips, seed=job.seed
     )
-    write_json(arguments.quality, evaluate_round_trips(job, values))
+    write_record(arguments.quality, evaluate_round_trips(job, values))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from udpdiff import jobs
 from udpdiff.metrics.evaluate import evaluate_samples
-from udpdiff.storage.files import write_json
+from udpdiff.storage.sealed import write_record
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     document = evaluate_samples(arguments.job, arguments.features, arguments.reference, arguments.comparisons)
-    write_json(arguments.quality, document)
+    write_record(arguments.quality, document)
 
 
 if __name__ == "__main__":

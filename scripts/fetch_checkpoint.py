@@ -7,7 +7,7 @@ from pathlib import Path
 
 from udpdiff import jobs
 from udpdiff.checkpoints import hub
-from udpdiff.storage.files import write_json
+from udpdiff.storage.sealed import write_record
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
 
     record = hub.fetch(arguments.job.reference, arguments.job.parts)
     print(f"{record['reference']}: {len(record['files'])} files of commit {record['commit']}")
-    write_json(arguments.record, record)
+    write_record(arguments.record, record)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from udpdiff.storage.files import written_file
+from udpdiff.storage.sealed import seal_file
 from udpdiff.tables.fill import fill_table
 
 
@@ -16,7 +18,10 @@ def main() -> None:
     )
     parser.add_argument("--table", required=True, type=Path)
     arguments = parser.parse_args()
-    fill_table(arguments.number, arguments.measured).to_csv(arguments.table, index=False, float_format="%.6g")
+    table = fill_table(arguments.number, arguments.measured)
+    with written_file(arguments.table) as staging:
+        table.to_csv(staging, index=False, float_format="%.6g")
+    seal_file(arguments.table)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 from udpdiff import jobs
 from udpdiff.metrics.comparison import compare_labels
 from udpdiff.metrics.evaluate import evaluate_labels
-from udpdiff.storage.files import write_json
+from udpdiff.storage.sealed import write_record
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
 
     labels = {"entities": arguments.entities, "depth": arguments.depth}
     comparisons = compare_labels(arguments.truth, labels, arguments.job.tasks)
-    write_json(arguments.quality, evaluate_labels(arguments.job, comparisons))
+    write_record(arguments.quality, evaluate_labels(arguments.job, comparisons))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from udpdiff.planning.counted_work import latent_shape
 from udpdiff.planning.measured_memory import MeasuredStep, as_document, identity_of
 from udpdiff.planning.parameters import base_parts
 from udpdiff.provenance import provenance
-from udpdiff.storage.files import write_json
+from udpdiff.storage.sealed import write_record
 from udpdiff.timing import device_name
 from udpdiff.training.settings import TrainingSettings
 from udpdiff.training.trial import OutOfMemory, try_steps
@@ -46,7 +46,7 @@ def main() -> None:
     made = provenance()
     document = {key: made[key] for key in ("commit", "dirty", "package_sha256", "versions", "hardware")}
     settings = settings_of(arguments.job, arguments.execution)
-    write_json(arguments.memory, document | as_document(identity_of(settings, arguments.job.size), rows))
+    write_record(arguments.memory, document | as_document(identity_of(settings, arguments.job.size), rows))
 
 
 def settings_of(job: jobs.MeasureMemory, execution: jobs.Execution) -> TrainingSettings:

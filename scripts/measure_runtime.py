@@ -7,7 +7,7 @@ import argparse
 from udpdiff import jobs
 from udpdiff.metrics.evaluate import evaluate_runtime, quality_document
 from udpdiff.model.runtime import time_runs
-from udpdiff.storage.files import write_json
+from udpdiff.storage.sealed import write_record
 from udpdiff.timing import device_name
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     timings = time_runs(job, execution, arguments.runs)
     for path, (run, task), found in zip(arguments.runtimes, job.runs, timings, strict=True):
         metrics = evaluate_runtime(found, hardware=device_name(execution.device))
-        write_json(path, quality_document(run, task, job.seed, len(found), metrics))
+        write_record(path, quality_document(run, task, job.seed, len(found), metrics))
 
 
 if __name__ == "__main__":

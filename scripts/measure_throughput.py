@@ -9,7 +9,7 @@ from pathlib import Path
 from udpdiff.jobs import Execution, MeasureThroughput
 from udpdiff.planning.throughput import describe, measure_labellers
 from udpdiff.provenance import provenance
-from udpdiff.storage.files import write_json
+from udpdiff.storage.sealed import write_record
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
         measured.append(asdict(record))
     made = provenance()
     document = {key: made[key] for key in ("commit", "dirty", "package_sha256", "versions", "hardware")}
-    write_json(arguments.throughput, document | {"labellers": measured})
+    write_record(arguments.throughput, document | {"labellers": measured})
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from udpdiff import timing
+from udpdiff.storage.sealed import write_record
 from udpdiff.timing import ForwardClock, JobTiming, Throughput, combined, read_throughputs, write_throughput
 
 SIZE = {"num_frames": 9, "height": 64, "width": 64}
@@ -115,7 +116,7 @@ def test_records_of_one_device_add_up():
 
 def test_records_are_read_from_jobs_and_from_the_benchmark(tmp_path):
     write_throughput(tmp_path / "benchmarks/estimate_depth/depthcrafter/train/0.json", RECORD)
-    (tmp_path / "throughput.json").write_text(json.dumps({"versions": {}, "labellers": [asdict(RECORD)]}))
+    write_record(tmp_path / "throughput.json", {"versions": {}, "labellers": [asdict(RECORD)]})
     assert read_throughputs(tmp_path / "benchmarks", tmp_path / "throughput.json") == [RECORD, RECORD]
     assert read_throughputs(tmp_path / "none", tmp_path / "none.json") == []
 

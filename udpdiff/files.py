@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_READ = (".json", ".model", ".safetensors", ".txt")  # of a model's folder, by who loads it
+
 
 def staging_path(path: Path, kind: str) -> Path:
     """Return the hidden name beside `path` under which it grows; kind tells several of them apart."""
@@ -49,6 +51,18 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
     """Return the sha256 (hex) of a file's content, read piece by piece."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digest(folder: str | os.PathLike[str], parts: tuple[str, ...]) -> str:
+    """Return the sha256 (hex) of some subfolders and files of a folder: names and content of what a model is read from."""
+    total = hashlib.sha256()
+    for part in parts:
+        place = Path(folder, part)
+        for path in sorted(place.iterdir()) if place.is_dir() else [place]:
+            if path.suffix in _READ:
+                name = path.relative_to(folder).as_posix()
+                total.update(f"{name}\0{file_sha256(path)}\0".encode())
+    return total.hexdigest()
 
 
 def fsync(path: Path) -> None:

@@ -6,11 +6,12 @@ checkpoints (`training.checkpoint`); the next start goes on from there.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from udpdiff.files import staging_path
+from udpdiff.storage.errors import StorageError
+from udpdiff.storage.sealed import read_record, write_record
 
 ALLOWED_WITHOUT_PROGRESS = 1
 
@@ -35,9 +36,8 @@ class Slices:
         if idle > ALLOWED_WITHOUT_PROGRESS:
             self.ended()
             return False
-        self._note.parent.mkdir(parents=True, exist_ok=True)
         kept = reached if afresh else max(reached, former["reached"])
-        self._note.write_text(json.dumps({"reached": kept, "idle": idle}), encoding="utf-8")
+        write_record(self._note, {"reached": kept, "idle": idle})
         return True
 
     def ended(self) -> None:
@@ -50,8 +50,8 @@ class Slices:
 
     def _former(self) -> dict[str, int]:
         try:
-            return json.loads(self._note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_record(self._note)
+        except (FileNotFoundError, StorageError):
             return {"reached": 0, "idle": 0}
 
 

@@ -6,7 +6,6 @@ job's wall time with loading and without the number of clips; reading them impor
 
 from __future__ import annotations
 
-import json
 import platform
 import resource
 import sys
@@ -19,7 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from udpdiff.files import replaced_file
+from udpdiff.storage.errors import StorageError
+from udpdiff.storage.sealed import read_record, write_record
 
 if TYPE_CHECKING:
     import torch
@@ -241,9 +241,8 @@ class Throughput:
 
 
 def write_throughput(path: str | Path, throughput: Throughput) -> None:
-    """Write one job's record, whole or not at all, replacing an earlier one."""
-    with replaced_file(path) as staging:
-        staging.write_text(json.dumps(asdict(throughput), indent=1) + "\n")
+    """Write one job's record, whole or not at all, replacing an earlier one; raises StorageError where it cannot."""
+    write_record(path, asdict(throughput))
 
 
 def read_throughput(path: str | Path) -> Throughput:
@@ -251,8 +250,9 @@ def read_throughput(path: str | Path) -> Throughput:
 
     Raises:
         ValueError: The file holds something else, such as an earlier version's record.
+        StorageError: It is not what was written.
     """
-    return _record(path, json.loads(Path(path).read_text()))
+    return _record(path, read_record(path))
 
 
 def read_throughputs(benchmarks: str | Path, measured: str | Path) -> list[Throughput]:
@@ -265,10 +265,10 @@ def read_throughputs(benchmarks: str | Path, measured: str | Path) -> list[Throu
     """
     records = []
     for path in sorted(Path(benchmarks).rglob("*.json")):
-        with suppress(ValueError):
+        with suppress(ValueError, StorageError):
             records.append(read_throughput(path))
     if Path(measured).exists():
-        records += [_record(measured, record) for record in json.loads(Path(measured).read_text())["labellers"]]
+        records += [_record(measured, record) for record in read_record(measured)["labellers"]]
     return records
 
 

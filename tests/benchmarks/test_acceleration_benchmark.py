@@ -17,6 +17,7 @@ from benchmarks.counted import work_ratio
 from benchmarks.deviation import HIT_RATE, VIDEO_FIGURE, Deviation, Variant, no_farther, recommended
 from udpdiff import UDPDiffPipeline
 from udpdiff.model.expansion import expand_transformer
+from udpdiff.storage.sealed import seal_folder
 from udpdiff.timing import timed
 
 OPTIONS = {"height": 64, "width": 64, "num_frames": 9, "guidance_scale": 3.0, "output_type": "latent", "task": "depth"}
@@ -126,6 +127,7 @@ def test_the_command_says_which_number_comes_from_where(tmp_path, pipeline, monk
         "tasks": shapes.TASKS,
     }
     (tmp_path / "multi" / "run.json").write_text(json.dumps(recipe))
+    seal_folder(tmp_path / "multi")
     words = f"--run {tmp_path}/multi --prompts 2 --batch-size 1 --steps 4 --repeats 1 --device cpu --dtype float32"
     words += f" --modes eager --precisions bf16 --output {tmp_path}/results.md"
     acceleration.main(words.split())

@@ -13,6 +13,7 @@ from small_hub import SmallHub, serve
 
 from udpdiff import jobs
 from udpdiff.checkpoints import hub, places
+from udpdiff.storage.sealed import read_record
 
 ROOT = Path(__file__).parents[2]
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "pytorch_model.bin": b"again", "README.md": b"words"}
@@ -38,7 +39,7 @@ def fetch(folder: Path, small: SmallHub, reference: str = "lab/model", **variabl
     record = folder / f"records/{hub.record_name(reference)}.json"
     done = python(folder, small, "-m", "scripts.fetch_checkpoint", "--job", job, "--record", str(record), **variables)
     assert done.returncode == 0, done.stderr
-    return json.loads(record.read_text())
+    return read_record(record)
 
 
 def where(folder: Path, small: SmallHub, reference: str, **variables: str) -> subprocess.CompletedProcess:

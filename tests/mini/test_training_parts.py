@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from udpdiff.mini import base, scenes
 from udpdiff.mini.base_data import find_solids, mirrored
 from udpdiff.mini.scenes import VARIED_SCENES, Scenes, disparity, load_scenes, scene_blocks
 from udpdiff.mini.training import Budget, Options, Recipe, Trainer, split_parameters, train
+from udpdiff.storage.errors import StorageError
 from udpdiff.training.muon import MuonAdam, orthogonalise
 from udpdiff.training.optimizer import split_parameters as split_of_runs
 
@@ -101,6 +103,16 @@ def test_without_an_average_the_last_weights_are_saved(tmp_path):
     trainer.recipe = Recipe(0.05, average_decay=0.0)
     train(trainer)
     assert torch.equal(torch.load(tmp_path / "line" / "line.pt")["weight"], trainer.model.weight)
+
+
+def test_a_disk_that_is_full_leaves_no_half_checkpoint(tmp_path, monkeypatch):
+    def full(self, model, folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LineTrainer, "save", full)
+    with pytest.raises(StorageError, match=r"line: cannot be written .*No space left"):
+        train(LineTrainer(Options("line", tmp_path / "line", steps=1)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_training_by_the_clock_ends_and_saves_on_the_way(tmp_path, monkeypatch):

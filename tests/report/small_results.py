@@ -18,6 +18,7 @@ from udpdiff.metrics.bootstrap import bootstrap_mean
 from udpdiff.report.inputs import Inputs, labelled_task
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.storage.captions import Caption, CaptionWriter
+from udpdiff.storage.sealed import seal_file, seal_folder, write_record
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.storage.summaries import write_summary
 from udpdiff.tasks import get_task
@@ -80,11 +81,13 @@ def write_results(results: Path) -> None:
         write_labels(results, split, scenes)
     write_samples(results, scenes[0])
     write_training(results)
-    (results / "table1.csv").write_text(
+    table = results / "table1.csv"
+    table.write_text(
         "model,run,task,subject_consistency_ours,subject_consistency_ours_low,subject_consistency_ours_high,"
         "subject_consistency_paper,n_videos,subject_consistency_extractor\n"
         "CogVideoX 5B,base,video,88.5,87.1,89.9,94.57,1,mini:subject_encoder\n"
     )
+    seal_file(table)
 
 
 def write_training(results):
@@ -98,12 +101,14 @@ def write_training(results):
         }
         for step in (1, 2, 3)
     ]
-    folder = results / "training/base"
+    folder = results / "runs/base"
     folder.mkdir(parents=True)
     (folder / "train.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log) + '{"step": 4, "lo')
     made = {"commit": "c0ffee", "dirty": True, "package_sha256": "ab" * 32, "started": "2026-01-01T00:00:00"}
     made |= {"versions": {"torch": "9.9", "peft": None}, "hardware": {"processor": HOSTILE, "gpus": []}}
-    (folder / "provenance.json").write_text(json.dumps(made))
+    write_record(folder / "provenance.json", made)
+    seal_folder(folder)
+    shutil.copytree(folder, results / "runs/multi")
 
 
 def write_clip(shard: ShardWriter, clip_id: str, video: np.ndarray, caption: str, source: str) -> None:
@@ -192,7 +197,7 @@ def measure_labels(results: Path, job: RenderReport) -> Path:
         found[variants[1]]["difference"] = {name: entry(values) for name, values in gaps.items()}
     path = results / "metrics/labels.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document))
+    write_record(path, document)
     return path
 
 

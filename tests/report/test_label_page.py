@@ -26,6 +26,7 @@ from udpdiff.report.contact_sheet import contact_sheet
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.label_page import label_page
 from udpdiff.report.render import render
+from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.storage.summaries import read_summary
 
 
@@ -107,11 +108,11 @@ def test_without_truth_the_labellers_own_figures_are_shown(measured, tmp_path):
 
 
 def test_columns_are_those_that_were_measured(measured, tmp_path):
-    results, found = measured[0], json.loads(measured[1].read_text())
+    results, found = measured[0], read_record(measured[1])
     for variants in found["variants"]["entities"].values():
         del variants["metrics"]["entity_j_and_f"]
     other = tmp_path / "labels.json"
-    other.write_text(json.dumps(found))
+    write_record(other, found)
     section, depth = label_page(small_inputs(small_job(), results, [other]), tmp_path / "media")["sections"]
     keys = [figure.key for figure in section["figures"]]
     assert "entity_miou" in keys and "refused_share" in keys and "entity_j_and_f" not in keys

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from udpdiff.report import quality
+from udpdiff.storage.sealed import write_record
 
 
 def measured(folder, run, task, value, **more):
@@ -15,7 +14,7 @@ def measured(folder, run, task, value, **more):
     dense = {"seg": {"entity_tube_iou": metric}, "depth": {"depth_delta1": metric}}.get(task, {})
     path = folder / run / task / "quality.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"run": run, "task": task, "metrics": {"fvd": metric} | dense} | more))
+    write_record(path, {"run": run, "task": task, "metrics": {"fvd": metric} | dense} | more)
     return path
 
 
@@ -43,7 +42,7 @@ def test_generated_figures_are_of_the_featured_run_alone(tmp_path):
 def test_runtimes_are_named_by_their_run_and_lack_what_they_lack(tmp_path):
     path = tmp_path / "runtime.json"
     metrics = {"runtime_seconds": {"value": 2.5, "low": None, "high": None, "n": 5}}
-    path.write_text(json.dumps({"run": "base", "task": "video", "metrics": metrics}))
+    write_record(path, {"run": "base", "task": "video", "metrics": metrics})
     assert quality.collect([path], "multi") == {
         "runtime.base.runtime_seconds": 2.5,
         "runtime.base.runtime_seconds_n": 5,

@@ -22,6 +22,7 @@ from udpdiff.model.output import DenseOutput, UDPDiffPipelineOutput
 from udpdiff.model.text import PromptEncoder
 from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.coarse_values import on_grid
+from udpdiff.storage.sealed import seal_folder
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import task_prompt
 from udpdiff.video_io import decode_mp4
@@ -90,6 +91,7 @@ def pipeline(monkeypatch, tmp_path) -> NoisePipeline:
     monkeypatch.setattr(sampling, "load_run", lambda *_: stub)
     (tmp_path / "multi" / "transformer").mkdir(parents=True)
     (tmp_path / "multi" / "transformer" / "model.safetensors").write_bytes(b"weights")
+    seal_folder(tmp_path / "multi")
     return stub
 
 
@@ -201,6 +203,7 @@ def test_samples_of_other_weights_are_not_taken_over(monkeypatch, tmp_path, tabl
     with pytest.raises(KeyboardInterrupt):
         sampled(monkeypatch, tmp_path, tables)
     (tmp_path / "multi" / "transformer" / "model.safetensors").write_bytes(b"trained anew")
+    seal_folder(tmp_path / "multi")
     with pytest.warns(UserWarning, match="other attributes"):
         sampled(monkeypatch, tmp_path, tables)
     assert len(pipeline.calls) == 2 + 3
@@ -244,6 +247,7 @@ def exported_run(folder, components, transformer) -> UDPDiffPipeline:
     exported.save_pretrained(folder)
     recipe = {"run": "multi", "base": "none", "export": "pipeline", "task_condition": "embedding", "tasks": tasks}
     (folder / "run.json").write_text(json.dumps(recipe))
+    seal_folder(folder)
     return exported
 
 

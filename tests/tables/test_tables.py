@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-import json
 import math
 
 import pytest
 
+from udpdiff.storage.sealed import write_record
 from udpdiff.tables.fill import compare_rows, fill_table
 from udpdiff.tables.paper import PAPER_TABLES
 from udpdiff.tables.specs import TABLES, comparators, needed, table_spec
@@ -39,7 +39,7 @@ def _write(folder, run, task, metrics, name="quality"):
     place = folder / run / task
     place.mkdir(parents=True, exist_ok=True)
     document = {"run": run, "task": task, "seed": 0, "n": 8, "metrics": metrics}
-    (place / f"{name}.json").write_text(json.dumps(document))
+    write_record(place / f"{name}.json", document)
 
 
 def _files(folder):

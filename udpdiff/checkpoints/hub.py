@@ -6,7 +6,6 @@ whatever the branch has become. Only what is read of a repository is fetched.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
@@ -14,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from udpdiff.checkpoints.places import records
+from udpdiff.storage.sealed import read_record
 
 # What loaders read of a repository: folders of it, patterns of files, "." for the files at its top. FOLDER@VARIANT prefers
 # weights stored under a variant's name.
@@ -139,7 +139,7 @@ def commits(told: Any) -> dict[str, str]:
 def _record(reference: str) -> dict[str, Any] | None:
     folder = records()
     path = folder and folder / f"{record_name(reference)}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path and path.is_file() else None
+    return read_record(path) if path and path.is_file() else None
 
 
 def _fetched(reference: str, parts: Sequence[str]) -> tuple[Path, list[str]]:

@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
+from safetensors import SafetensorError
 
 from udpdiff.mini.card import earlier_training, write_card
 from udpdiff.mini.scenes import HELD_OUT_SEED, Scenes, load_scenes
 from udpdiff.sources.scenes import SceneClip, SceneSettings, render_clip
+from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder
 from udpdiff.training.muon import MuonAdam
 from udpdiff.training.optimizer import weight_average
@@ -215,7 +217,7 @@ def _export(trainer: Trainer, model: torch.nn.Module, budget: Budget, log: list[
     if steps:
         notes.append(f"The last stage went on from a checkpoint of {steps} steps with a fresh schedule.")
     curve = curve + [(steps + row["step"], row["loss"]) for row in log if "loss" in row]
-    with replace_folder(options.out) as folder:
+    with replace_folder(options.out) as folder, writing(options.out, SafetensorError):
         trainer.save(model, folder)
         (folder / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
         write_card(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from udpdiff.checkpoints import hub, local_folder
+from udpdiff.files import folder_digest
 from udpdiff.finite import as_float16, dtype_key
 from udpdiff.model.text import DTYPE_KEY, PromptEncoder
 from udpdiff.storage.captions import KINDS, read_captions, read_rejections
@@ -37,8 +39,12 @@ class LivePrompts:
         rows = read_captions(list(captions))
         self.texts = {clip_id: {kind: row[kind] for kind in KINDS} for clip_id, row in rows.items()}
         self.rejected = read_rejections(list(captions))
-        # What the rows depend on; a stored shard's checksum covers the same.
-        self.checksum = digest([sorted(self.texts.items()), self.rejected, base, dtype])
+
+    @cached_property
+    def checksum(self) -> str:
+        """Of what the rows depend on, the network's content included; it is read for this."""
+        network = folder_digest(local_folder(self._base, hub.TEXT), hub.TEXT)
+        return digest([sorted(self.texts.items()), self.rejected, network, self._dtype])
 
     def style(self, name: str) -> LiveStyle:
         """Return the stream of a style of prompts: `plain`, or a task's name where prompts name the task."""
@@ -69,7 +75,10 @@ class LiveStyle:
         self._task, self._prompts = None if style == PLAIN_TEXT else style, prompts
         self.shard_of = prompts.texts | {EMPTY_PROMPT_ID: dict.fromkeys(KINDS, "")}
         self.rejected = prompts.rejected
-        self.checksums = [digest([style, prompts.checksum])]
+
+    @property
+    def checksums(self) -> list[str]:
+        return [digest([self.name, self._prompts.checksum])]
 
     def read(self, clip_id: str, kind: str, part: None = None) -> np.ndarray:
         """Return the embedding of one caption, brief or detailed, float16 (L, D).

@@ -14,6 +14,7 @@ import torch
 
 from udpdiff.checkpoints import hub, local_folder, resolve
 from udpdiff.default_device import default_device
+from udpdiff.storage.sealed import check_folder
 
 if TYPE_CHECKING:
     from diffusers import (
@@ -107,6 +108,7 @@ def load_run(
 
     Raises:
         ValueError: The folder is no exported run.
+        StorageError: A file of it is not what was exported.
     """
     pipeline = _load_pipeline(Path(folder), {"dtype": dtype or torch.float32}, {} if shared is None else shared)
     if not offload or torch.device(device).type == "cpu":
@@ -124,6 +126,7 @@ def _load_pipeline(folder: Path, loading: dict[str, Any], shared: dict[str, dict
 
     if not (folder / RUN_RECIPE).exists():
         raise ValueError(f"{folder}: got no {RUN_RECIPE}, expected the folder of an exported run. Train the run first.")
+    check_folder(folder, (RUN_RECIPE, "model_index.json", *hub.BASE))
     recipe = json.loads((folder / RUN_RECIPE).read_text(encoding="utf-8"))
     pipeline_class = UDPDiffPipeline if recipe["tasks"] else CheckedPipeline
     if recipe["export"] == "pipeline":

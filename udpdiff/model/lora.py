@@ -12,6 +12,7 @@ neither file is worth anything without the other. A run that widens nothing has 
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -89,12 +90,11 @@ def save_adapter(transformer: CogVideoXTransformer3DModel, folder: Path, descrip
     names = widened_names(transformer)
     if names:
         state = transformer.state_dict()
+        layers = {name: state[name].float().cpu().contiguous() for name in names}
         content = {"rank": config.r, "adapter_sha256": file_sha256(folder / ADAPTER_FILE), "probe": _probe(transformer)}
-        save_file(
-            {name: state[name].float().cpu().contiguous() for name in names},
-            folder / WIDENED_FILE,
-            metadata={"format": "pt", _DESCRIPTION: json.dumps(description | content)},
-        )
+        content["widened_sha256"] = _tensors_sha256(layers)
+        metadata = {"format": "pt", _DESCRIPTION: json.dumps(description | content)}
+        save_file(layers, folder / WIDENED_FILE, metadata=metadata)
 
 
 class WidenedLoraLoader(CogVideoXLoraLoaderMixin):
@@ -167,11 +167,16 @@ class WidenedLoraLoader(CogVideoXLoraLoaderMixin):
             description = json.loads((file.metadata() or {}).get(_DESCRIPTION, "{}"))
         if description.get("adapter_sha256") != file_sha256(folder / ADAPTER_FILE):
             raise ValueError(
-                f"{folder}: got {ADAPTER_FILE} and {WIDENED_FILE} of different trainings, expected both of one. Copy both"
-                " files from the run's folder `adapter`."
+                f"{folder}: got {ADAPTER_FILE} and {WIDENED_FILE} of different trainings, expected both of one"
+                " and undamaged. Copy both files from the run's folder `adapter`."
             )
         self._check_description(folder, description)
         layers = load_file(folder / WIDENED_FILE)
+        if description.get("widened_sha256") != _tensors_sha256(layers):
+            raise ValueError(
+                f"{folder}: {WIDENED_FILE} is damaged: its tensors are not what was written (sha256). Copy both files again"
+                " from the run's folder `adapter`, or export the run again."
+            )
         _check_shapes(folder, self.transformer, load_file(folder / ADAPTER_FILE), layers, description["rank"])
         _check_base(folder, self.transformer, description["probe"])
         return layers
@@ -239,6 +244,14 @@ def _targets(transformer: CogVideoXTransformer3DModel) -> dict[str, tuple[int, i
         for name, module in transformer.named_modules()
         if name.endswith(tuple(f".{target}" for target in _TARGETS)) and hasattr(module, "in_features")
     }
+
+
+def _tensors_sha256(tensors: dict[str, torch.Tensor]) -> str:
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}\0{tuple(tensor.shape)}\0{tensor.dtype}\0".encode())
+        total.update(tensor.numpy())
+    return total.hexdigest()
 
 
 def _probe(transformer: CogVideoXTransformer3DModel) -> list[float]:

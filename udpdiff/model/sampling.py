@@ -29,6 +29,7 @@ from udpdiff.progress import progress
 from udpdiff.storage.captions import read_captions
 from udpdiff.storage.coarse_values import coarse_attrs
 from udpdiff.storage.digests import digest
+from udpdiff.storage.sealed import check_folder
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.tasks import get_task
 from udpdiff.video_io import encode_mp4
@@ -125,8 +126,6 @@ def _encode(frames: np.ndarray, job: jobs.Sample) -> bytes:
 
 def _weights_digest(run: Path) -> str:
     """Return the sha256 (hex) of a run's transformer, so that a stopped job goes on with the same network alone."""
-    total = hashlib.sha256()
-    for path in sorted((run / "transformer").glob("*.safetensors")):
-        with path.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
+    files = sorted(check_folder(run, ["transformer"]).items())
+    weights = [bytes.fromhex(sha256) for name, sha256 in files if name.endswith(".safetensors")]
+    return hashlib.sha256(b"".join(weights)).hexdigest()

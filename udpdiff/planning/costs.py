@@ -15,6 +15,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from udpdiff.storage.files import append_line
+
 
 @dataclass(frozen=True)
 class JobCost:
@@ -82,11 +84,8 @@ class Invocations:
                 continue
 
     def _append(self, event: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        cut = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
         line = {"event": event, "time": time.time(), "monotonic": time.monotonic(), "pid": os.getpid()}
-        with self.path.open("a") as log:
-            log.write("\n" * cut + json.dumps(line) + "\n")
+        append_line(self.path, json.dumps(line))
 
 
 def _seconds_between(start: dict[str, Any], end: dict[str, Any]) -> float:

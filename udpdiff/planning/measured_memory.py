@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from udpdiff.config_data import ClipSize
 from udpdiff.planning.figures import Memory
 from udpdiff.planning.job_memory import Need
 from udpdiff.planning.speeds import Speed
+from udpdiff.storage.sealed import read_record
 from udpdiff.timing import Throughput
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def matching_step(path: str | Path, config: Config, recipe: Training, batch: int
     path = Path(path)
     if not path.exists() or (recipe.sharding == "full" and config.gpus > 1):
         return None
-    document = json.loads(path.read_text())
+    document = read_record(path)
     if document["training"] != _identity(config.model.base, config.clip_size(), recipe):
         return None
     steps = [MeasuredStep(**step) for step in document["steps"]]

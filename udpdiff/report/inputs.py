@@ -5,13 +5,13 @@ A shard that an earlier configuration left behind is so not shown.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from udpdiff.config import LABEL_KINDS
 from udpdiff.jobs import RenderReport
+from udpdiff.storage.sealed import check_folder, read_record
 from udpdiff.storage.summaries import Summary, read_summary
 from udpdiff.tasks import TASKS, Task
 from udpdiff.workflow import VIDEO, Workflow
@@ -53,6 +53,12 @@ class Inputs:
     def captions(self, split: str, number: int) -> Path:
         return self.path(f"results/captions/{split}/{number}.parquet")
 
+    def run_file(self, run: str, name: str) -> Path:
+        """Return a file of a run's exported folder, once it has been compared with its digest."""
+        folder = self.path(f"results/runs/{run}")
+        check_folder(folder, [name])
+        return folder / name
+
     def samples(self, run: str, task: str) -> list[tuple[Path, Path]]:
         """Return the shards of generated clips and of what was generated beside them, in the order of the prompts."""
         folder = f"samples/{run}/{task}"
@@ -64,7 +70,7 @@ class Inputs:
     def label_quality(self) -> dict[str, Any] | None:
         """Return the content of labels.json; None where the clips have no truth."""
         path = next((path for path in self.measured if path.name == "labels.json"), None)
-        return json.loads(path.read_text()) if path else None
+        return read_record(path) if path else None
 
     def judges(self) -> dict[str, list[str]]:
         """Return the judge of each kind of labels, as the one labeller of its kind."""

@@ -5,10 +5,13 @@ Arrays in, files out; knows nothing about results folders or HTML.
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
 
+from udpdiff.storage.errors import writing
+from udpdiff.storage.files import written_file
 from udpdiff.video_io import write_mp4
 
 _GAP_PIXELS = 6
@@ -64,7 +67,8 @@ def write_film(folder: Path, name: str, videos: list[np.ndarray], fps: float) ->
     film = side_by_side(videos)
     folder.mkdir(parents=True, exist_ok=True)
     # Two rounds at the clip's own speed: a clip at the mini scale lasts a second.
-    write_mp4(folder / f"{name}.mp4", np.concatenate([film, film]), fps)
+    with writing(folder / f"{name}.mp4"):
+        write_mp4(folder / f"{name}.mp4", np.concatenate([film, film]), fps)
     write_png(folder / f"{name}.png", film[0])
     return {"film": f"{folder.name}/{name}.mp4", "poster": f"{folder.name}/{name}.png"}
 
@@ -73,13 +77,19 @@ def write_png(path: Path, picture: np.ndarray) -> None:
     """Write uint8 (H, W, 3) to a png file."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path)
+    _write(path, Image.fromarray(picture), format="png")
 
 
 def write_jpeg(path: Path, picture: np.ndarray) -> None:
     """Write uint8 (H, W, 3) to a jpeg file, colours at full resolution: labels are edges of colour."""
     from PIL import Image
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, quality=88, subsampling=0)
+    _write(path, Image.fromarray(picture), format="jpeg", quality=88, subsampling=0)
+
+
+def _write(path: Path, image, **options) -> None:
+    # Pillow's JPEG writer says nothing of a disk that is full, so it writes to memory.
+    encoded = io.BytesIO()
+    image.save(encoded, **options)
+    with written_file(path) as staging:
+        staging.write_bytes(encoded.getvalue())

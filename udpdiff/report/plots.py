@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from udpdiff.storage.files import written_file
+
 
 def training_curves(logs: dict[str, list[dict]], keys: dict[str, str], path: Path, y_label: str) -> Path:
     """Draw one panel per key, one smoothed line per run that has it.
@@ -76,8 +78,8 @@ def _subplots(count, height=3.4, width=4.2):
 def _save(canvas, path):
     from matplotlib import pyplot
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    canvas.savefig(path, metadata={"Date": None})
+    with written_file(path) as staging:
+        canvas.savefig(staging, format=path.suffix[1:], metadata={"Date": None})
     pyplot.close(canvas)
     return path
 

@@ -5,10 +5,10 @@ Takes what the measuring rules wrote; computes nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from udpdiff.storage.sealed import read_record
 from udpdiff.tasks import TASKS
 
 
@@ -25,7 +25,7 @@ def collect(paths: Iterable[Path], featured_run: str | None) -> dict[str, float]
     dense = tuple(f"{task.main_figure.partition('_')[0]}_" for task in TASKS.values())
     figures: dict[str, float] = {}
     for path in paths:
-        found = json.loads(path.read_text())
+        found = read_record(path)
         run, task = found.get("run"), found.get("task")
         group = f"runtime.{run}" if path.stem == "runtime" else "generated" if run else path.stem
         if group == "generated" and run != featured_run:

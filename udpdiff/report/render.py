@@ -5,7 +5,6 @@ Everything that reaches a page goes through Jinja's autoescaping; the pages ask 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
@@ -21,6 +20,8 @@ from udpdiff.report import gallery, plots, quality
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.label_page import label_page
 from udpdiff.report.worst_labels import MAX_DEPTH_ERROR
+from udpdiff.storage.files import write_text
+from udpdiff.storage.sealed import check_file, read_record
 from udpdiff.tables import specs
 from udpdiff.tables.paper import PAPER_TABLES
 from udpdiff.training.log import TIMESTEP_BINS, read_log
@@ -75,10 +76,9 @@ def render(
         "stages": stages,
         "style": Markup((_TEMPLATES / "style.css").read_text()),
     }
-    page.parent.mkdir(parents=True, exist_ok=True)
     environment = _environment()
     for path, template in ((page, "index.html.j2"), (page.with_name("labels.html"), "labels.html.j2")):
-        path.write_text(environment.get_template(template).render(context), encoding="utf-8")
+        write_text(path, environment.get_template(template).render(context))
     return figures
 
 
@@ -113,6 +113,7 @@ def _figure(value: float | None) -> str:
 
 def _table(number: int, path: Path) -> dict[str, Any]:
     """A csv as rows for the page: every metric with ours, its interval and the paper's value apart."""
+    check_file(path)
     spec, frame = specs.TABLES[number], pd.read_csv(path)
     columns = [metric for metric in (*spec.metrics, *spec.extra) if f"{metric.name}_ours" in frame.columns]
     made_by = {
@@ -131,7 +132,7 @@ def _table(number: int, path: Path) -> dict[str, Any]:
 
 def _curves(inputs: Inputs, media: Path) -> list[dict[str, str]]:
     """Plots of the shown runs' training logs: a panel per stream, and one per part of the noise schedule."""
-    logs = {run: read_log(inputs.path(f"results/training/{run}/train.jsonl")) for run in inputs.runs}
+    logs = {run: read_log(inputs.run_file(run, "train.jsonl")) for run in inputs.runs}
     logs = {run: entries for run, entries in logs.items() if entries}
     if not logs:
         return []
@@ -155,8 +156,7 @@ def _curves(inputs: Inputs, media: Path) -> list[dict[str, str]]:
 
 def _provenance(inputs: Inputs) -> dict[str, Any]:
     """Code, versions and hardware of the first trained run, and one line per run."""
-    paths = {run: inputs.path(f"results/training/{run}/provenance.json") for run in inputs.runs}
-    records = {run: json.loads(path.read_text()) for run, path in paths.items() if path.exists()}
+    records = {run: read_record(inputs.run_file(run, "provenance.json")) for run in inputs.runs}
     if not records:
         return {"facts": {}, "runs": []}
     first = next(iter(records.values()))

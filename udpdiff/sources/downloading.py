@@ -22,6 +22,7 @@ from udpdiff.sources.download_faults import CannotFetch, Throttled, fault_of_sys
 from udpdiff.sources.fetching import Fetch, FetchSettings, load_fetch
 from udpdiff.sources.videos import printable
 from udpdiff.storage.digests import digest
+from udpdiff.storage.parquet import read_table
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.video_io import probe
 
@@ -80,10 +81,7 @@ def _check_missing(shard: ShardWriter, wanted: int, postponed: dict[str, Excepti
 
 def shard_candidates(chosen_path: str | Path, job: DownloadClips) -> tuple[int, list[dict]]:
     """Return how many clips the shard shall hold, and those to try: its own, then its share of the reserve."""
-    import pandas as pd
-
-    table = pd.read_parquet(chosen_path)
-    rows = table[table["split"] == job.split].to_dict("records")
+    rows = [row for row in read_table(chosen_path) if row["split"] == job.split]
     count, per_shard = job.split_clips, job.shard_clips
     own = rows[:count][job.shard * per_shard : (job.shard + 1) * per_shard]
     return len(own), own + rows[count:][job.shard :: -(-count // per_shard)]

@@ -9,13 +9,13 @@ import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
 
-from udpdiff.files import replaced_file
 from udpdiff.jobs import ChooseClips
 from udpdiff.progress import progress
 from udpdiff.sources.panda70m_sample import choose_clips
 from udpdiff.sources.panda70m_table import PandaVideo, RejectedRow, read_table
+from udpdiff.storage.files import written_file
+from udpdiff.storage.parquet import write_table
 
 
 def write_sample(
@@ -34,22 +34,23 @@ def write_sample(
 
     Raises:
         ValueError: The file is no such table, or fewer clips pass the gates than are asked for.
+        StorageError: A file cannot be written.
     """
     import pandas as pd
 
-    with replaced_file(rejected_path) as staging, open(staging, "w", newline="", encoding="utf-8") as file:
-        sample = choose_clips(_listed(progress(read_table(table_path), "records"), file), job)
+    rejected: list[RejectedRow] = []
+    sample = choose_clips(_noted(progress(read_table(table_path), "records"), rejected), job)
+    with written_file(rejected_path) as staging, open(staging, "w", newline="", encoding="utf-8") as file:
+        rows = [[row.number, row.reason] for row in rejected]
+        csv.writer(file).writerows([["record", "reason"], *rows])
     chosen = [{"split": split} | asdict(clip) for split in ("train", "evaluation") for clip in getattr(sample, split)]
-    with replaced_file(chosen_path) as staging:
-        pd.DataFrame(chosen).to_parquet(staging, index=False)
+    write_table(chosen_path, pd.DataFrame(chosen))
     return sample.counts
 
 
-def _listed(rows: Iterable[PandaVideo | RejectedRow], file: TextIO) -> Iterator[PandaVideo | RejectedRow]:
-    """Pass on all records, and write those that are not well formed."""
-    writer = csv.writer(file)
-    writer.writerow(["record", "reason"])
+def _noted(rows: Iterable[PandaVideo | RejectedRow], rejected: list[RejectedRow]) -> Iterator[PandaVideo | RejectedRow]:
+    """Pass on all records, and list those that are not well formed."""
     for row in rows:
         if isinstance(row, RejectedRow):
-            writer.writerow([row.number, row.reason])
+            rejected.append(row)
         yield row

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from udpdiff.files import replaced_file, staging_path
+from udpdiff.files import staging_path
 from udpdiff.storage.digests import canonical_json, digest
-from udpdiff.storage.errors import damaged, outdated, reading, writing
+from udpdiff.storage.errors import writing
+from udpdiff.storage.parquet import read_table, write_table
 from udpdiff.storage.schema import VERSION
 
 KINDS = ("brief", "detailed")
@@ -101,7 +102,7 @@ class CaptionWriter:
         if row["clip_id"] in self.done:
             raise ValueError(f"Clip id {row['clip_id']!r}: got it twice, expected each once; skip the ids in done.")
         with writing(self.path):
-            self._file.write(json.dumps(row) + "\n")
+            self._file.write(f"{digest(row)} {json.dumps(row)}\n")
             self._file.flush()
         self.done.add(row["clip_id"])
         self._rows.append(row)
@@ -109,12 +110,22 @@ class CaptionWriter:
     def _read_staging(self) -> list[dict[str, Any]]:
         if not self._staging.exists():
             return []
-        header, *lines = self._staging.read_text(encoding="utf-8").split("\n")
+        header, *lines = self._staging.read_text(encoding="utf-8", errors="replace").split("\n")
         if header != self._header:
             warnings.warn(f"{self._staging}: written with other attributes; starting again.", stacklevel=3)
             return []
-        # Whatever follows the last line break was being written when the writer was stopped.
-        return [json.loads(line) for line in lines[:-1]]
+        # What follows the last line break was being written when the writer was stopped; what the disk damaged is made again.
+        return [row for row in map(_whole_row, lines[:-1]) if row]
+
+
+def _whole_row(line: str) -> dict[str, Any] | None:
+    """Return the row of a line of the hidden file; None where the line is not what was written."""
+    written, _, text = line.partition(" ")
+    try:
+        row = json.loads(text)
+        return row if digest(row) == written else None
+    except ValueError:
+        return None
 
 
 def write_captions(path: str | Path, rows: list[dict[str, Any]]) -> None:
@@ -126,10 +137,7 @@ def write_captions(path: str | Path, rows: list[dict[str, Any]]) -> None:
     import pandas as pd
 
     kinds = dict.fromkeys(_TEXTS, "string") | dict.fromkeys(_COUNTS, "int64")
-    table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds)
-    table.attrs = {"version": VERSION, "sha256": digest(table.to_dict("records"))}
-    with writing(Path(path)), replaced_file(path) as staging:
-        table.to_parquet(staging, index=False)
+    write_table(path, pd.DataFrame(rows, columns=list(COLUMNS)).astype(kinds))
 
 
 def read_captions(paths: list[str | Path]) -> dict[str, dict[str, Any]]:
@@ -147,14 +155,5 @@ def read_rejections(paths: list[str | Path]) -> dict[str, str]:
 
 
 def _read_rows(paths: list[str | Path]) -> Iterator[dict[str, Any]]:
-    import pandas as pd
-
-    for path in map(Path, paths):
-        with reading(path):
-            table = pd.read_parquet(path)
-            if table.attrs.get("version") != VERSION:
-                raise outdated(path)
-            rows = table.to_dict("records")
-            if digest(rows) != table.attrs["sha256"]:
-                raise damaged(path, "its rows are not what was written (sha256)")
-        yield from rows
+    for path in paths:
+        yield from read_table(path)

@@ -7,9 +7,12 @@ import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, EINVAL, EIO, ENOSPC, EROFS
 from pathlib import Path
 
 RESULTS = "results"
+# What the system says of a disk, whoever writes to it: full, over quota, over a limit, broken, read-only.
+_OF_THE_DISK = {ENOSPC, EDQUOT, EFBIG, EIO, EROFS}
 
 
 class StorageError(RuntimeError):
@@ -28,22 +31,29 @@ def reading(path: Path) -> Iterator[None]:
     except (StorageError, FileNotFoundError, MemoryError):
         raise
     except Exception as error:  # torn structures raise nearly anything
-        if isinstance(error, OSError) and error.errno:  # the system's word, not the content's
+        # The system's word, not the content's: seeking to where a damaged number says is an invalid argument.
+        if isinstance(error, OSError) and error.errno not in (None, EINVAL):
             raise StorageError(
                 f"{path}: cannot be read ({error}); mend the disk or the rights and start again."
             ) from error
-        raise damaged(path, f"cannot be read ({error})") from error
+        words = " ".join(str(error).split())  # libraries may say it in several lines
+        raise damaged(path, f"cannot be read ({words})") from error
 
 
-def damaged(path: Path, what: str) -> StorageError:
+def damaged(path: Path, what: str, made: Path | None = None) -> StorageError:
     """Return the error for a file that does not hold what was written to it.
 
     Args:
         path: The file.
         what: What is wrong, as a clause.
+        made: What a rule makes: the file, by default, or the folder that it is in.
     """
-    quoted = shlex.quote(str(path))
-    return StorageError(f"{path}: {what}. Remove the file and build it again: rm {quoted} && snakemake {quoted}")
+    made = made or path
+    kind, remove = ("folder", "rm -r") if made.is_dir() else ("file", "rm")
+    quoted = shlex.quote(str(made))
+    return StorageError(
+        f"{path}: {what}. Remove the {kind} and build it again: {remove} {quoted} && snakemake {quoted}"
+    )
 
 
 def outdated(path: Path) -> StorageError:
@@ -70,6 +80,15 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
             f"{path}: cannot be written ({error}); {_disk(path)}. Make room or mend the disk and start again; what is"
             " finished is kept."
         ) from error
+
+
+def is_of_the_disk(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it came of, tells of a disk that is full or broken; never a clip's fault."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _disk(path: Path) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from udpdiff.clip import Rejection
 from udpdiff.finite import NotFinite
 from udpdiff.storage.captions import CaptionWriter
-from udpdiff.storage.errors import StorageError
+from udpdiff.storage.errors import StorageError, is_of_the_disk
 from udpdiff.storage.shards import ShardWriter
 
 
@@ -35,7 +35,8 @@ class Failures:
 
         Raises:
             TooManyFailures: It is one failure too many; the message lists the first ones.
-            StorageError: A file of ours is damaged or cannot be written, which is no clip's fault.
+            StorageError: A file of ours is damaged or cannot be written, which is no clip's fault; likewise OSError where a
+                library could not write a file of its own.
             MemoryError: Likewise.
             NotFinite: A network overflows in a dtype that a key of the configuration sets to a wider one.
         """
@@ -45,6 +46,8 @@ class Failures:
             raise
         except Exception as error:  # whatever is wrong with one clip, the others go on
             if isinstance(error, NotFinite) and error.can_be_mended:
+                raise
+            if is_of_the_disk(error):
                 raise
             words = " ".join(str(error).split())[:200]
             self.reasons[clip_id] = f"{type(error).__name__}: {words}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +14,39 @@ from udpdiff.files import fsync, publish, replaced_file, staging_path
 from udpdiff.storage.errors import writing
 
 
+@contextmanager
+def written_file(path: str | Path) -> Iterator[Path]:
+    """Give a hidden name to write to, which takes the place of `path` on a clean exit.
+
+    Raises:
+        StorageError: It cannot be written; an old file stays.
+    """
+    with writing(Path(path)), replaced_file(path) as staging:
+        yield staging
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file, whole or not at all.
 
     Raises:
         StorageError: It cannot be written; an old one stays.
     """
-    with writing(Path(path)), replaced_file(path) as staging:
+    with written_file(path) as staging:
         staging.write_text(text, encoding="utf-8")
+
+
+def append_line(path: str | Path, text: str) -> None:
+    """Append one line to a UTF-8 file; a line before it that was cut short stays a line of its own.
+
+    Raises:
+        StorageError: It cannot be written; part of the line may have been.
+    """
+    path = Path(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            cut = file.tell() > 0 and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n"
+            file.write(b"\n" * cut + text.encode() + b"\n")
 
 
 def write_json(path: str | Path, content: Any) -> None:

@@ -5,6 +5,7 @@
     /scores            text (N,)      json
     /digests           text (N,)      json: sha256 of the clip and of every stored value, see `digests.clip_digests`
     /rejected          text (R,)      json: clip_id, reason, scores
+    /rejected_sha256   text (R,)      of each of these; what a writer that was stopped left is checked by it
     /data/{name}       (N, ...)       chunked per clip; bytes as variable-length uint8, and so values in few bits, whose
                                       shape and bits are attributes
     /sum               uint64 (H, W)  sum of the labels over clips and frames, where the schema asks for it;
@@ -38,7 +39,7 @@ def create_file(stored: StagingFile, schema: Schema, attrs: Mapping[str, Any]) -
     """Lay out an empty shard in a new file, and return it open for writing."""
     file = h5py.File(stored, "w")
     file.create_dataset("header", data=header_json(schema, attrs), dtype=_TEXT)
-    for name in (*_ROW_LISTS, "rejected"):
+    for name in (*_ROW_LISTS, "rejected", "rejected_sha256"):
         file.create_dataset(name, shape=(0,), maxshape=(None,), dtype=_TEXT, chunks=(64,))
     file.create_group("data")
     file.flush()
@@ -68,7 +69,9 @@ def append_clip(
 
 def append_rejected(file: h5py.File, entry: str) -> None:
     """Write one rejected clip (json text) and flush."""
-    _write_row(file["rejected"], len(file["rejected"]), entry)
+    row = len(file["rejected"])
+    _write_row(file["rejected_sha256"], row, value_digest(entry))
+    _write_row(file["rejected"], row, entry)
     file.flush()
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from udpdiff.files import replaced_file
-from udpdiff.storage.digests import value_digest
-from udpdiff.storage.errors import damaged, reading, writing
+from udpdiff.storage.digests import digest, value_digest
+from udpdiff.storage.errors import damaged, reading
+from udpdiff.storage.files import written_file
 from udpdiff.storage.shards import ShardReader
 
 
@@ -49,13 +49,18 @@ def read_mean(path: str | Path) -> np.ndarray | None:
 
 
 def _write(path: str | Path, mean: np.ndarray, frames: int) -> None:
-    with writing(Path(path)), replaced_file(path) as staging, staging.open("wb") as file:
-        np.savez(file, mean=mean, frames=np.int64(frames), sha256=value_digest(np.asarray(mean)))
+    mean = np.asarray(mean, np.float64)
+    with written_file(path) as staging, staging.open("wb") as file:
+        np.savez(file, mean=mean, frames=np.int64(frames), sha256=_digest(mean, frames))
 
 
 def _read(path: Path) -> tuple[np.ndarray, int]:
     with reading(path), np.load(path, allow_pickle=False) as file:
         mean, frames, written = file["mean"], int(file["frames"]), str(file["sha256"])
-    if value_digest(mean) != written:
+    if _digest(mean, frames) != written:
         raise damaged(path, "its mean is not what was written (sha256)")
     return mean, frames
+
+
+def _digest(mean: np.ndarray, frames: int) -> str:
+    return digest([value_digest(mean), frames])

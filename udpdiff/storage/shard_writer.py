@@ -18,7 +18,7 @@ from udpdiff.files import publish, staging_path
 from udpdiff.locking import Held, Lock, NoLocks, holder
 from udpdiff.storage import layout
 from udpdiff.storage.coarse_values import COARSE_BITS, on_grid
-from udpdiff.storage.digests import clip_digests
+from udpdiff.storage.digests import clip_digests, value_digest
 from udpdiff.storage.errors import StorageError, writing
 from udpdiff.storage.schema import Value, check_attrs, check_clip, check_text, find_schema
 from udpdiff.storage.staging import StagingFile
@@ -216,7 +216,9 @@ class ShardWriter:
                 return
             with self._surviving_damage():
                 for row in range(len(old["rejected"])):
-                    entry = layout.read_text(old, "rejected", row)
+                    entry, written = (layout.read_text(old, name, row) for name in ("rejected", "rejected_sha256"))
+                    if value_digest(entry) != written:
+                        raise ValueError(f"rejected clip number {row} does not match its sha256")
                     self._append_rejected(json.loads(entry)["clip_id"], entry)
             for row in range(len(old["clip_ids"])):
                 self._copy_clip(old, row)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from udpdiff.storage.errors import RESULTS, reading
-from udpdiff.storage.files import write_json
+from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.storage.shards import ShardReader
 
 _SMALL_ATTRS = ("height", "width", "num_frames", "fps", "source")
@@ -53,7 +52,7 @@ def write_summary(shard_path: str | Path, json_path: str | Path) -> None:
             "rejected": shard.rejected,
             "sources": len(set(named)),
         }
-    write_json(json_path, content)
+    write_record(json_path, content)
 
 
 def read_summary(path: str | Path) -> Summary:
@@ -61,12 +60,12 @@ def read_summary(path: str | Path) -> Summary:
 
     Raises:
         FileNotFoundError: There is none.
-        StorageError: It is no summary.
+        StorageError: It is no summary, or not what was written.
     """
     path = Path(path)
     parts = path.parent.parts
     start = len(parts) - parts[::-1].index(RESULTS) if RESULTS in parts else 0
     split = parts.index(_SAMPLES, start) if _SAMPLES in parts[start:] else len(parts) - 1
+    content = read_record(path)
     with reading(path):
-        content = json.loads(path.read_text(encoding="utf-8"))
         return Summary(folder="/".join(parts[start:split]), split="/".join(parts[split:]), **content)

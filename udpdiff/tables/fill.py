@@ -6,12 +6,12 @@ Reads files of measurements, each {"run", "task", "seed", "n", "metrics": {name:
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from udpdiff.storage.sealed import read_record
 from udpdiff.tables.paper import PAPER_TABLES
 from udpdiff.tables.specs import Metric, Row, needed, table_spec
 
@@ -93,7 +93,7 @@ def read_measurements(number: int, measured_paths: Sequence[str | Path]) -> dict
     """Return the figures that a table needs, of all files joined: (run, task) -> name -> fields."""
     measured: dict[tuple[str, str], dict[str, dict]] = {}
     for path in measured_paths:
-        document = json.loads(Path(path).read_text())
+        document = read_record(path)
         for name, figure in document["metrics"].items():
             lacking = [field for field in _FIELDS if field not in figure]
             if lacking:

@@ -8,7 +8,6 @@ writes, checks and reads its own part. Nothing here knows what a step does.
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -18,8 +17,9 @@ from typing import Any
 import torch
 
 from udpdiff.files import file_sha256
-from udpdiff.storage.errors import writing
-from udpdiff.storage.files import replace_folder, write_json
+from udpdiff.storage.errors import StorageError, writing
+from udpdiff.storage.files import replace_folder
+from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.training.processes import from_all, from_first, position, wait_for_all
 from udpdiff.training.tensor_files import Tensors, load_tensors, read_whole, save_tensors
 
@@ -60,7 +60,7 @@ def save_checkpoint(
         digests = {name: value for each in from_all(_digests(fresh)) for name, value in each.items()}
         if first:
             state = {"step": step, "identity": dict(identity), "extra": dict(extra), "sha256": digests}
-            write_json(fresh / _STATE, state)
+            write_record(fresh / _STATE, state)
     if first:
         steps = checkpoint_steps(folder)
         _drop(folder, set(steps) - set([each for each in steps if each <= step][-KEPT:]))
@@ -85,7 +85,7 @@ def keep_result(folder: Path, step: int, keep_optimizer: bool) -> None:
     if keep_optimizer or not unneeded:
         return
     digests = {name: value for name, value in state["sha256"].items() if name.split("/")[0] not in unneeded}
-    write_json(folder / f"checkpoint-{step}" / _STATE, state | {"sha256": digests})
+    write_record(folder / f"checkpoint-{step}" / _STATE, state | {"sha256": digests})
     for part in unneeded:
         shutil.rmtree(folder / f"checkpoint-{step}" / part)
 
@@ -102,14 +102,14 @@ def read_state(folder: Path, step: int) -> dict[str, Any]:
     """Return the small json of a checkpoint: step, identity, extra, sha256.
 
     Raises:
-        DamagedCheckpoint: It is missing, cut short, or of an earlier version.
+        DamagedCheckpoint: It is missing, not what was written, or of an earlier version.
     """
     path = folder / f"checkpoint-{step}" / _STATE
     try:
-        state = json.loads(path.read_text(encoding="utf-8"))
+        state = read_record(path)
         return {name: state[name] for name in ("step", "identity", "extra", "sha256")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedCheckpoint(f"{path} is damaged ({error!r})") from None
+    except (FileNotFoundError, StorageError, KeyError) as error:
+        raise DamagedCheckpoint(f"{path} is missing or damaged ({error})") from None
 
 
 def check_checkpoint(folder: Path, step: int) -> dict[str, Any]:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import CogVideoXTransformer3DModel
+from safetensors import SafetensorError
 
 from udpdiff.checkpoints import places
 from udpdiff.finite import check_finite
 from udpdiff.model.loading import RUN_RECIPE, base_folder, load_scheduler, load_trained
 from udpdiff.model.lora import merge_lora, save_adapter
+from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder, write_json
+from udpdiff.storage.sealed import seal_folder
 from udpdiff.tasks import get_task
 from udpdiff.training.checkpoint import read_result
 from udpdiff.training.network import DTYPES, run_streams, starting_transformer
@@ -28,11 +31,12 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
 
     The averaged weights if there are any, in the precision trained with. `export: pipeline` gives a whole pipeline
     folder; `export: transformer` leaves VAE, text encoder and tokenizer to the base checkpoint that `run.json` names.
-    Low-rank updates are merged into the weights, and kept apart as well, in the folder `adapter` (see `model.lora`).
+    The digests of all files stand beside them. Low-rank updates are merged into the weights, and kept apart as well, in the folder `adapter` (see `model.lora`).
 
     Raises:
         DamagedCheckpoint: The checkpoint is not what was written.
         NotFinite: Weights leave the range of the precision trained with.
+        StorageError: A file cannot be written; what was there stays.
     """
     whole = settings.export == "pipeline"
     base = Path(base_folder(settings.base, whole=whole))
@@ -41,16 +45,20 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
         entries = _task_entries(settings)
         streams = {stream.name: list(stream.tasks) for stream in run_streams(settings, transformer).streams}
         if settings.lora_rank:
-            save_adapter(transformer, folder / ADAPTER_FOLDER, {**entries, "streams": streams})
+            with writing(output, SafetensorError):
+                save_adapter(transformer, folder / ADAPTER_FOLDER, {**entries, "streams": streams})
             merge_lora(transformer)
         transformer.to(DTYPES[settings.mixed_precision])
         for name, weight in transformer.named_parameters():
             check_finite(weight, f"the weights {name}", weight.dtype, "training.mixed_precision")
-        transformer.save_pretrained(folder / "transformer")
-        load_scheduler(str(base)).save_pretrained(folder / "scheduler")
+        scheduler = load_scheduler(str(base))
+        with writing(output, SafetensorError):
+            transformer.save_pretrained(folder / "transformer")
+            scheduler.save_pretrained(folder / "scheduler")
         if whole:
             for part in _SHARED_PARTS:
-                shutil.copytree(base / part, folder / part)
+                with writing(output, shutil.Error):
+                    shutil.copytree(base / part, folder / part)
             index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
             write_json(folder / "model_index.json", index | _index_entries(settings, transformer))
         recipe = {"run": settings.run, "base": settings.base, "export": settings.export, **entries}
@@ -59,7 +67,9 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
         write_json(folder / RUN_RECIPE, {**recipe, "streams": streams})
         for name in ("train.jsonl", "provenance.json"):
             if (checkpoints / name).exists():
-                shutil.copy2(checkpoints / name, folder / name)
+                with writing(output):
+                    shutil.copy2(checkpoints / name, folder / name)
+        seal_folder(folder)
 
 
 def trained_transformer(

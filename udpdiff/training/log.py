@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from udpdiff.storage.files import write_text
+from udpdiff.storage.files import append_line, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -88,20 +88,19 @@ def timestep_bins(timesteps: torch.Tensor, num_timesteps: int) -> torch.Tensor:
 
 
 def append_entry(path: Path, entry: dict[str, Any]) -> None:
-    """Append one line."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+    """Append one line; raises StorageError where it cannot be written."""
+    append_line(path, json.dumps(entry))
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return all whole entries; a line cut short by a crash is left out."""
+    """Return all whole entries; a line cut short by a crash, or damaged, is left out."""
     if not path.exists():
         return []
     entries = []
     for line in path.read_bytes().splitlines():
         with contextlib.suppress(ValueError):
             entries.append(json.loads(line))
-    return entries
+    return [entry for entry in entries if isinstance(entry, dict) and isinstance(entry.get("step"), int)]
 
 
 def truncate_log(path: Path, step: int) -> None:

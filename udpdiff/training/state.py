@@ -5,8 +5,6 @@ Snakemake must not know this folder as an output: it deletes outputs before a st
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -16,12 +14,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from udpdiff.files import file_sha256
+from udpdiff.files import folder_digest
 from udpdiff.locking import Held, Lock, NoLocks
 from udpdiff.provenance import provenance
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.storage.digests import digest
-from udpdiff.storage.files import write_json
+from udpdiff.storage.errors import StorageError
+from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_state
 from udpdiff.training.log import truncate_log
 from udpdiff.training.settings import TrainingSettings
@@ -69,20 +68,9 @@ def identify(
         "settings": settings.deciding(),
         "data_sha256": source.digest(),
         "evaluation_sha256": evaluation.digest() if evaluation else None,
-        "base_sha256": folder_digest(Path(base_folder), ("transformer", "scheduler")),
+        "base_sha256": folder_digest(base_folder, ("transformer", "scheduler")),
     }
     return parts | {"fingerprint": digest(parts)}
-
-
-def folder_digest(folder: Path, subfolders: tuple[str, ...]) -> str:
-    """Return the sha256 (hex) of the json and safetensors files in some subfolders, names and content."""
-    total = hashlib.sha256()
-    for subfolder in subfolders:
-        for path in sorted((folder / subfolder).iterdir()):
-            if path.suffix in (".json", ".safetensors"):
-                content = file_sha256(path)
-                total.update(f"{subfolder}/{path.name}\0{content}\0".encode())
-    return total.hexdigest()
 
 
 class RunState:
@@ -124,32 +112,31 @@ class RunState:
         session = provenance() | {"started": datetime.now(UTC).isoformat(timespec="seconds"), "first_step": step}
         session |= {"deadline": deadline}
         if len(former) >= 2 and all(_was_in_vain(each, step) for each in former[-2:]):
-            write_json(self.provenance, record | {"sessions": [*former, session | {"deadline": None}]})
+            write_record(self.provenance, record | {"sessions": [*former, session | {"deadline": None}]})
             raise NoProgress(
                 f"{self.folder}: got no further than step {step} in two time slices, expected a checkpoint in each. Give the"
                 " job more time, or set training.checkpoint_every_steps to fewer steps than a slice holds."
             )
         truncate_log(self.log, step)
         record = {**identity, "settings": asdict(settings), "seed": settings.seed, **session}
-        write_json(self.provenance, record | {"sessions": [*former, session]})
+        write_record(self.provenance, record | {"sessions": [*former, session]})
 
     def note_interruption(self) -> None:
         """Record that this session ends because it was asked to."""
         record = self._record()
         *former, session = record.get("sessions") or [{}]
-        write_json(self.provenance, record | {"sessions": [*former, session | {"interrupted": True}]})
+        write_record(self.provenance, record | {"sessions": [*former, session | {"interrupted": True}]})
 
     def note_seconds(self, seconds: float) -> None:
         """Record the time that all sessions together have trained."""
-        write_json(self.provenance, self._record() | {"wall_seconds": round(seconds, 3)})
+        write_record(self.provenance, self._record() | {"wall_seconds": round(seconds, 3)})
 
     def _record(self) -> dict[str, Any]:
-        """Return provenance.json; nothing where it is missing or cut short, for no weight depends on it."""
+        """Return provenance.json; nothing where it is missing or damaged, for no weight depends on it."""
         try:
-            record = json.loads(self.provenance.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_record(self.provenance)
+        except (FileNotFoundError, StorageError):
             return {}
-        return record if isinstance(record, dict) else {}
 
     def _mismatch(self, identity: dict[str, Any], steps: int) -> str | None:
         steps_saved = checkpoint_steps(self.folder)
