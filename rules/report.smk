@@ -14,7 +14,7 @@ rule fill_table:
     shell:
         """
         python -m scripts.fill_table --number {wildcards.number:q} --measured {input.measured:q} \
-            --table {output.table:q} 2>&1 | tee {log:q}
+            --table {output.table:q} --digest {output.digest:q} 2>&1 | tee {log:q}
         """
 
 

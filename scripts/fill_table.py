@@ -17,11 +17,12 @@ def main() -> None:
         "--measured", required=True, nargs="+", type=Path, help="quality.json, runtime.json of its runs"
     )
     parser.add_argument("--table", required=True, type=Path)
+    parser.add_argument("--digest", required=True, type=Path, help="of the table, for who reads it")
     arguments = parser.parse_args()
     table = fill_table(arguments.number, arguments.measured)
     with written_file(arguments.table) as staging:
         table.to_csv(staging, index=False, float_format="%.6g")
-    seal_file(arguments.table)
+    seal_file(arguments.table, arguments.digest)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def write_results(results: Path) -> None:
         "subject_consistency_paper,n_videos,subject_consistency_extractor\n"
         "CogVideoX 5B,base,video,88.5,87.1,89.9,94.57,1,mini:subject_encoder\n"
     )
-    seal_file(table)
+    seal_file(table, table.with_name("table1.csv.sha256"))
 
 
 def write_training(results):

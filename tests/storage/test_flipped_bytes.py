@@ -36,7 +36,7 @@ def make_mean(folder: Path) -> Path:
 def make_table(folder: Path) -> Path:
     path = folder / "table1.csv"
     path.write_text("model,fvd_ours\nours,123.4\n")
-    seal_file(path)
+    seal_file(path, folder / "table1.csv.sha256")
     return path
 
 

@@ -87,7 +87,7 @@ def write_table(folder: Path) -> Path:
         if not paths[-1].exists():
             write_record(paths[-1], {"run": run, "task": task, "metrics": {"fvd": metric}})
     words = ["--number", "2", "--measured", *map(str, paths), "--table", str(folder / "table2.csv")]
-    sys.argv = ["fill_table", *words]
+    sys.argv = ["fill_table", *words, "--digest", str(folder / "table2.csv.sha256")]
     fill_table.main()
     return folder / "table2.csv"
 
@@ -284,11 +284,12 @@ def test_a_full_disk_stops_the_job(small_disk, case):
 @pytest.mark.parametrize("number", [ENOSPC, EDQUOT])
 def test_a_file_of_a_library_that_cannot_be_written_is_no_clips_fault(number):
     """Such as a temporary file: not one of ours, so nobody named it."""
+    from udpdiff.storage.errors import StorageError
     from udpdiff.storage.failures import Failures
 
     failures = Failures(100, 0.5)
     for chained in (False, True):
-        with pytest.raises((OSError, RuntimeError)), failures.caught("a"):
+        with pytest.raises(StorageError, match=r"a: stopped by a disk .*Make room"), failures.caught("a"):
             try:
                 raise OSError(number, os.strerror(number))
             except OSError as error:

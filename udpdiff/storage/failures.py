@@ -35,8 +35,8 @@ class Failures:
 
         Raises:
             TooManyFailures: It is one failure too many; the message lists the first ones.
-            StorageError: A file of ours is damaged or cannot be written, which is no clip's fault; likewise OSError where a
-                library could not write a file of its own.
+            StorageError: A file of ours is damaged or cannot be written, or a library could not write one of its own, which
+                is no clip's fault.
             MemoryError: Likewise.
             NotFinite: A network overflows in a dtype that a key of the configuration sets to a wider one.
         """
@@ -47,9 +47,12 @@ class Failures:
         except Exception as error:  # whatever is wrong with one clip, the others go on
             if isinstance(error, NotFinite) and error.can_be_mended:
                 raise
-            if is_of_the_disk(error):
-                raise
             words = " ".join(str(error).split())[:200]
+            if is_of_the_disk(error):
+                raise StorageError(
+                    f"{clip_id}: stopped by a disk that is full or broken, not by the clip ({words}). Make room, also where"
+                    " temporary files go (TMPDIR), and start again; what is finished is kept."
+                ) from error
             self.reasons[clip_id] = f"{type(error).__name__}: {words}"
             print(f"{clip_id}: {self.reasons[clip_id]}", file=sys.stderr)
             if len(self.reasons) > max(1, self.max_share * self.total):

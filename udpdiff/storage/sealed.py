@@ -52,14 +52,13 @@ def read_record(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def seal_file(path: str | Path) -> None:
-    """Write the digest of a finished file to `path`.sha256, as `sha256sum --check` reads it.
+def seal_file(path: str | Path, digest: str | Path) -> None:
+    """Write the digest of a finished file, as `sha256sum --check` reads it, to a file beside it, named `path`.sha256.
 
     Raises:
         StorageError: It cannot be written.
     """
-    path = Path(path)
-    write_text(_beside(path), f"{file_sha256(path)}  {path.name}\n")
+    write_text(digest, f"{file_sha256(path)}  {Path(path).name}\n")
 
 
 def check_file(path: str | Path) -> None:
@@ -70,7 +69,8 @@ def check_file(path: str | Path) -> None:
         StorageError: The file, or the digest, is not what was written.
     """
     path = Path(path)
-    words = _beside(path).read_text(errors="replace").split() if _beside(path).is_file() else []
+    beside = path.with_name(f"{path.name}.sha256")
+    words = beside.read_text(errors="replace").split() if beside.is_file() else []
     _check(path, words[0] if words else None, path)
 
 
@@ -120,10 +120,6 @@ def _check(path: Path, expected: str | None, made: Path) -> None:
         if file_sha256(path) != expected:
             raise damaged(path, "it is not what was written (sha256), or its digest is not there", made)
     _checked.add(key)
-
-
-def _beside(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
 
 
 def _seal(content: Mapping[str, Any]) -> str:

@@ -31,7 +31,8 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
 
     The averaged weights if there are any, in the precision trained with. `export: pipeline` gives a whole pipeline
     folder; `export: transformer` leaves VAE, text encoder and tokenizer to the base checkpoint that `run.json` names.
-    The digests of all files stand beside them. Low-rank updates are merged into the weights, and kept apart as well, in the folder `adapter` (see `model.lora`).
+    Low-rank updates are merged into the weights, and kept apart as well, in the folder `adapter` (see `model.lora`). The
+    digests of all files stand beside them.
 
     Raises:
         DamagedCheckpoint: The checkpoint is not what was written.
