@@ -6,16 +6,16 @@ import math
 from pathlib import Path
 from typing import Any
 
+from source_runs import TABLE_COLUMNS
+
 NAMES = ("a; touch pwned; #", "$(touch pwned)", "../up", "with space", "{x}", "-n", "größe", "a/b", "", "A" * 300)
 
 
-def mistakes(folder: Path) -> list[tuple[str, Any]]:
-    """Return (dotted key, wrong value); files and folders that values name are made in `folder`.
-
-    A key with a star is the section's whose name is wrong.
-    """
+def mistakes(folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return (dotted key, configuration); files and folders that values name are made in `folder`."""
     (folder / "empty").mkdir()
     (folder / "table.csv").write_text("videoID,url\nx,y\n")
+    (folder / "good.csv").write_text(",".join(TABLE_COLUMNS) + "\n")
     (folder / "broken").mkdir()
     for number in range(4):
         (folder / "broken" / f"film{number}.mp4").write_bytes(b"no film")
@@ -47,7 +47,7 @@ def mistakes(folder: Path) -> list[tuple[str, Any]]:
         "model.init_in": ["random"],
         "training.steps": [0, -5, "many"],
         "training.learning_rate": [math.inf, math.nan, -1],
-        "training.batch_size": [0, 10**6],
+        "training.batch_size": [0],
         "training.gradient_accumulation_steps": [3],
         "training.optimizer": ["sgd"],
         "training.mixed_precision": ["fp8", "float16"],
@@ -62,16 +62,19 @@ def mistakes(folder: Path) -> list[tuple[str, Any]]:
         "metrics.bootstrap_samples": [0],
         "report.tables": [[10], ["one"]],
         "report.goals": [["labels.entity_miou > much"]],
-        "runs.multi.tasks": [{"seg": 2.0}, {"flow": 1.0}],
-        "runs.multi.depth": ["nobody"],
+        "runs.multi": [{"tasks": {"seg": 2.0}}, {"tasks": {"flow": 1.0}}, {"depth": "nobody"}],
         "storage.depth_bits": [9],
         "encoding.vae_dtype": ["int8"],
-        "panda70m.fetch": ["plugin:nope:f", "curl"],
     }
-    found = [(key, value) for key, each in values.items() for value in each]
-    found += [("runs.*", {"runs": {name: {"tasks": {"seg": 1.0}}}}) for name in NAMES]
+    found = [(key, _nested(key, value)) for key, each in values.items() for value in each]
     entity = {"segmenter": "mini:cropformer", "score_threshold": 0.5}
-    found += [("labels.entities.*", {"labels": {"entities": {name: entity}}}) for name in NAMES]
+    for name in NAMES:
+        found += [("runs", {"runs": {name: {"tasks": {"seg": 1.0}}}})]
+        found += [("labels.entities", {"labels": {"entities": {name: entity}}})]
+    panda = {"kind": "panda70m", "path": str(folder / "good.csv")}
+    found += [
+        ("panda70m.fetch", {"source": panda, "panda70m": {"fetch": fetch}}) for fetch in ("plugin:nope:f", "curl")
+    ]
     sources = (
         ("source.path", {"kind": "videos", "path": "folder/that/is/not/there"}),
         ("source.path", {"kind": "videos", "path": str(folder / "empty")}),
@@ -81,20 +84,13 @@ def mistakes(folder: Path) -> list[tuple[str, Any]]:
         ("source.captions", videos | {"captions": None}),
         ("source.captions", videos | {"captions": "not_there.csv"}),
     )
-    return found + [(f"{key}*", {"source": value}) for key, value in sources]
+    return found + [(key, {"source": source}) for key, source in sources]
 
 
-def as_configuration(key: str, value: Any) -> dict[str, Any]:
-    """Return the smallest configuration that holds one mistake."""
-    if "*" in key:
-        return value
-    *sections, last = key.split(".")
-    content = {last: value}
-    for section in reversed(sections):
-        content = {section: content}
-    if key.startswith("panda70m"):
-        content |= {"source": {"kind": "panda70m"}}
-    return content
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    return value
 
 
 # Files that are no configuration at all: what stands in them, and words of the refusal.

@@ -17,7 +17,6 @@ from source_runs import SOURCES
 
 pytestmark = pytest.mark.faults
 
-GO_ON = ("--cores", "2", "--rerun-incomplete")
 VICTIMS = ("the job", "Snakemake", "both")
 PATIENCE_SECONDS = 300
 
@@ -54,12 +53,10 @@ def _kill_and_go_on(run: FinishedRun, job: Job, folder: Path, rng: random.Random
     orphans = _kill(started, script, victim)
     started.communicate()
     if victim != "the job":
+        # As the README says: once none of its jobs runs any more.
+        psutil.wait_procs(orphans, timeout=PATIENCE_SECONDS)
         snakemake(folder, "--unlock", config=run.config).communicate()
     told = _go_on(run, job, folder)
-    # What outlived Snakemake holds locks, and is told of; then one waits for it.
-    psutil.wait_procs(orphans, timeout=PATIENCE_SECONDS)
-    if told and orphans:
-        told = _go_on(run, job, folder)
     faults = [told] if told else [fault for path in job.outputs for fault in run.differences(path, folder)]
     run.restore(folder, *job.outputs, *(path for path in job.leftovers if (run.folder / path).exists()))
     what = f"{job.rule} {job.name}, {after:.1f} s after its start: {faults}"
@@ -68,7 +65,7 @@ def _kill_and_go_on(run: FinishedRun, job: Job, folder: Path, rng: random.Random
 
 def _go_on(run: FinishedRun, job: Job, folder: Path) -> str:
     """Start again. Returns the end of what was said, if it failed."""
-    again = snakemake(folder, *GO_ON, "--", job.outputs[0], config=run.config)
+    again = snakemake(folder, "--cores", "2", "--", job.outputs[0], config=run.config)
     told = again.communicate()[0]
     return told[-3000:] if again.returncode else ""
 
