@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -125,6 +127,26 @@ def test_a_pickle_in_a_model_folder_is_not_opened(tmp_path, part, as_name):
     if as_name == "pickle":  # the zip that torch writes, too
         torch.save({"weight": Code(mark)}, path.with_name("model.pt"))
     with pytest.raises(Exception):  # noqa: B017 - of many libraries, and none of them opens it
+        load(str(folder))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("part", LOADED)
+def test_code_beside_a_model_is_not_run(tmp_path, monkeypatch, part, known):
+    """Whatever its configuration names, and even for somebody who would say yes."""
+    name, weights, load = LOADED[part]
+    folder, mark = tmp_path / name, tmp_path / "ran"
+    shutil.copytree(resolve(f"mini:{name}"), folder)
+    inside = (folder / weights).parent
+    (inside / "evil.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    for path in inside.glob("*.json"):
+        content = json.loads(path.read_text())
+        kinds = ("AutoConfig", "AutoModel", "AutoProcessor", "AutoImageProcessor", "AutoTokenizer")
+        content |= {"auto_map": dict.fromkeys(kinds, "evil.Evil"), "custom_pipelines": {"evil": "evil"}}
+        path.write_text(json.dumps(content if known else content | {"model_type": "evil", "_class_name": "evil"}))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with contextlib.suppress(Exception):
         load(str(folder))
     assert not mark.exists()
 
