@@ -9,7 +9,14 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
-from udpdiff import config_files, config_layers, preflight, prefetching, workflow_jobs
+from udpdiff import (
+    config_files,
+    config_layers,
+    content_digests,
+    preflight,
+    prefetching,
+    workflow_jobs,
+)
 from udpdiff.checkpoints import places
 from udpdiff.launching import bash_words
 from udpdiff.planning.costs import Invocations
@@ -41,6 +48,8 @@ if preset:
 
     config_layers.nulls(config, workflow.config_settings.config)
 
+
+content_digests.remember_in(Path(".snakemake/udpdiff_contents.jsonl"))
 
 # What cannot fit the named GPU is refused once, at the start; the plan says it in its own words. Which targets are asked
 # for, Snakemake itself knows only after this.
@@ -163,3 +172,5 @@ def announce_report():
 
 if workflow.is_main_process:
     logger.info(flow.describe())
+    for notice in flow.notices():
+        logger.warning(notice)

@@ -22,7 +22,7 @@ FLOORS = (
         "plugins",
         "progress",
         "provenance",
-        "quick_digests",
+        "content_digests",
         "readable_errors",
     ),
     ("launching", "local_gpus", "locking", "slurm_job"),

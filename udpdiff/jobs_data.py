@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from udpdiff.checkpoints import hub
 from udpdiff.config_data import ClipSize, Filters, PandaGates
@@ -59,7 +59,9 @@ class CutVideos(Job):
     Attributes:
         captioned: Whether a csv has the captions, or a captioner writes them.
         clip_ids: File names as `sources.videos.printable` writes them.
-        content: Digest of the files' sizes and captions, so that a changed folder cuts anew.
+        content: Digest of the files, their captions and their sources, so that a changed folder cuts anew.
+        reserve: Files that are cut in their order, for as long as fewer clips than `clip_ids` are there.
+        sources: Clip id -> source video, where the clip id alone does not tell it.
     """
 
     captioned: bool
@@ -67,10 +69,12 @@ class CutVideos(Job):
     content: str
     size: ClipSize
     filters: Filters
+    reserve: tuple[str, ...] = ()
+    sources: dict[str, str] = Field(default_factory=dict)
 
 
 class ChooseClips(Job):
-    """A seeded sample of Panda-70M's table. table: `quick_digest` of the file, wherever it is."""
+    """A seeded sample of Panda-70M's table. table: digest of the file's content, wherever it is."""
 
     table: str
     seed: int

@@ -195,12 +195,20 @@ def _source_faults(workflow: Workflow) -> Iterator[str]:
             yield "source.captions: got null; name a csv with the columns clip,caption, or set labels.captions.captioner"
     elif not Path(source.captions).is_file():
         yield f"source.captions: got {source.captions!r}, and there is no such file; name a csv with columns clip,caption"
+        return
     else:
         try:
-            workflow.captions  # noqa: B018 - read for its errors
+            captioned = workflow.captioned
         except ValueError as error:
             yield f"source.captions: {error}"
             return
+        if not captioned and workflow.config.labels.captions.captioner is None:
+            yield f"source.captions: {source.captions!r} has no column caption; add it, or set labels.captions.captioner"
+    try:
+        workflow.shards  # noqa: B018 - read for its errors
+    except ValueError as error:
+        yield f"source.path: {error}"
+        return
     if not all(workflow.shards[split] for split in SPLITS):
         yield (
             f"source.path: {len(files)} videos leave a split without clips; "

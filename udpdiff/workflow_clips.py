@@ -14,7 +14,10 @@ from typing import Self
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
 from udpdiff.config_labels import ConfigError
-from udpdiff.sources import captions_csv, clip_lists, splits, videos
+from udpdiff.sources import captions_csv, clip_lists, folder_notices, source_names, splits, videos
+from udpdiff.sources.captions_csv import ClipTable
+from udpdiff.sources.clip_lists import VideoLists
+from udpdiff.sources.source_names import Grouping
 from udpdiff.tasks import get_task
 
 VIDEO = "video"  # the stream that every model has, and the task of a model without another
@@ -41,7 +44,7 @@ class ClipSet:
         if config.source.kind == "scenes":
             return {split: clip_lists.scene_names(split, config.seed, config.clips) for split in SPLITS}
         if config.source.kind == "videos" and config.source.path:
-            return clip_lists.video_names(self.files, config.seed, config.clips)
+            return self.chosen.shards
         counted = {split: range(getattr(config.clips, split)) for split in SPLITS}
         return {split: splits.assign_shards(counted[split], config.clips.shard_clips) for split in SPLITS}
 
@@ -51,11 +54,40 @@ class ClipSet:
         return {path.name: path for path in videos.list_videos(self.config.source.path)}
 
     @cached_property
-    def captions(self) -> dict[str, str]:
-        """File name -> caption, for a folder of videos with a csv."""
-        return (
-            captions_csv.read_captions(self.config.source.captions, self.files) if self.config.source.captions else {}
-        )
+    def table(self) -> ClipTable:
+        """What the csv says of the files, for a folder of videos."""
+        path = self.config.source.captions
+        return captions_csv.read_clip_table(path, self.files) if path else ClipTable()
+
+    @property
+    def captioned(self) -> bool:
+        """Whether a csv has the captions of a folder of videos, or a captioner writes them."""
+        return self.table.has_captions
+
+    @cached_property
+    def grouping(self) -> Grouping:
+        """The source video of each file, for a folder of videos."""
+        return source_names.group(self.files, self.table.sources)
+
+    @cached_property
+    def chosen(self) -> VideoLists:
+        """Which files serve, for a folder of videos."""
+        usable = self.table.captions if self.captioned else self.files
+        return clip_lists.video_names(self.grouping.source_of, usable, self.config.seed, self.config.clips)
+
+    def notices(self) -> list[str]:
+        """What to tell of the source before any job, in sentences."""
+        source = self.config.source
+        if source.kind != "videos" or not source.path or self.missing:
+            return []
+        told = [
+            folder_notices.grouping_notice(self.grouping),
+            folder_notices.unused_notice(self.chosen.unused, len(self.files)),
+            folder_notices.ignored_notice(source.path, self.files),
+            folder_notices.unknown_notice(self.table.unknown),
+            folder_notices.uncaptioned_notice(self.files, self.table.captions) if self.captioned else None,
+        ]
+        return [sentence for sentence in told if sentence]
 
     def shard_numbers(self, split: str) -> range:
         """Numbers of the shards of a split: train, evaluation or samples/RUN/TASK."""

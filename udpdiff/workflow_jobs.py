@@ -12,8 +12,9 @@ from udpdiff.checkpoints import hub
 from udpdiff.config import LABEL_KINDS
 from udpdiff.config_data import Fetching
 from udpdiff.config_labels import Captions
-from udpdiff.quick_digests import quick_digest
+from udpdiff.content_digests import content_digests, folder_digest
 from udpdiff.sources import clip_lists
+from udpdiff.sources.source_names import source_of
 from udpdiff.sources.videos import printable
 from udpdiff.storage.coarse_values import FULL_BITS
 from udpdiff.storage.digests import digest
@@ -56,11 +57,18 @@ def render_scenes(workflow: Workflow, split: str, shard: int) -> jobs.RenderScen
 
 
 def cut_videos(workflow: Workflow, split: str, shard: int) -> jobs.CutVideos:
-    names = workflow.shards[split][shard]
-    content = [[printable(n), workflow.files[n].stat().st_size, workflow.captions.get(n)] for n in names]
+    names, reserve = workflow.shards[split][shard], workflow.chosen.reserves[split][shard]
+    sources = {name: workflow.grouping.source_of[name] for name in (*names, *reserve)}
+    found = content_digests([workflow.files[name] for name in sources])
+    content = [
+        [printable(name), digest_of, workflow.table.captions.get(name), sources[name]]
+        for name, digest_of in zip(sources, found, strict=True)
+    ]
     return jobs.CutVideos(
-        captioned=workflow.config.source.captions is not None,
+        captioned=workflow.captioned,
         clip_ids=tuple(map(printable, names)),
+        reserve=tuple(map(printable, reserve)),
+        sources={printable(name): printable(source) for name, source in sources.items() if source != source_of(name)},
         content=digest(content),
         size=workflow.config.clip_size(),
         filters=workflow.config.filters,
@@ -70,7 +78,7 @@ def cut_videos(workflow: Workflow, split: str, shard: int) -> jobs.CutVideos:
 def choose_clips(workflow: Workflow) -> jobs.ChooseClips:
     config = workflow.config
     return jobs.ChooseClips(
-        table=quick_digest(Path(config.source.path)),
+        table=folder_digest(Path(config.source.path)),
         seed=config.seed,
         train=config.clips.train,
         evaluation=config.clips.evaluation,

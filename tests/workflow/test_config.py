@@ -218,9 +218,12 @@ def test_a_source_may_be_unnamed_while_planning_only(kind):
         preflight.check(raw)
 
 
-def test_captions_of_unknown_clips(tmp_path):
+def test_captions_of_unknown_clips_are_told_and_refused_where_there_are_no_others(tmp_path):
+    raw = folder_source(tmp_path, ["a.mp4", "b.mp4"], "clip,caption\na.mp4,A\nzebra.mp4,B\n")
+    assert any("zebra" in notice for notice in preflight.check(copy.deepcopy(raw)).notices())
+    (tmp_path / "captions.csv").write_text("clip,caption\nzebra.mp4,B\n")
     with pytest.raises(ConfigError, match=r"source\.captions: .*zebra"):
-        preflight.check(folder_source(tmp_path, ["a.mp4", "b.mp4"], "clip,caption\na.mp4,A\nzebra.mp4,B\n"))
+        preflight.check(raw)
 
 
 def test_splits_of_a_folder_share_no_source(tmp_path):

@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from udpdiff.quick_digests import quick_digest
+from udpdiff.content_digests import folder_digest
 
 VARIABLE = "CHECKPOINTS"
 FOLDER = "folder:"
@@ -28,7 +28,7 @@ def name_of(reference: str) -> str:
         place, mark, digest = reference.removeprefix(_I3D).partition("#")
         return f"{_I3D}{Path(place).name}{mark}{digest}"
     folder = Path(reference)
-    return f"{FOLDER}{folder.resolve().name}#{quick_digest(folder)}" if folder.is_dir() else reference
+    return f"{FOLDER}{folder.resolve().name}#{folder_digest(folder)}" if folder.is_dir() else reference
 
 
 def place_of(name: str) -> str:

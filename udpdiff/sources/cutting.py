@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def cut_clip(path: Path, size: ClipSize, thresholds: Filters) -> CutClip:
 
 
 def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | None, clips_path: str | Path) -> None:
-    """Write a shard of a folder's clips; files that give none are listed with the reason.
+    """Write a shard of a folder's clips; files that give none are listed with the reason, and replaced from the reserve.
 
     Args:
         folder: Of video files.
@@ -65,7 +66,9 @@ def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | No
     captions = captions_csv.read_captions(captions_path, names) if job.captioned else dict.fromkeys(names, "")
     attrs = job.size.model_dump() | {"source": "videos", "job": json.loads(job.dump())}
     with ShardWriter(clips_path, "clips", attrs) as clips:
-        for clip_id in progress(job.clip_ids, "clips"):
+        for clip_id in progress((*job.clip_ids, *job.reserve), "clips"):
+            if clips.added >= len(job.clip_ids):
+                break
             path, cut = files.get(clip_id, Path(folder, clip_id)), None
             try:
                 if path.name not in captions:
@@ -80,8 +83,10 @@ def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | No
             words = {
                 "brief": captions[path.name],
                 "detailed": "",
-                "source_id": videos.printable(splits.source_of(path.name)),
+                "source_id": job.sources.get(clip_id) or videos.printable(splits.source_of(path.name)),
             }
             record = digest([clip_id, captions[path.name]]) if job.captioned else ""
             digests = {"source_sha256": cut.source_sha256, "record_sha256": record}
             clips.add(clip_id, {"video_mp4": cut.video_mp4} | words | digests, cut.scores)
+        if clips.added < len(job.clip_ids):
+            print(f"Only {clips.added} of {len(job.clip_ids)} clips: there are no more files to try.", file=sys.stderr)

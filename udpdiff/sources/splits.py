@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from pathlib import PurePath
 from typing import TypeVar
 
 from udpdiff.clip import SPLITS
+from udpdiff.sources.source_names import source_of
+
+__all__ = ["SPLITS", "assign_shards", "rank", "source_of", "split_sources"]
 
 Clip = TypeVar("Clip")
-
-
-def source_of(file_name: str) -> str:
-    """The source video that a file was cut from: its name without extension and trailing segment number.
-
-    Panda-70M names the clips of one video `ID.0.mp4`, `ID.1.mp4`, ...: '0WjR6cSMi2A.3.mp4' -> '0WjR6cSMi2A'. Any other
-    file is its own source: 'my trip.mp4' -> 'my trip'.
-    """
-    path = PurePath(file_name)
-    name = path.name if _is_number(path.suffix[1:]) else path.stem
-    video, _, segment = name.rpartition(".")
-    return video if video and _is_number(segment) else name
 
 
 def split_sources(source_ids: Iterable[str], evaluation: int | float, seed: int) -> dict[str, str]:
@@ -53,11 +43,12 @@ def split_sources(source_ids: Iterable[str], evaluation: int | float, seed: int)
     if not 0 < evaluation < len(sources):
         raise ValueError(
             f"evaluation: got {evaluation} of {len(sources)} source videos; "
-            "both splits need at least one: add videos or change the number"
+            "both splits need at least one: add videos, change the number, or name other sources in a column `source` of the "
+            "csv of captions"
         )
     train, evaluate = SPLITS
     # Ranking by hash, not shuffling: a new source finds its own rank and leaves the order of the others alone.
-    chosen = set(sorted(sources, key=lambda source: _rank(source, seed))[:evaluation])
+    chosen = set(sorted(sources, key=lambda source: rank(source, seed))[:evaluation])
     return {source: evaluate if source in chosen else train for source in sources}
 
 
@@ -68,10 +59,7 @@ def assign_shards(clips: Sequence[Clip], shard_clips: int) -> list[list[Clip]]:
     return [list(clips[first : first + shard_clips]) for first in range(0, len(clips), shard_clips)]
 
 
-def _rank(source: str, seed: int) -> bytes:
+def rank(source: str, seed: int) -> bytes:
+    """Return where a name stands in a random order of all names there can be."""
     # A file name need not be valid UTF-8; Python then carries surrogates.
     return hashlib.sha256(f"{seed}:{source}".encode("utf-8", "surrogatepass")).digest()
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
