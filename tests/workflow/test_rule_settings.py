@@ -303,23 +303,28 @@ PANDA_TOLD = [
             "reserve": 0.6,
         },
     ),
-    (
-        "download_clips",
-        {"split": "train", "shard": "2"},
-        {
-            "split": "train",
-            "shard": 2,
-            "split_clips": 5,
-            "shard_clips": 2,
-            "stream_height": 360,
-            "size": DEFAULT_SIZE,
-            "filters": PANDA_SAID["filters"],
-        },
+    *(
+        (
+            "download_clips",
+            {"split": split, "shard": shard},
+            {
+                "split": split,
+                "shard": int(shard),
+                "split_clips": split_clips,
+                "shard_clips": 2,
+                "stream_height": 360,
+                "size": DEFAULT_SIZE,
+                "filters": PANDA_SAID["filters"],
+            },
+        )
+        for split, shard, split_clips in (("train", "2", 5), ("evaluation", "1", 3))
     ),
 ]
 
 
-@pytest.mark.parametrize("rule, wildcards, wanted", PANDA_TOLD, ids=[rule for rule, *_ in PANDA_TOLD])
+@pytest.mark.parametrize(
+    "rule, wildcards, wanted", PANDA_TOLD, ids=[f"{rule} {named}" for rule, named, _ in PANDA_TOLD]
+)
 def test_a_job_of_clips_from_the_net_is_told_exactly_this(panda, rule, wildcards, wanted):
     found = told(one(panda, rule, **wildcards))
     found.pop("table", None)  # a digest of its content
