@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from snakemake.api import ConfigSettings, DAGSettings, OutputSettings, ResourceSettings, SnakemakeApi
+from snakemake.io import is_flagged
 from snakemake.settings.types import Quietness
 
 ROOT = Path(__file__).parents[2]
@@ -33,12 +34,16 @@ def main(config_file: str, folder: str, *targets: str) -> None:
 
 
 def as_plain(job) -> dict:
-    """Rule, wildcards, inputs and outputs by name ("" for unnamed ones), params, threads, resources, priority, benchmark, command."""
+    """Rule, wildcards, inputs and outputs by name ("" for unnamed ones), which of them are ancient or temporary, params,
+    threads, resources, priority, benchmark, command.
+    """
     return {
         "rule": job.rule.name,
         "wildcards": dict(job.wildcards_dict),
         "input": by_name(job.input),
         "output": by_name(job.output),
+        "ancient": sorted(str(path) for path in job.input if is_flagged(path, "ancient")),
+        "temporary": sorted(str(path) for path in job.temp_output),
         "params": {name: value for name, value in job.params.items() if isinstance(value, str | list)},
         "threads": job.threads,
         "resources": {name: value for name, value in job.resources.items() if isinstance(value, int | str)},

@@ -132,6 +132,24 @@ def test_trainings_and_what_they_wait_for_go_first(scenes):
     assert first == {"train", "encode_latents", "encode_text", "segment_entities", "estimate_depth", "write_captions"}
 
 
+def test_what_passes_is_temporary_and_an_earlier_run_is_waited_for_and_no_more(panda, scenes):
+    """Of files of one run alone; and a download waits for checked checkpoints without being done again for them."""
+    temporary = {job["rule"]: job["temporary"] for job in [*panda, *scenes] if job["temporary"]}
+    assert set(temporary) == {"encode_run_latents", "segment_run_entities", "estimate_run_depth"}
+    for job in [*panda, *scenes]:
+        waits = [*job["input"].get("before", []), *job["input"].get("checked", [])]
+        assert job["ancient"] == sorted(waits), job["rule"]
+    entities = one(panda, "segment_run_entities", labeller="grid8", shard="1")
+    assert entities["temporary"] == ["results/entities/grid8/train/1.h5"], "its figures stay"
+    depth = one(panda, "estimate_run_depth", labeller="depth_anything", shard="1")
+    assert depth["temporary"] == ["results/depth/depth_anything/train/1.h5"], "its figures and its mean stay"
+
+
+def test_a_first_download_does_not_wait(panda):
+    job = one(panda, "download_clips", split="train", shard="0")
+    assert "--gpus 0 --delay 0 " in job["command"] and job["resources"]["downloads"] == 1
+
+
 def test_braces_and_quotes_in_a_setting_reach_the_script(tmp_path):
     words = """Say "what" is in {split}, it's {wildcards.shard} {{twice}}."""
     changes = {"labels": {"captions": {"captioner": "mini:cogvideox", "instruction": words}}}
