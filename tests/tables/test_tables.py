@@ -96,6 +96,14 @@ def test_ours_and_the_papers_stand_side_by_side(tmp_path):
     assert row["motion_smoothness_extractor"] == "motion_smoothness_blend: frame average"
 
 
+def test_a_row_counts_the_videos_of_the_figure_with_most(tmp_path):
+    """A figure may be of fewer: distances of halves, videos that a judge could not label."""
+    fewer = _figure(100.0) | {"n": 4}
+    for run, task in needed(2):
+        _write(tmp_path, run, task, _consistencies(0.5) | {"fvd": _figure(300.0), "fvd_floor": fewer})
+    assert fill_table(2, _files(tmp_path))["n_videos"].tolist() == [8, 8, 8]
+
+
 def test_vbench_smoothness_goes_before_the_average_of_neighbours(tmp_path):
     for run, task in needed(6):
         _write(tmp_path, run, task, _consistencies(0.5) | {"motion_smoothness": _figure(0.99, "AMT-S")})
