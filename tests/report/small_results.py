@@ -106,9 +106,11 @@ def write_training(results):
     (folder / "train.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log) + '{"step": 4, "lo')
     made = {"commit": "c0ffee", "dirty": True, "package_sha256": "ab" * 32, "started": "2026-01-01T00:00:00"}
     made |= {"versions": {"torch": "9.9", "peft": None}, "hardware": {"processor": HOSTILE, "gpus": []}}
-    write_record(folder / "provenance.json", made)
-    seal_folder(folder)
+    later = made | {"commit": "facade", "package_sha256": "cd" * 32, "started": "2026-01-02T00:00:00"}
     shutil.copytree(folder, results / "runs/multi")
+    for run, record in (("base", made), ("multi", later)):
+        write_record(results / f"runs/{run}/provenance.json", record)
+        seal_folder(results / f"runs/{run}")
 
 
 def write_clip(shard: ShardWriter, clip_id: str, video: np.ndarray, caption: str, source: str) -> None:

@@ -23,6 +23,7 @@ from small_results import (
 
 from udpdiff.report import media, worst_labels
 from udpdiff.report.contact_sheet import contact_sheet
+from udpdiff.report.gallery import labelled_clips
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.label_page import label_page
 from udpdiff.report.render import render
@@ -120,6 +121,52 @@ def test_columns_are_those_that_were_measured(measured, tmp_path):
     compared = [figure.key for figure in depth["compared"]]
     assert "depth_flicker" in compared and "depth_true_change" not in compared, "which no labeller changes"
     assert section["judge"] == "entityseg" and [row["variant"] for row in section["differences"]] == ["merged"]
+
+
+def test_differences_and_clips_are_told_of_their_own_labeller(measured, tmp_path):
+    """A difference is apart from 0 where its whole interval lies on one side of it."""
+    results, found = measured[0], json.loads(measured[1].read_text())
+    kinds = found["variants"]
+    ends = {"entity_miou": (-0.3, -0.1), "entity_precision": (-0.1, 0.1), "entity_recall": (0.1, 0.3)}
+    difference = kinds["entities"]["merged"]["difference"]
+    for name, (low, high) in ends.items():
+        difference[name] |= {"value": (low + high) / 2, "low": low, "high": high}
+    other = tmp_path / "labels.json"
+    other.write_text(json.dumps(found))
+    shown = label_page(small_inputs(small_job(), results, [other]), tmp_path / "media")
+    (row,) = shown["sections"][0]["differences"]
+    assert {name: row["values"][name]["apart"] for name in ends} == {
+        "entity_miou": True,
+        "entity_precision": False,
+        "entity_recall": True,
+    }
+    for item in shown["sheet"]:
+        notes = {note["view"]: note["text"] for note in item["notes"]}
+        for name in VARIANTS["entities"]:
+            figures = kinds["entities"][name]["clips"].get(item["clip_id"])
+            told = f"mean IoU {figures['entity_miou']:.3f}" if figures else None
+            assert told is None or told in notes[f"entities {name}"], name
+    assert len(shown["sheet"]) == 6
+
+
+def test_a_difference_is_printed_with_its_sign(page, measured):
+    kind, path = page
+    worse = measured[2]["variants"]["entities"]["merged"]["difference"]["entity_miou"]["value"]
+    assert worse < 0 and (f"−{-worse:.3f}" in path.read_text()) == (kind == "scenes")
+    more = measured[2]["variants"]["depth"]["pumping"]["difference"]["depth_flicker"]["value"]
+    assert more > 0 and (f"+{100 * more:.2f}" in path.read_text()) == (kind == "scenes")
+
+
+def test_the_contact_sheet_goes_down_in_time_and_across_the_views(measured, tmp_path, monkeypatch):
+    tables = []
+    monkeypatch.setattr(media, "table", lambda rows: tables.append(rows) or np.zeros((8, 8, 3), np.uint8))
+    inputs = small_inputs(small_job(report={"examples": 1}), measured[0])
+    contact_sheet(inputs, {}, tmp_path / "media")
+    clip = next(labelled_clips(inputs, "evaluation", 0, inputs.labellers()))
+    assert [len(row) for row in tables[0]] == [5, 5, 5]
+    for row, frame in zip(tables[0], (0, 2, 4), strict=True):
+        for picture, column in zip(row, [clip.video, *clip.views.values()], strict=True):
+            np.testing.assert_array_equal(picture, column[frame])
 
 
 def test_a_clip_is_found_in_whichever_shard_it_is(measured, tmp_path):

@@ -74,6 +74,20 @@ def test_every_section_shows_what_there_is(rendered):
     )
 
 
+def test_how_it_was_made_is_told_by_the_first_run_and_a_line_for_each(rendered):
+    made = rendered[0].read_text().split('id="made"')[1].split("<pre>")[0]
+    assert "c0ffee" in made and "ab" * 32 in made and "facade" not in made
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", made, re.S)]
+    started = {words[0]: [word for word in words if "T00:00" in word] for words in rows if "T00:00" in " ".join(words)}
+    assert started == {"base": ["2026-01-01T00:00:00"], "multi": ["2026-01-02T00:00:00"]}
+
+
+def test_quarters_of_the_noise_schedule_go_from_little_noise_to_much(rendered):
+    drawn = (rendered[0].parent / "media/timesteps.svg").read_text()
+    titles = re.findall(r"<!-- timesteps (\d+)–(\d+) -->", drawn)
+    assert titles == [("0", "249"), ("250", "499"), ("500", "749"), ("750", "999")]
+
+
 def test_what_was_left_behind_is_not_shown(rendered):
     text = rendered[0].read_text()
     assert "left over" not in text and "abandoned" not in text
