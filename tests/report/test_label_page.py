@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import shutil
@@ -125,14 +126,14 @@ def test_columns_are_those_that_were_measured(measured, tmp_path):
 
 def test_differences_and_clips_are_told_of_their_own_labeller(measured, tmp_path):
     """A difference is apart from 0 where its whole interval lies on one side of it."""
-    results, found = measured[0], json.loads(measured[1].read_text())
+    results, found = measured[0], copy.deepcopy(measured[2])
     kinds = found["variants"]
     ends = {"entity_miou": (-0.3, -0.1), "entity_precision": (-0.1, 0.1), "entity_recall": (0.1, 0.3)}
     difference = kinds["entities"]["merged"]["difference"]
     for name, (low, high) in ends.items():
         difference[name] |= {"value": (low + high) / 2, "low": low, "high": high}
     other = tmp_path / "labels.json"
-    other.write_text(json.dumps(found))
+    write_record(other, found)
     shown = label_page(small_inputs(small_job(), results, [other]), tmp_path / "media")
     (row,) = shown["sections"][0]["differences"]
     assert {name: row["values"][name]["apart"] for name in ends} == {
