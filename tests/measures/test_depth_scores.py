@@ -43,6 +43,38 @@ def test_metric_depth_is_fitted_in_disparity(golden):
     _assert_equal(_score(golden, case, alignment="video", domain="depth"), case["per_video_depth_domain"])
 
 
+def test_each_frame_in_metres_is_fitted_by_plain_least_squares(golden):
+    """Marigold adds nothing to the reference, as DepthCrafter does; values of its own code."""
+    case = golden.json("depth")["cases"]["metric_depth_80m"]
+    score, expected = _score(golden, case, alignment="frame", domain="depth"), case["per_frame_disparity_space_float64"]
+    found = [score.abs_rel, score.rmse, score.delta1]
+    assert found == pytest.approx([expected[name] for name in ("abs_rel", "rmse", "delta1")], abs=1e-9)
+
+
+def test_the_fit_of_a_frame_in_metres_is_exact():
+    rng = np.random.default_rng(0)
+    reference, prediction = rng.uniform(2, 79, (3, 24, 32)), rng.uniform(0.2, 1, (3, 24, 32))
+    prediction += 3 / reference
+    valid = rng.uniform(size=reference.shape) > 0.3
+    limits = {"valid": valid, "domain": "depth", "max_value": 80.0}
+    score = evaluate_depth_maps(prediction, reference, alignment="frame", **limits)
+    for found, own, truth, mask in zip(score.aligned, prediction, reference, valid, strict=True):
+        columns = np.stack([own[mask], np.ones(mask.sum())], axis=1)
+        (scale, shift), *_ = np.linalg.lstsq(columns, 1 / truth[mask], rcond=None)
+        aligned = np.clip(1 / np.maximum(scale * own + shift, 1e-3), 1e-3, 80.0)
+        np.testing.assert_allclose(found, aligned, atol=1e-9, rtol=0)
+
+
+def test_the_fit_of_a_video_in_metres_is_depthcrafters():
+    rng = np.random.default_rng(0)
+    reference, prediction = rng.uniform(2, 79, (3, 24, 32)), rng.uniform(0.2, 1, (3, 24, 32))
+    score = evaluate_depth_maps(prediction, reference, alignment="video", domain="depth", max_value=80.0)
+    columns = np.stack([prediction.ravel(), np.ones(prediction.size)], axis=1)
+    (scale, shift), *_ = np.linalg.lstsq(columns, 1 / (reference.ravel() + 1e-8), rcond=None)
+    aligned = np.clip(1 / np.maximum(scale * prediction + shift, 1e-3), 1e-3, 80.0)
+    np.testing.assert_allclose(score.aligned, aligned, atol=1e-9, rtol=0)
+
+
 def test_a_scaled_and_shifted_prediction_is_perfect_after_alignment():
     reference = np.linspace(0.1, 1, 2 * 4 * 5).reshape(2, 4, 5)
     prediction = (reference - 0.05) / 3

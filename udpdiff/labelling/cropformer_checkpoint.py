@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-ATTENTION_HEADS = 8  # of all three transformers; weights do not tell
+SAMPLED_POINTS = 4  # of each head and scale, in every Mask2Former
 SHORT_SIDE, LONG_SIDE = 800, 1333
 _ENCODER, _PIXELS = "model.pixel_level_module.encoder", "model.pixel_level_module.decoder"
 _DECODER = "model.transformer_module.decoder"
@@ -196,11 +196,20 @@ def read_config(weights: dict[str, torch.Tensor]):
         embed_dim=shape("backbone.patch_embed.proj.weight")[0],
         depths=[count(rf"backbone\.layers\.{stage}\.blocks\.(\d+)\.") for stage in stages],
         num_heads=[shape(f"backbone.layers.{stage}.blocks.0.{table}")[1] for stage in stages],
+        mlp_ratio=shape("backbone.layers.0.blocks.0.mlp.fc1.weight")[0] / shape("backbone.patch_embed.proj.weight")[0],
         window_size=(round(shape(f"backbone.layers.0.blocks.0.{table}")[0] ** 0.5) + 1) // 2,
         out_features=[f"stage{stage + 1}" for stage in stages],
         drop_path_rate=0.0,
     )
     encoder = "sem_seg_head.pixel_decoder.transformer.encoder.layers"
+    sampled, width = shape(f"{encoder}.0.self_attn.attention_weights.weight")
+    scales, _ = shape("sem_seg_head.pixel_decoder.transformer.level_embed")
+    heads = sampled // (scales * SAMPLED_POINTS)  # of all three transformers: detectron2 has one setting for them
+    if not heads or width % heads or sampled % (scales * SAMPLED_POINTS):
+        raise ValueError(
+            f"Got {sampled} attention weights over {scales} scales for a width of {width}, expected heads x scales x"
+            f" {SAMPLED_POINTS} points with heads that divide the width. Expected {_EXPECTED}."
+        )
     fusion_layers = count(r"sem_seg_head\.predictor\.make_3d\.enc_ffn_3d\.(\d+)\.")
     return Mask2FormerConfig(
         backbone_config=swin,
@@ -213,7 +222,7 @@ def read_config(weights: dict[str, torch.Tensor]):
         encoder_feedforward_dim=shape(f"{encoder}.0.linear1.weight")[0],
         decoder_layers=1 + count(r"sem_seg_head\.predictor\.transformer_ffn_layers\.(\d+)\."),
         dim_feedforward=shape(f"{head}.transformer_ffn_layers.0.linear1.weight")[0],
-        num_attention_heads=ATTENTION_HEADS,
+        num_attention_heads=heads,
         dropout=0.0,
         fusion_layers=fusion_layers,
         fusion_feedforward_dim=shape(f"{head}.make_3d.enc_ffn_3d.0.linear1.weight")[0] if fusion_layers else None,
@@ -227,8 +236,12 @@ def save(weights: dict[str, torch.Tensor], folder: str | Path) -> None:
         ValueError: As `convert` does.
     """
     convert(weights).save_pretrained(folder)
-    size = {"shortest_edge": SHORT_SIDE, "longest_edge": LONG_SIDE}
-    Path(folder, "preprocessor_config.json").write_text(json.dumps({"size": size, "size_divisor": 32}, indent=1))
+    preparation = {"size": {"shortest_edge": SHORT_SIDE, "longest_edge": LONG_SIDE}, "size_divisor": 32}
+    # Of ImageNet where the file does not say.
+    for name, ours in (("pixel_mean", "image_mean"), ("pixel_std", "image_std")):
+        if name in weights:
+            preparation[ours] = (weights[name].double().flatten() / 255).tolist()
+    Path(folder, "preprocessor_config.json").write_text(json.dumps(preparation, indent=1))
 
 
 def main() -> None:

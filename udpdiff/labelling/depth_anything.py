@@ -28,10 +28,23 @@ FLAT = 1e-5  # relative range of a prediction that counts as constant
 class DepthAnything:
     """Estimates depth frame by frame; frames agree only as far as the network's own scale does.
 
+    Args:
+        model: A `DepthAnythingForDepthEstimation` of relative depth.
+        preparation: From frames to its pixel values.
+
+    Raises:
+        ValueError: The model gives distances.
+
     Source: Depth Anything V2 (arXiv 2406.09414); transformers' `DepthAnythingForDepthEstimation`.
     """
 
     def __init__(self, model: torch.nn.Module, preparation: ImagePreparation):
+        kind = model.config.depth_estimation_type
+        if kind != "relative":  # its values would be stored upside down: larger where things are farther
+            raise ValueError(
+                f"Got a depth network with depth_estimation_type={kind!r}, which gives distances. Expected a relative one,"
+                " which gives nearness, e.g. depth-anything/Depth-Anything-V2-Small-hf."
+            )
         self.model = model.eval()
         self.preparation = preparation
 
@@ -56,11 +69,6 @@ class DepthAnything:
             raise ValueError(
                 f"Got depth checkpoint {ref!r} of type {config.model_type!r}. Expected 'depth_anything', "
                 "e.g. depth-anything/Depth-Anything-V2-Small-hf."
-            )
-        if config.depth_estimation_type != "relative":
-            raise ValueError(
-                f"Got depth checkpoint {ref!r} with depth_estimation_type={config.depth_estimation_type!r}, which gives "
-                "distances. Expected a relative one, which gives nearness, e.g. depth-anything/Depth-Anything-V2-Small-hf."
             )
         device = device or default_device()
         model = DepthAnythingForDepthEstimation.from_pretrained(folder, dtype=dtype or torch.float32).to(device)

@@ -193,7 +193,7 @@ class DepthCrafter:
 
     def _embed(self, frames):
         weight = next(self.image_encoder.parameters())
-        pixel_values = pixel_values_for_clip(frames).to(self.device, weight.dtype)
+        pixel_values = pixel_values_for_clip(frames, self.image_encoder.config.image_size).to(self.device, weight.dtype)
         return self.image_encoder(pixel_values).image_embeds.float().cpu()
 
     def _denoise_window(self, start, conditions, guidance_scale: float):
@@ -253,26 +253,26 @@ def working_size(height: int, width: int, max_side: int) -> tuple[int, int]:
     return tuple(max(1, round(side * scale / SIDE_MULTIPLE)) * SIDE_MULTIPLE for side in (height, width))
 
 
-def pixel_values_for_clip(frames):
-    """What the image encoder is shown of frames, float32 (N, 3, H, W) in [0, 1]: (N, 3, 224, 224), normalised."""
+def pixel_values_for_clip(frames, side: int = CLIP_SIDE):
+    """What the image encoder is shown of frames, float32 (N, 3, H, W) in [0, 1]: (N, 3, side, side), normalised."""
     import torch
 
     mean, std = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
-    return (resize_for_clip(frames * 2 - 1) / 2 + 0.5 - mean) / std
+    return (resize_for_clip(frames * 2 - 1, side) / 2 + 0.5 - mean) / std
 
 
-def resize_for_clip(images):
-    """Images (N, 3, H, W) at 224 x 224: blurred by how much they shrink, then bicubic with aligned corners.
+def resize_for_clip(images, side: int = CLIP_SIDE):
+    """Images (N, 3, H, W) at side x side: blurred by how much they shrink, then bicubic with aligned corners.
 
     Source: diffusers' Stable Video Diffusion pipeline (the filter the image encoder's input goes through).
     """
     from torch.nn import functional
     from torchvision.transforms.v2 import functional as pictures
 
-    sigmas = [max((side / CLIP_SIDE - 1) / 2, 0.001) for side in images.shape[2:]]
+    sigmas = [max((length / side - 1) / 2, 0.001) for length in images.shape[2:]]
     kernel = [int(max(4 * sigma, 3)) // 2 * 2 + 1 for sigma in sigmas]
     blurred = pictures.gaussian_blur(images, kernel_size=kernel[::-1], sigma=sigmas[::-1])
-    return functional.interpolate(blurred, (CLIP_SIDE, CLIP_SIDE), mode="bicubic", align_corners=True)
+    return functional.interpolate(blurred, (side, side), mode="bicubic", align_corners=True)
 
 
 def _stored_variant(base: str) -> dict:

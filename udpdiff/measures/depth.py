@@ -111,7 +111,9 @@ def _aligned(prediction, reference, mask, domain, min_value, max_value):
         return np.clip(scale * prediction + shift, min_value, max_value)
     if domain != "depth":
         raise ValueError(f"Depth domain: got {domain!r}, expected 'disparity' or 'depth'.")
-    scale, shift = fit_scale_and_shift(prediction[mask], 1 / (reference[mask] + 1e-8))
+    # DepthCrafter, which fits videos, adds a little to the reference; Marigold, which fits frames, does not.
+    offset = 1e-8 if reference.ndim == 3 else 0.0
+    scale, shift = fit_scale_and_shift(prediction[mask], 1 / (reference[mask] + offset))
     disparity = np.maximum(scale * prediction + shift, min_value)
     return np.clip(1 / disparity, min_value, max_value)
 
