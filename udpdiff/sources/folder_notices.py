@@ -42,7 +42,7 @@ def ignored_notice(folder: str | os.PathLike[str], files: Mapping[str, Path]) ->
             if entry.name in files:
                 continue
             hidden = entry.name.startswith(".")
-            kind = "folders" if entry.is_dir() else "hidden files" if hidden else "files of other endings"
+            kind = "folders" if os.path.isdir(entry.path) else "hidden files" if hidden else "files of other endings"
             kinds[kind].append(printable(entry.name))
     told = [f"{len(names)} {kind} ({some(sorted(names))})" for kind, names in kinds.items() if names]
     return f"Ignored in {printable(os.fspath(folder))}: {'; '.join(told)}." if told else None

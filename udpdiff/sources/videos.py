@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 # fmt: off
 EXTENSIONS = frozenset({
     ".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv", ".wmv",
-    ".ogv", ".gif",
+    ".ogv", ".gif", ".vob", ".qt", ".3g2", ".f4v", ".asf", ".divx", ".m2t", ".m2v", ".m1v", ".mpe", ".mpv", ".mxf", ".dv", ".ogm",
+    ".ivf",
 })
 # fmt: on
 
@@ -88,7 +89,8 @@ def read_clip(
 
 def _looks_like_video(entry: os.DirEntry[str]) -> bool:
     visible = not entry.name.startswith(".")
-    return visible and Path(entry.name).suffix.lower() in EXTENSIONS and not entry.is_dir()
+    # Unlike `entry.is_dir()`, this raises nothing for a link to itself.
+    return visible and Path(entry.name).suffix.lower() in EXTENSIONS and not os.path.isdir(entry.path)
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
