@@ -39,12 +39,7 @@ class DepthAnything:
     """
 
     def __init__(self, model: torch.nn.Module, preparation: ImagePreparation):
-        kind = model.config.depth_estimation_type
-        if kind != "relative":  # its values would be stored upside down: larger where things are farther
-            raise ValueError(
-                f"Got a depth network with depth_estimation_type={kind!r}, which gives distances. Expected a relative one,"
-                " which gives nearness, e.g. depth-anything/Depth-Anything-V2-Small-hf."
-            )
+        _check_kind(model.config)
         self.model = model.eval()
         self.preparation = preparation
 
@@ -70,6 +65,7 @@ class DepthAnything:
                 f"Got depth checkpoint {ref!r} of type {config.model_type!r}. Expected 'depth_anything', "
                 "e.g. depth-anything/Depth-Anything-V2-Small-hf."
             )
+        _check_kind(config)
         device = device or default_device()
         model = DepthAnythingForDepthEstimation.from_pretrained(folder, dtype=dtype or torch.float32).to(device)
         return cls(model, ImagePreparation.from_pretrained(folder, multiple=config.patch_size))
@@ -122,3 +118,13 @@ class DepthAnything:
         disparity = np.concatenate(parts)
         check_finite(disparity, "the values that Depth Anything gives", weight.dtype)
         return disparity
+
+
+def _check_kind(config) -> None:
+    """Raise ValueError for a network of distances, whose values would be stored upside down."""
+    kind = config.depth_estimation_type
+    if kind != "relative":
+        raise ValueError(
+            f"Got a depth network with depth_estimation_type={kind!r}, which gives distances. Expected a relative one,"
+            " which gives nearness, e.g. depth-anything/Depth-Anything-V2-Small-hf."
+        )
