@@ -44,7 +44,7 @@ FLOORS = (
     ("labelling", "sources", "model", "metrics"),
     ("tables",),
     ("training",),
-    ("workflow", "workflow_clips", "workflow_jobs", "user_values", "prefetching"),
+    ("workflow", "workflow_benchmarks", "workflow_clips", "workflow_jobs", "user_values", "prefetching"),
     ("planning", "mini"),
     ("preflight",),
     ("report",),

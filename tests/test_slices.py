@@ -6,6 +6,7 @@ import os
 import warnings
 
 import numpy as np
+import pytest
 
 from udpdiff.slices import Slices
 from udpdiff.storage.shards import ShardWriter
@@ -70,3 +71,12 @@ def test_a_training_that_begins_anew_gets_on_from_where_it_begins(tmp_path):
         (tmp_path / "base" / f"checkpoint-{step}").mkdir()
         assert slices.stopped()
     assert slices.stopped() and not slices.stopped()
+
+
+@pytest.mark.parametrize("content", [b"", b"[1]", b'{"reached": 3}', b'{"reached": "far", "idle": 0}', b"\xff"])
+def test_a_damaged_note_counts_as_none(tmp_path, content):
+    path = tmp_path / "0.h5"
+    assert stop_after(path, 2)
+    (tmp_path / ".0.h5.slices").write_bytes(content)
+    assert stop_after(path, 0) and stop_after(path, 0), "as if this were the first stop"
+    assert not stop_after(path, 0)

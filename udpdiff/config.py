@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, create_model, model_validator
 
 from udpdiff.config_data import Clips, ClipSize, Encoding, Filters, Panda70M, Source, Storage
-from udpdiff.config_labels import Count, Labels, Name, Positive, Section
+from udpdiff.config_labels import Labels, Name, Positive, Section, Seed
 from udpdiff.config_sampling import Sampling
 from udpdiff.config_training import Model, Training, TrainingExecution, TrainingRecipe
 from udpdiff.tasks import TASKS, TaskOptions
@@ -101,7 +101,7 @@ class Config(Section):
     """The whole configuration; see `config.yaml` for what each key means."""
 
     preset: str | None
-    seed: Count
+    seed: Seed
     device: Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")] | None
     gpu: str | None
     gpus: Positive

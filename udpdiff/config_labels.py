@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+# As much as every generator takes, with a prompt's number added.
+SEED_LIMIT = 2**63
+Seed = Annotated[int, Field(ge=0, lt=SEED_LIMIT)]
 # Of labellers and runs: they become parts of paths, of stream names (joined by "-") and of commands.
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$", max_length=64)]
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -87,7 +90,7 @@ class DepthCrafterEstimator(Section):
     max_side: Annotated[int, Field(ge=64)] = 1024
     chunk_frames: Positive = 8
     offload: bool = False
-    seed: Count = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _windows_advance(self):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from udpdiff.config_labels import Count, Dtype, Positive, Section
+from udpdiff.config_labels import Dtype, Positive, Section, Seed
 
 Acceleration = Literal["first_block_cache", "faster_cache", "mag_cache"]
 
@@ -24,7 +24,7 @@ class Sampling(Section):
     caption: Literal["brief", "detailed"]
     num_inference_steps: Positive
     guidance_scale: Annotated[float, Field(ge=1)]
-    seed: Count
+    seed: Seed
     batch_size: Positive
     dtype: Dtype
     offload: bool

@@ -15,6 +15,7 @@ from udpdiff.measures import vbench
 from udpdiff.metrics.evaluate import evaluate_videos
 from udpdiff.metrics.feature_shards import extract_features, read_features
 from udpdiff.metrics.features import load_extractors
+from udpdiff.storage.sealed import write_record
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.tables.fill import compare_rows, fill_table
 from udpdiff.video_io import decode_mp4, encode_mp4
@@ -88,7 +89,7 @@ def test_a_table_says_so_and_pairs_the_same_videos(tmp_path):
 
     for run, values in (("seg_location", [0.5, 0.7, None]), ("seg", [0.6, None, 0.9])):
         document = {"run": run, "task": "seg", "seed": 0, "n": 3, "metrics": dict.fromkeys(FIGURES, figure(values))}
-        (tmp_path / f"{run}.json").write_text(json.dumps(document))
+        write_record(tmp_path / f"{run}.json", document)
     files = [tmp_path / f"{run}.json" for run in ("seg", "seg_location")]
     table = fill_table(6, files)
     assert set(table["subject_consistency_extractor"]) == {"ViT; 1 of 3 videos do not move and are left out"}

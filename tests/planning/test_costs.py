@@ -30,7 +30,7 @@ def test_wall_time_counts_invocations_and_not_the_pause_between(tmp_path):
 
 def test_an_invocation_that_was_killed_counts_until_its_last_job(tmp_path):
     log(tmp_path, ("start", 0, {"pid": 1}), ("start", 1000, {"pid": 2}), ("end", 1010, {"pid": 2}))
-    jobs = [job(-5), job(267), job(200), job(1005)]
+    jobs = [job(267), job(200), job(1005)]
     assert Invocations(tmp_path).total_seconds(jobs) == 267 + 10
     assert Invocations(tmp_path).total_seconds() == 10, "nothing is known of what it did"
 
@@ -41,6 +41,36 @@ def test_a_clock_that_was_set_back_takes_nothing_away(tmp_path):
     assert Invocations(tmp_path).total_seconds() == 12.5
     log(tmp_path, ("start", 7200), ("end", 10), ("start", 20), ("end", 25))
     assert Invocations(tmp_path).total_seconds() == 5
+
+
+def test_jobs_of_a_killed_invocation_count_though_the_clock_was_set_back(tmp_path):
+    log(tmp_path, ("start", 7200, {"pid": 1}), ("start", 300, {"pid": 2}), ("end", 310, {"pid": 2}))
+    jobs = [job(7210, 8), job(20, 15), job(30, 20), job(267, 200), job(305, 2)]
+    assert Invocations(tmp_path).total_seconds(jobs) == (30 - 5) + 200 + 8 + 10
+    log(tmp_path, ("start", 300, {"pid": 2}), ("end", 310, {"pid": 2}))
+    assert Invocations(tmp_path).total_seconds(jobs) == 10, "nothing was killed"
+
+
+def test_the_running_invocation_is_measured_by_the_clock_that_nobody_sets(tmp_path, monkeypatch):
+    Invocations(tmp_path).started()
+    real = time.time()
+    monkeypatch.setattr(time, "time", lambda: real - 7200)
+    assert 0 <= Invocations(tmp_path).total_seconds() < 60
+    monkeypatch.setattr(time, "time", lambda: real + 7200)
+    assert 0 <= Invocations(tmp_path).total_seconds() < 60
+
+
+def test_two_machines_have_two_clocks(tmp_path):
+    first = {"pid": 1, "monotonic": 5e6, "boot": "one"}
+    log(tmp_path, ("start", 100, first), ("end", 130, {"pid": 1, "monotonic": 50.0, "boot": "other"}))
+    assert Invocations(tmp_path).total_seconds() == 30
+
+
+def test_a_job_never_costs_less_than_nothing(tmp_path):
+    path = tmp_path / "train/base.tsv"
+    path.parent.mkdir()
+    path.write_text("s\tmax_rss\n-7195.2\t1024\n")
+    assert seconds_per_rule(read_jobs(tmp_path))["train"]["seconds"] == 0
 
 
 def test_ends_belong_to_their_own_process(tmp_path):

@@ -35,6 +35,14 @@ def rendered(tmp_path_factory):
     write_sample_shard(results, "base", "video", 1, left)
     (results / "clips/train/1.h5").write_bytes(b"no shard")
     (results / "clips/train/1.json").write_text("no summary")
+    for name in ("train/abandoned", "segment_entities/entityseg/train/1"):
+        benchmark = results.parent / f"benchmarks/{name}.tsv"
+        benchmark.parent.mkdir(parents=True, exist_ok=True)
+        benchmark.write_text("s\th:m:s\tmax_rss\n999.0\t0:00:12\t9048.0\n")
+    # A training that goes on after the export, in a folder that no rule names.
+    (results / "training/base").mkdir(parents=True)
+    (results / "training/base/train.jsonl").write_text('{"step": 4, "loss": 77}\n')
+    (results / "training/base/provenance.json").write_text('{"commit": "left over"}')
     page, media = results / "report/index.html", results / "report/media"
     summaries = summary_paths(job, results)
     figures = render(job, results, results.parent / "benchmarks", [measured], summaries, page, media)
@@ -92,6 +100,7 @@ def test_what_was_left_behind_is_not_shown(rendered):
     text = rendered[0].read_text()
     assert "left over" not in text and "abandoned" not in text
     assert not list((rendered[0].parent / "media").glob("abandoned*"))
+    assert "cost.segment_entities_seconds" not in rendered[1]
 
 
 def test_goals_are_judged_by_what_was_measured(rendered):

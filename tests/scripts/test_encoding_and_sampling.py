@@ -233,6 +233,7 @@ def test_an_exported_run_that_overflows_stops_the_job(
     weights = {"transformer": "proj_out.bias", "vae": "decoder.conv_out.conv.bias"}[part]
     file = tmp_path / "multi" / part / "diffusion_pytorch_model.safetensors"
     save_file(load_file(file) | {weights: torch.full_like(load_file(file)[weights], 1e30)}, file)
+    seal_folder(tmp_path / "multi")
     changes = {"count": 1, "num_inference_steps": 2, "dtype": "float16", "task": task}
     changes["size"] = ClipSize(height=64, width=64, num_frames=9, fps=8)
     with pytest.raises(ValueError, match=rf"sampling\.dtype: got 'float16', in which the {what}.*bfloat16"):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from udpdiff.storage.dataset import LatentSource
+from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.training.data import held_back
 from udpdiff.training.log import read_log
 from udpdiff.training.loop import train
@@ -62,9 +63,9 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     with stop_after(7):
         train(settings, source, tmp_path / "parts", tmp_path / "run")
     state = tmp_path / "parts" / "checkpoint-5" / "state.json"
-    content = json.loads(state.read_text())
+    content = read_record(state)
     content["extra"]["seconds"] += 1000
-    state.write_text(json.dumps(content))
+    write_record(state, content)
     train(settings, source, tmp_path / "parts", tmp_path / "run")
 
     assert {name.split("/")[0] for name in read_checkpoint(tmp_path / "whole", 10)} == {

@@ -97,6 +97,26 @@ def test_shards_compute_in_bfloat16(tmp_path, launch):
     assert losses[1] != losses[0]
 
 
+def test_any_seed_does_for_several_processes(launch):
+    code, said = launch(2, "seeded", seed=2**63 - 1, steps=1)
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("file", ["weights", "state.json"])
+def test_all_processes_go_back_to_the_same_checkpoint(tmp_path, launch, read_checkpoint, file):
+    options = {"steps": 6, "sharding": "full"}
+    assert launch(2, "damaged", 5, **options)[0] != 0
+    newest = tmp_path / "damaged" / "checkpoint-4"
+    # What the second process wrote alone.
+    harmed = newest / file if file == "state.json" else max((newest / file).iterdir())
+    content = bytearray(harmed.read_bytes())
+    content[-20] ^= 1
+    harmed.write_bytes(content)
+    code, said = launch(2, "damaged", **options)
+    assert code == 0 and harmed.name in said and "continuing at step 2 of 6" in said, said
+    assert set(read_checkpoint(tmp_path / "damaged", 6))
+
+
 def test_no_process_ends_before_the_model_is_exported(tmp_path, launch):
     # srun ends the others of a step a while after the first one has ended.
     code, said = launch(2, "exported", steps=2, slow_export=3.0)

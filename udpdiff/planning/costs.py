@@ -17,6 +17,8 @@ from typing import Any
 
 from udpdiff.storage.files import append_line
 
+_BOOT = Path("/proc/sys/kernel/random/boot_id")  # on Linux
+
 
 @dataclass(frozen=True)
 class JobCost:
@@ -47,20 +49,23 @@ class Invocations:
         """Return the wall seconds of all invocations up to now, none of which counts less than nothing.
 
         The last one counts until now while it runs. One that was killed counts until the last of `jobs` that ended
-        before the next one began.
+        before the next one began; jobs that ended in none of them, as where the clock was set, count by their own time.
         """
-        invocations = self._invocations()
-        ends = sorted(job.end for job in jobs)
-        total = 0.0
+        invocations, killed = self._invocations(), False
+        total, unplaced = 0.0, list(jobs)
         for (start, end), following in zip(invocations, [*invocations[1:], None], strict=False):
-            if end:
-                total += _seconds_between(start, end)
-            elif following:
-                within = [moment for moment in ends if start["time"] <= moment <= following[0]["time"]]
-                total += within[-1] - start["time"] if within else 0.0
+            last = end or (following[0] if following else _now())
+            seconds = _seconds_between(start, last)
+            # By the clock before it was set, if it was, and after.
+            spans = ((start["time"], start["time"] + seconds), (last["time"] - seconds, last["time"]))
+            within = [job.end for job in unplaced if any(first <= job.end <= until for first, until in spans)]
+            unplaced = [job for job in unplaced if job.end not in within]
+            if end or not following:
+                total += seconds
             else:
-                total += max(0.0, time.time() - start["time"])
-        return total
+                killed = True
+                total += max(0.0, max(within, default=start["time"]) - start["time"])
+        return total + (seconds_covered(unplaced) if killed else 0.0)
 
     def _invocations(self) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
         """Return (start, end) of each, the end None for one that was killed or still runs."""
@@ -84,14 +89,29 @@ class Invocations:
                 continue
 
     def _append(self, event: str) -> None:
-        line = {"event": event, "time": time.time(), "monotonic": time.monotonic(), "pid": os.getpid()}
-        append_line(self.path, json.dumps(line))
+        append_line(self.path, json.dumps({"event": event, "pid": os.getpid()} | _now()))
+
+
+def _now() -> dict[str, Any]:
+    """The moment by both clocks, and since which start of which machine the one that nobody sets counts."""
+    boot = _BOOT.read_text().strip() if _BOOT.exists() else None
+    return {"time": time.time(), "monotonic": time.monotonic(), "boot": boot}
 
 
 def _seconds_between(start: dict[str, Any], end: dict[str, Any]) -> float:
     """By the clock that nobody sets, where both events have it."""
-    clock = "monotonic" if "monotonic" in start and "monotonic" in end else "time"
+    same = "monotonic" in start and "monotonic" in end and start.get("boot") == end.get("boot")
+    clock = "monotonic" if same else "time"
     return max(0.0, end[clock] - start[clock])
+
+
+def seconds_covered(jobs: Iterable[JobCost]) -> float:
+    """Return the seconds in which at least one of the jobs ran."""
+    total, until = 0.0, float("-inf")
+    for start, end in sorted((job.end - job.seconds, job.end) for job in jobs):
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
 
 
 def read_jobs(benchmarks: str | Path) -> list[JobCost]:
@@ -108,7 +128,8 @@ def read_jobs(benchmarks: str | Path) -> list[JobCost]:
                 seconds, megabytes = _number(row.get("s")), _number(row.get("max_rss"))
                 if seconds is not None:
                     rss = (megabytes or 0.0) / 1024
-                    jobs.append(JobCost(rule, "/".join(job), path.stat().st_mtime, seconds, rss))
+                    # Snakemake takes the time by a clock that may be set back meanwhile.
+                    jobs.append(JobCost(rule, "/".join(job), path.stat().st_mtime, max(0.0, seconds), rss))
     return sorted(jobs, key=lambda job: job.end)
 
 

@@ -25,6 +25,7 @@ from udpdiff.storage.sealed import check_file, read_record
 from udpdiff.tables import specs
 from udpdiff.tables.paper import PAPER_TABLES
 from udpdiff.training.log import TIMESTEP_BINS, read_log
+from udpdiff.workflow_benchmarks import benchmark_names
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TIMESTEPS = 1000
@@ -54,10 +55,12 @@ def render(
         The figures of quality.json, cost included.
     """
     inputs = Inputs(job, results, measured, summaries)
-    jobs = costs.read_jobs(benchmarks)
+    finished = costs.read_jobs(benchmarks)
+    named = benchmark_names(inputs.workflow)
+    jobs = [job for job in finished if f"{job.rule}/{job.job}" in named]
     stages = costs.seconds_per_rule(jobs)
     figures = quality.collect(inputs.measured, inputs.featured_run())
-    figures["cost.total_seconds"] = round(costs.Invocations(results).total_seconds(jobs), 1)
+    figures["cost.total_seconds"] = round(costs.Invocations(results).total_seconds(finished), 1)
     figures["cost.peak_rss_gb"] = round(costs.peak_rss_gb(jobs), 3)
     figures |= {f"cost.{rule}_seconds": round(row["seconds"], 1) for rule, row in stages.items()}
     context = {

@@ -19,7 +19,6 @@ from udpdiff.training.compilation import compile_blocks
 from udpdiff.training.settings import TrainingSettings
 
 DTYPES = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-SEED_LIMIT = 2**64  # of torch's generators
 _WRAPPED = ".base_layer"  # what peft puts into the names of layers that it wraps
 
 
@@ -42,8 +41,7 @@ def starting_transformer(
         skip_trained: Leave the trained weights unfilled, for a checkpoint to fill.
     """
     transformer = empty_transformer(folder, tuple(settings.tasks), settings.task_condition)
-    seed = settings.seed % SEED_LIMIT
-    weights = starting_weights(folder, transformer, settings.init_in, settings.init_out, seed)
+    weights = starting_weights(folder, transformer, settings.init_in, settings.init_out, settings.seed)
     if settings.lora_rank:
         with torch.device("meta"):
             add_lora(transformer, settings.lora_rank)

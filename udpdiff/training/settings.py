@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from udpdiff.config_labels import SEED_LIMIT
 from udpdiff.config_training import Training, TrainingExecution
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         # The bounds are those of the configuration; its error names the field, what was got and what is allowed.
         Training(**{name: getattr(self, name) for name in Training.model_fields})
+        if not 0 <= self.seed < SEED_LIMIT:
+            raise ValueError(f"seed: got {self.seed}, expected 0 to {SEED_LIMIT - 1}.")
         if self.task_condition not in ("embedding", "text"):
             raise ValueError(f"task_condition: got {self.task_condition!r}, expected 'embedding' or 'text'.")
         if self.tasks and abs(sum(self.tasks.values()) - 1) > 1e-6:

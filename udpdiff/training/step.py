@@ -23,7 +23,7 @@ from udpdiff.model.loading import rotary_embedding
 from udpdiff.model.streams import Streams
 from udpdiff.training.checkpoint import AVERAGE, OPTIMIZER, WEIGHTS, load_part
 from udpdiff.training.data import TrainingBatch
-from udpdiff.training.network import SEED_LIMIT, is_sharded
+from udpdiff.training.network import is_sharded
 from udpdiff.training.objective import Objective, SampleLosses
 from udpdiff.training.optimizer import build_optimizer, weight_average
 from udpdiff.training.optimizer_state import make_state, optimizer_tensors
@@ -31,6 +31,7 @@ from udpdiff.training.settings import TrainingSettings
 
 Rotary = tuple[torch.Tensor, torch.Tensor] | None
 
+_TORCH_SEEDS = 2**64
 # Beyond this the weights of all pairs of tokens outgrow the caches, and later the memory.
 _MAX_PLAIN_TOKENS = 1024
 # Of the loss under fp16: a gradient that is infinite even so is so by itself.
@@ -66,7 +67,7 @@ def learning_rate_at(settings: TrainingSettings, step: int) -> float:
 
 def dropout_seed(seed: int, step: int, process: int, processes: int) -> int:
     """Return what a step's random numbers in the network are seeded by, for any seed, in torch's range."""
-    return ((seed * 2**32 + step) * processes + process) % SEED_LIMIT
+    return ((seed * 2**32 + step) * processes + process) % _TORCH_SEEDS
 
 
 def training_attention(tokens: int, device: torch.device, mixed_precision: str) -> contextlib.AbstractContextManager:
