@@ -25,7 +25,7 @@ FLOORS = (
         "content_digests",
         "readable_errors",
     ),
-    ("launching", "local_gpus", "locking", "slurm_job"),
+    ("decoding", "launching", "local_gpus", "locking", "slurm_job"),
     ("video_io", "representations", "measures", "storage"),
     ("checkpoints", "slices", "tasks", "timing"),
     (

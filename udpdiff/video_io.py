@@ -9,20 +9,21 @@ from __future__ import annotations
 import io
 import itertools
 import os
-from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from udpdiff.clip import RejectedClip, Rejection
+from udpdiff.decoding import timing
+from udpdiff.decoding.opening import opened_video
+from udpdiff.decoding.pictures import fitted, upright
 from udpdiff.files import replaced_file
 
 if TYPE_CHECKING:
     import av
-
-# A file is data, never a recipe: no playlist, concatenation list or device may make FFmpeg open something else.
-_CONTAINERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpeg,mpegts,mpegvideo,flv,asf,ogg,gif,h264,hevc,m4v,mxf,dv,ivf"
 
 
 @dataclass(frozen=True)
@@ -77,22 +78,25 @@ def encode_mp4(video: np.ndarray, fps: float, crf: int = 12, lossless: bool = Fa
 
 
 def decode_mp4(data: bytes | str | os.PathLike[str]) -> np.ndarray:
-    """Decode all frames of a video, given as bytes or as a path.
+    """Decode all frames of a video, given as bytes or as a path; the same as `read_video`.
 
     Returns:
-        uint8 (T,H,W,3) RGB with exactly the frames that are stored.
+        uint8 (T,H,W,3) RGB; of the project's own videos exactly the frames that are stored.
 
     Raises:
         ValueError: It cannot be read.
     """
-    return np.stack([to_rgb(frame) for frame in _frames(data)])
+    return read_video(data)
 
 
-def read_video(path: str | os.PathLike[str], max_frames: int | None = None) -> np.ndarray:
-    """Read the frames of a video file of any size and length, at its own rate, turned upright as players show it.
+def read_video(path: bytes | str | os.PathLike[str], max_frames: int | None = None) -> np.ndarray:
+    """Read the frames of a video of any size and length, at its own rate, as players show them.
+
+    Upright and mirrored where the file says so, with square pixels, deinterlaced, in BT.709 RGB; pictures of covers and
+    further video streams are left out. Where the size changes midway, later frames are scaled to cover the first's.
 
     Args:
-        path: Of the file.
+        path: Of the file, or its bytes.
         max_frames: No more than the first so many, for the array holds them all.
 
     Returns:
@@ -103,8 +107,21 @@ def read_video(path: str | os.PathLike[str], max_frames: int | None = None) -> n
     """
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames: got {max_frames}; expected at least 1, or None for all")
-    turned = (np.rot90(to_rgb(frame), quarter_turns(frame)) for frame in _frames(path, max_frames))
-    return np.stack(list(turned))
+    pictures: list[np.ndarray] = []
+    try:
+        with opened_video(path) as (container, stream), closing(timing.frames(container, stream)) as frames:
+            for timed in itertools.islice(frames, max_frames):
+                picture = upright(timed)
+                if pictures and picture.shape != pictures[0].shape:
+                    picture = fitted(timed, *pictures[0].shape[:2])
+                pictures.append(picture)
+    except RejectedClip as rejected:
+        raise ValueError(
+            f"cannot decode {_name(path)}: {rejected}; expected a video file with a video stream"
+        ) from rejected
+    if not pictures:
+        raise ValueError(f"cannot decode {_name(path)}: it holds no frames")
+    return np.stack(pictures)
 
 
 def write_mp4(path: str | os.PathLike[str], video: np.ndarray, fps: float, crf: int = 12) -> None:
@@ -115,67 +132,28 @@ def write_mp4(path: str | os.PathLike[str], video: np.ndarray, fps: float, crf: 
 
 
 def probe(data: bytes | str | os.PathLike[str]) -> VideoInfo:
-    """Read the header of a video without decoding it. Raises ValueError when there is no readable video stream."""
-    import av
+    """Read what a video says about itself; of the stream and in the size that `read_video` gives.
 
+    The first frame alone is decoded, for it says how the picture is turned.
+
+    Raises:
+        ValueError: There is no readable video stream.
+    """
     try:
-        with open_video(data) as container:
-            stream = container.streams.video[0]
-            rate = stream.average_rate or stream.guessed_rate or Fraction(0)
-            seconds = None if stream.duration is None else float(stream.duration * stream.time_base)
-            if seconds is None and container.duration is not None:
-                seconds = container.duration / av.time_base
-            return VideoInfo(
-                stream.width, stream.height, float(rate), stream.frames or None, seconds, stream.codec_context.name
-            )
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError(f"cannot read {_name(data)}: {error}; expected a video file with a video stream") from error
-
-
-def open_video(data: bytes | str | os.PathLike[str]) -> av.container.InputContainer:
-    """Open video bytes or a video file for reading, whatever the file is called. Raises av.FFmpegError."""
-    import av
-
-    if isinstance(data, bytes | bytearray | memoryview):
-        return av.open(io.BytesIO(data), options={"format_whitelist": _CONTAINERS})
-    # An absolute path starts with "/", so that no name ("concat:a", "-", "pipe:0") is taken for a protocol.
-    options = {"format_whitelist": _CONTAINERS, "protocol_whitelist": "file"}
-    return av.open(os.path.abspath(os.fspath(data)), options=options, metadata_errors="replace")
-
-
-def quarter_turns(frame: av.VideoFrame) -> int:
-    """How many times `np.rot90` turns a frame upright, by the file's display matrix: 0 to 3."""
-    return round(frame.rotation / 90) % 4
-
-
-def to_rgb(frame: av.VideoFrame, width: int | None = None, height: int | None = None) -> np.ndarray:
-    """Convert a decoded frame, whatever its pixel format, to uint8 (H,W,3) RGB, antialiased where it is resized."""
-    from av.video.reformatter import Interpolation
-
-    width, height = width or frame.width, height or frame.height
-    # A box filter averages every source pixel on the way down; on the way up it would give blocks.
-    shrinks = width < frame.width or height < frame.height
-    filter_ = Interpolation.AREA if shrinks else Interpolation.BICUBIC
-    flags = filter_ | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-    matrix = _yuv_matrix(frame)
-    rgb = frame.reformat(width, height, "rgb24", src_colorspace=matrix, interpolation=flags, threads=1)
-    return rgb.to_ndarray()
-
-
-def _frames(data: bytes | str | os.PathLike[str], max_frames: int | None = None) -> Iterator[av.VideoFrame]:
-    import av
-
-    frame = None
-    try:
-        with open_video(data) as container:
-            stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1
-            for frame in itertools.islice(container.decode(stream), max_frames):
-                yield frame
-    except (av.FFmpegError, IndexError) as error:
-        raise ValueError(f"cannot decode {_name(data)}: {error}; expected a video file with a video stream") from error
-    if frame is None:
-        raise ValueError(f"cannot decode {_name(data)}: it holds no frames")
+        duration = timing.span(data).duration
+        with opened_video(data) as (container, stream):
+            rate = timing.frame_rate(container, stream)
+            with closing(timing.frames(container, stream)) as frames:
+                first = next(frames, None)
+            if first is None:
+                raise RejectedClip(Rejection.BROKEN, "it holds no frames")
+            height, width = upright(first).shape[:2]
+            name = stream.codec_context.name
+            return VideoInfo(width, height, float(rate), stream.frames or None, duration or None, name)
+    except RejectedClip as rejected:
+        raise ValueError(
+            f"cannot read {_name(data)}: {rejected}; expected a video file with a video stream"
+        ) from rejected
 
 
 def _to_yuv(frame: av.VideoFrame) -> av.VideoFrame:
@@ -201,17 +179,6 @@ def _tag_bt709(codec_context: Any) -> None:
     codec_context.color_range = ColorRange.MPEG
     codec_context.color_trc = ColorTrc.BT709
     codec_context.color_primaries = ColorPrimaries.BT709
-
-
-def _yuv_matrix(frame: av.VideoFrame) -> int:
-    from av.video.reformatter import Colorspace
-
-    bt709, unspecified, bt2020 = 1, 2, 9
-    if frame.colorspace == bt2020:
-        return Colorspace.BT2020
-    if frame.colorspace == bt709 or (frame.colorspace == unspecified and frame.height >= 720):
-        return Colorspace.ITU709
-    return Colorspace.ITU601
 
 
 def _rate(fps: float) -> Fraction:

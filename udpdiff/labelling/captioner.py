@@ -22,7 +22,7 @@ from udpdiff.checkpoints import local_folder
 from udpdiff.default_device import default_device
 from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import check_images
-from udpdiff.video_io import decode_mp4, probe
+from udpdiff.video_io import probe, read_video
 
 if TYPE_CHECKING:
     import torch
@@ -176,7 +176,7 @@ class Captioner:
 
     def caption_file(self, path: str | os.PathLike[str], seed: int | None = None) -> str:
         """The same for one video file, every frame of which is decoded into memory. ValueError where it cannot be read."""
-        return self.caption([decode_mp4(path)], probe(path).fps, seed=seed)[0]
+        return self.caption([read_video(path)], probe(path).fps, seed=seed)[0]
 
     def _prepare(self, videos, fps):
         from transformers.video_utils import VideoMetadata
