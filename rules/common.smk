@@ -19,6 +19,7 @@ from udpdiff import (
 )
 from udpdiff.checkpoints import places
 from udpdiff.launching import bash_words
+from udpdiff.named_content import named_content
 from udpdiff.planning.costs import Invocations
 from udpdiff.shell_prefix import keep_safe, shell_prefix
 from udpdiff.tasks import TASKS
@@ -150,6 +151,13 @@ def fetched(*keys):
     """An input: the records of the checkpoints that a job loads, by their keys in the configuration."""
     return lambda wildcards: prefetching.records(
         hub_checkpoints, *(key.format(**wildcards) for key in keys)
+    )
+
+
+def content(*keys):
+    """A param that no command reads: the content behind names that do not tell it, by their keys in the configuration."""
+    return lambda wildcards: named_content(
+        flow.config, *(key.format(**wildcards) for key in keys)
     )
 
 

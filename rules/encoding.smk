@@ -26,6 +26,7 @@ rule encode_latents:
         gpu=1,
     params:
         job=job(workflow_jobs.encode_latents, "stream"),
+        content=content("model.base"),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.latents:q} -- \
@@ -70,6 +71,7 @@ rule encode_text:
         gpu=1,
     params:
         job=job(workflow_jobs.encode_text, "style"),
+        content=content("model.base"),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.text:q} -- \

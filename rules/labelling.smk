@@ -25,6 +25,9 @@ rule segment_entities:
         gpu=1,
     params:
         job=job(workflow_jobs.segment_entities, "labeller"),
+        content=content(
+            "labels.tracker.checkpoint", "labels.entities.{labeller}.segmenter"
+        ),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.entities:q} -- \
@@ -57,6 +60,7 @@ rule estimate_depth:
         gpu=1,
     params:
         job=job(workflow_jobs.estimate_depth, "labeller"),
+        content=content("labels.depth.{labeller}.*"),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.depth:q} -- \
@@ -110,6 +114,7 @@ rule write_captions:
         gpu=1,
     params:
         job=job(workflow_jobs.write_captions),
+        content=content("model.base", "labels.captions.captioner"),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} -- \

@@ -24,6 +24,13 @@ rule extract_features:
         gpu=1,
     params:
         job=job(workflow_jobs.extract_features, "split"),
+        content=lambda wildcards: content(
+            *(
+                ["metrics.video_encoder"]
+                if wildcards.split == "evaluation"
+                else ["metrics.*_encoder", "metrics.interpolator"]
+            )
+        )(wildcards),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.features:q} -- \
@@ -137,6 +144,7 @@ rule codec_quality:
         gpu=1,
     params:
         job=job(workflow_jobs.codec_quality),
+        content=content("model.base"),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} -- \
@@ -163,6 +171,7 @@ rule measure_runtime:
         gpu=1,
     params:
         job=job(workflow_jobs.measure_runtime),
+        content=content("model.base"),
     shell:
         """
         OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu:q} -- \

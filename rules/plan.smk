@@ -35,6 +35,7 @@ rule measure_throughput:
         gpu=1,
     params:
         job=job(workflow_jobs.measure_throughput),
+        content=content("labels.tracker.*", "labels.entities.*", "labels.depth.*"),
     shell:
         """
         OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu:q} -- \
@@ -60,6 +61,7 @@ rule measure_memory:
         gpu=1,
     params:
         job=job(workflow_jobs.measure_memory),
+        content=content("model.base"),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} -- scripts.measure_memory --job {params.job:q} \

@@ -21,6 +21,7 @@ rule sample:
         gpu=1,
     params:
         job=job(workflow_jobs.sample, "run", "task", "shard"),
+        content=content("model.base"),
         predictions=lambda wildcards, output: [
             f"--predictions={path}" for path in output[1:]
         ],

@@ -22,6 +22,7 @@ rule train:
         tasks=max(2, flow.config.gpus),  # of srun, one for each GPU; SLURM's plugin wants at least 2
     params:
         job=job(workflow_jobs.train, "run"),
+        content=content("model.base"),
         state="results/training/{run}",
         latents=lambda wildcards, input: bash_words(input.latents),
         captions=lambda wildcards, input: bash_words(input.captions),

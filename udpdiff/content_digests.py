@@ -28,8 +28,8 @@ _known: dict[str, tuple[_Stamp, str]] = {}
 _memory: Path | None = None
 
 
-def remember_in(path: Path) -> None:
-    """Read what earlier processes noted in a file, once it is asked for, and note there what this one reads."""
+def remember_in(path: Path | None) -> None:
+    """Read what earlier processes noted in a file, once it is asked for, and note there what this one reads; None for none."""
     global _memory
     _memory = path
     _known.clear()

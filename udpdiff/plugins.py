@@ -62,6 +62,13 @@ def check(reference: str) -> None:
             raise ValueError(f"got {reference!r}, and {spec.origin} imports {name}, which is not installed")
 
 
+def source(reference: str) -> Path | None:
+    """Return the file that a reference's module is read from; None where there is none, or it is no Python."""
+    parts = _REFERENCE.fullmatch(reference)
+    spec = _find(parts[1]) if parts else None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
 def _find(module: str) -> ModuleSpec | None:
     """Where a module would come from; the packages that hold it are not run."""
     top, *rest = module.split(".")
