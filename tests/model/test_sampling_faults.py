@@ -374,3 +374,53 @@ def test_a_call_without_a_prompt_is_refused(pipeline):
     for prompt in (None, []):
         with pytest.raises(ValueError, match="Got no prompt"):
             pipeline(prompt, task="seg", **CALL)
+
+
+def test_prompts_are_encoded_without_the_other_parts_and_sampled_without_the_encoder(
+    pipeline, tiny_components, widened
+):
+    encoder = UDPDiffPipeline(
+        tiny_components["tokenizer"],
+        tiny_components["text_encoder"],
+        vae=None,
+        transformer=None,
+        scheduler=None,
+        tasks=TASKS,
+    )
+    with torch.no_grad():
+        embeds, negative = encoder.encode_prompt("a ball", "red", max_sequence_length=48)
+    alone = {**tiny_components, "tokenizer": None, "text_encoder": None, "transformer": widened}
+    sampler = quiet(UDPDiffPipeline(**alone, tasks=TASKS))
+    expected = pipeline("a ball", task="seg", negative_prompt="red", generator=seeded(1), **CALL)
+    given = {"prompt_embeds": embeds, "negative_prompt_embeds": negative}
+    found = sampler(task="seg", generator=seeded(1), **given, **CALL)
+    torch.testing.assert_close(both(found), both(expected))
+    with pytest.raises(ValueError, match=r"prompt_embeds of shape \(1, 48, 16\), expected \(B, L, 32\)"):
+        sampler(task="seg", prompt_embeds=embeds[..., :16], negative_prompt_embeds=negative, **CALL)
+
+
+def test_a_pipeline_is_made_from_another_ones_parts(pipeline):
+    expected = pipeline("a ball", task="depth", generator=seeded(1), **CALL)
+    for other in (UDPDiffPipeline(**pipeline.components, tasks=TASKS), UDPDiffPipeline.from_pipe(pipeline)):
+        found = quiet(other)("a ball", task="depth", generator=seeded(1), **CALL)
+        assert all(map(torch.equal, both(expected), both(found))) and other.config.tasks == TASKS
+
+
+def test_guidance_can_be_changed_in_a_callback(pipeline):
+    seen = []
+
+    def raise_it(pipe, step, timestep, tensors):
+        pipe._guidance_scale += 1.0
+        seen.append(pipe.guidance_scale)
+        return tensors
+
+    pipeline("a ball", task="seg", callback_on_step_end=raise_it, **CALL)
+    assert seen == [4.0, 5.0]
+
+
+def test_conditions_by_number_are_refused(tiny_components, tiny_transformer):
+    transformer = expand_transformer(tiny_transformer, 2, independent_timesteps=True)
+    pipeline = UDPDiffPipeline(**tiny_components, transformer=transformer, tasks=TASKS)
+    conditions = {0: torch.zeros(1, 3, 16, 16, 16)}
+    with pytest.raises(ValueError, match="by name of the stream, in the argument conditions"):
+        pipeline("a ball", task="seg", attention_kwargs={"conditions": conditions}, **CALL)

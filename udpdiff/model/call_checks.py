@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from diffusers.utils.torch_utils import unwrap_module
@@ -19,11 +20,13 @@ def check_streams(streams: Streams, tasks: Sequence[str], task_condition: str) -
     several = len(dense) > 1
     if sorted(served) != sorted(tasks) or (several and any(len(names) != 1 for names in dense.values())):
         raise ValueError(
-            f"Got streams {dense} for the tasks {list(tasks)}, expected one stream for all of them or one for each."
+            f"Got streams {dense} for the tasks {list(tasks)}, expected one stream for all of them or one for each. Name"
+            " every task once; None stands for one stream."
         )
     if several and task_condition == "text":
         raise ValueError(
-            f"Got task_condition='text' for streams {dense}, expected 'embedding': a prompt names one task."
+            f"Got task_condition='text' for streams {dense}, expected 'embedding': a prompt names one task. Take"
+            " 'embedding', which needs no rows where every task has a stream."
         )
 
 
@@ -66,7 +69,10 @@ def check_conditions(
             " one widened with expand_transformer(..., independent_timesteps=True)."
         )
     if not set(conditions) < set(streams.names):
-        raise ValueError(f"Got conditions {list(conditions)}, expected some of {streams.names}, but not all.")
+        raise ValueError(
+            f"Got conditions {list(conditions)}, expected some of {streams.names}, but not all. Leave out what is to be"
+            " generated."
+        )
     for name, latents in conditions.items():
         if tuple(latents.shape) != shape:
             raise ValueError(
@@ -104,3 +110,24 @@ def check_latents(latents: torch.Tensor, shape: tuple[int, ...], dtype: torch.dt
             " udpdiff.model.noise.paired_latents."
         )
     check_finite(latents, "the latents that were given", dtype)
+
+
+def check_texts(
+    prompt_embeds: torch.Tensor | None, negative_prompt_embeds: torch.Tensor | None, config: Mapping[str, Any]
+) -> None:
+    """Raise ValueError unless embeddings that are given, (B, L, D), are as wide as the transformer reads them."""
+    for name, embeds in {"prompt_embeds": prompt_embeds, "negative_prompt_embeds": negative_prompt_embeds}.items():
+        if embeds is not None and (embeds.ndim != 3 or embeds.shape[2] != config["text_embed_dim"]):
+            raise ValueError(
+                f"Got {name} of shape {tuple(embeds.shape)}, expected (B, L, {config['text_embed_dim']}): those of the text"
+                " encoder that the model was trained with. Make them with pipeline.encode_prompt."
+            )
+
+
+def check_attention_kwargs(attention_kwargs: Mapping[str, Any]) -> None:
+    """Raise ValueError for conditions by number, which belong to the transformer: their streams would come back wrong."""
+    if "conditions" in attention_kwargs:
+        raise ValueError(
+            "Got attention_kwargs with 'conditions', expected them by name of the stream, in the argument conditions. Move"
+            " them there."
+        )

@@ -87,9 +87,9 @@ class CheckedPipeline(CogVideoXPipeline):
             check_finite(latents, what, latents.dtype)
         return tensors
 
-    def each_step(self, callback: Callable | None, names: Sequence[str]) -> dict[str, Any]:
+    def each_step(self, callback: Callable | None, names: Sequence[str] | None) -> dict[str, Any]:
         """Return the stock arguments for a callback that checks the latents after the user's has had its own tensors."""
-        own = getattr(callback, "tensor_inputs", names)  # diffusers' callback objects bring their names
+        own = getattr(callback, "tensor_inputs", names or ())  # diffusers' callback objects bring their names
 
         def after_step(pipeline: CheckedPipeline, step: int, timestep: Any, tensors: dict) -> dict:
             if callback is None:

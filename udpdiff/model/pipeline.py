@@ -19,8 +19,8 @@ from diffusers import (
 )
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
+from udpdiff.model import call_checks as checks
 from udpdiff.model.call_arguments import choose_tasks, count_prompts, padded_frames, repeated, task_rows
-from udpdiff.model.call_checks import check_conditions, check_latents, check_size, check_streams, check_transformer
 from udpdiff.model.checked_pipeline import CheckedPipeline
 from udpdiff.model.lora import WidenedLoraLoader
 from udpdiff.model.noise import Generators, dense_generators
@@ -63,14 +63,17 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
     ) -> None:
         super().__init__(tokenizer, text_encoder, vae, transformer, scheduler)
         if task_condition not in TASK_CONDITIONS:
-            raise ValueError(f"Unknown task_condition: got {task_condition!r}, expected one of {TASK_CONDITIONS}.")
+            raise ValueError(
+                f"Unknown task_condition: got {task_condition!r}, expected one of {TASK_CONDITIONS}. Take the one that the"
+                " transformer was trained with."
+            )
         tasks = {name: task.colormaps[0] for name, task in TASKS.items()} if tasks is None else dict(tasks)
         for name in tasks:
             get_task(name)
         # Mappings, never lists: downloading from the hub, diffusers takes every list in the index for a component.
         self.register_to_config(task_condition=task_condition, tasks=tasks, streams=streams)
         if transformer is not None and vae is not None:  # diffusers allows loading some components only
-            check_streams(self.streams, list(tasks), task_condition)
+            checks.check_streams(self.streams, list(tasks), task_condition)
             self._check_transformer()
         self._trained_alphas = None if scheduler is None else trained_alphas(scheduler)
         if scheduler is not None:
@@ -167,15 +170,15 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
         """
         # 1. Check what the stock call does not
         self._check_parts(num_inference_steps)
-        config = self.transformer.config
-        height = height or config.sample_height * self.vae_scale_factor_spatial
-        width = width or config.sample_width * self.vae_scale_factor_spatial
+        config, scale = self.transformer.config, self.vae_scale_factor_spatial
+        height, width = height or config.sample_height * scale, width or config.sample_width * scale
         num_frames = num_frames or config.sample_frames
-        pixels = self.vae_scale_factor_spatial * config.patch_size
-        check_size(height, width, num_frames, pixels, self.vae_scale_factor_temporal)
+        checks.check_size(height, width, num_frames, scale * config.patch_size, self.vae_scale_factor_temporal)
         latent_frames = (num_frames - 1) // self.vae_scale_factor_temporal + 1
         prompt = [prompt] if isinstance(prompt, str) else prompt
         prompts = count_prompts(prompt, prompt_embeds, num_videos_per_prompt)
+        checks.check_texts(prompt_embeds, negative_prompt_embeds, config)
+        checks.check_attention_kwargs(attention_kwargs or {})
 
         # 2. Tell the model the task and what is given
         attention_kwargs, trained = dict(attention_kwargs or {}), list(self.config.tasks)
@@ -186,9 +189,8 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
         elif config.num_tasks and len(chosen) == 1:
             rows = task_rows(repeated(first, num_videos_per_prompt), trained, self._execution_device)
             attention_kwargs["task_ids"] = rows
-        size = (height // self.vae_scale_factor_spatial, width // self.vae_scale_factor_spatial)
-        shape = (prompts, latent_frames, self.streams.channels, *size)
-        conditions = check_conditions(conditions or {}, self.streams, config.independent_timesteps, shape)
+        shape = (prompts, latent_frames, self.streams.channels, height // scale, width // scale)
+        conditions = checks.check_conditions(conditions or {}, self.streams, config.independent_timesteps, shape)
         given = {name: repeated(clean, num_videos_per_prompt) for name, clean in conditions.items()}
         if given:
             padded = {self.streams.names.index(name): padded_frames(clean, config) for name, clean in given.items()}
@@ -249,7 +251,7 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
             scale = self.vae_scale_factor_spatial
             frames = (num_frames - 1) // self.vae_scale_factor_temporal + 1
             shape = (batch_size, frames, num_channels_latents, height // scale, width // scale)
-            check_latents(latents, shape, dtype, streams.names)
+            checks.check_latents(latents, shape, dtype, streams.names)
             return prepare(batch_size, num_channels_latents, *size, generator, latents)
         # Before the video's draw, which advances `generator`.
         generators = [generator, *dense_generators(generator, len(streams.dense))]
@@ -258,7 +260,7 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
 
     def _check_transformer(self) -> None:
         rows = len(self.config.tasks) if self.config.task_condition == "embedding" else 0
-        check_transformer(self.transformer, self.streams, rows)
+        checks.check_transformer(self.transformer, self.streams, rows)
 
     def _check_parts(self, num_inference_steps: int) -> None:
         """Raise ValueError where a part was exchanged for one that is not the model's, or takes no such steps."""
