@@ -19,6 +19,7 @@ from pathlib import Path
 from udpdiff import launching, local_gpus, slurm_job
 from udpdiff.interruption import DEADLINE, EXIT_CODE
 from udpdiff.slices import Slices
+from udpdiff.storage.errors import writing
 
 SAVE_SECONDS = 1800
 
@@ -97,7 +98,9 @@ def _here(request: launching.Request) -> tuple[list[str], dict[str, str]]:
     gpus = [] if _wants_cpu() else local_gpus.visible_gpus(os.environ)
     if not gpus or not request.gpus:
         return launching.plain_command(sys.executable, request), {}
-    locks = local_gpus.take_gpus(gpus, request.gpus, local_gpus.lock_folder(os.environ))
+    folder = local_gpus.lock_folder(os.environ)
+    with writing(folder):
+        locks = local_gpus.take_gpus(gpus, request.gpus, folder)
     variables = {"CUDA_VISIBLE_DEVICES": ",".join(lock.path.name for lock in locks)}
     if request.distributed and len(locks) > 1:
         return launching.torchrun_command(sys.executable, request, len(locks)), variables

@@ -43,6 +43,7 @@ class Lock:
         Raises:
             Held: Another process has it; the message names that one.
             NoLocks: The file system has none.
+            OSError: Who holds it cannot be written down; nobody does then.
         """
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -54,8 +55,13 @@ class Lock:
             if self._is_current(descriptor):
                 break
             os.close(descriptor)  # its former holder removed the file meanwhile
-        os.truncate(descriptor, 0)
-        os.pwrite(descriptor, holder().encode(), 0)
+        try:
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, holder().encode(), 0)
+        except OSError:
+            self.path.unlink(missing_ok=True)
+            os.close(descriptor)
+            raise
         os.set_inheritable(descriptor, inherited)
         self._descriptor = descriptor
 

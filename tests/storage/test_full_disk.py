@@ -299,6 +299,20 @@ def test_a_file_of_a_library_that_cannot_be_written_is_no_clips_fault(number):
     assert failures.reasons == {}
 
 
+def test_a_lock_that_cannot_be_written_is_not_held(tmp_path, monkeypatch):
+    from udpdiff.storage.errors import StorageError
+    from udpdiff.training.state import exclusive
+
+    def full(*_):
+        raise OSError(ENOSPC, os.strerror(ENOSPC))
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"state: cannot be written .*No space left"):
+        patch.setattr(os, "pwrite", full)
+        exclusive(tmp_path / "state").__enter__()
+    with exclusive(tmp_path / "state"):
+        assert [path.name for path in (tmp_path / "state").iterdir()] == ["lock"]
+
+
 if __name__ == "__main__":
     root = Path(sys.argv[1])
     print(json.dumps({case: outcome(case, small_files, root / case) for case in WRITERS}))

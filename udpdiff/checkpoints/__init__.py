@@ -8,6 +8,8 @@ from pathlib import Path
 
 from udpdiff.checkpoints.hub import TOP, folder_of, split
 from udpdiff.checkpoints.places import place_of
+from udpdiff.storage.errors import StorageError
+from udpdiff.storage.sealed import check_folder
 
 _SCHEME = "mini:"
 _FOLDER = Path(__file__).parent
@@ -48,9 +50,23 @@ def local_folder(ref: str, parts: Sequence[str] = TOP) -> str:
 
     Raises:
         ValueError: There is no such mini checkpoint, or, offline, none such in the hub's cache.
+        StorageError: The weights of a mini checkpoint are damaged.
     """
     place = resolve(ref)
+    if Path(place).parent == _FOLDER:
+        _check_shipped(Path(place).name)
     return folder_of(place, parts) if split(place) and not Path(place).is_dir() else place
+
+
+def _check_shipped(name: str) -> None:
+    """Compare the weights of a mini checkpoint with `digests.json`, which `seal_folder(FOLDER, "*.safetensors")` writes."""
+    try:
+        check_folder(_FOLDER, [name])
+    except StorageError as error:
+        raise StorageError(
+            f"{_SCHEME}{name}: a file in {_FOLDER / name} is not what the package brought. Install the package again, or in a"
+            " clone: git checkout -- udpdiff/checkpoints."
+        ) from error
 
 
 def base_configs(ref: str) -> tuple[dict, dict] | None:

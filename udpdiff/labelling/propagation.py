@@ -99,7 +99,7 @@ class MaskTracker:
         device = torch.device(device or default_device())
         dtype = dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32)
         if (Path(place) / CONFIG_NAME).is_file():
-            return cls(read_folder(Path(place), device), dtype)
+            return cls(read_folder(Path(local_folder(place)), device), dtype)
         from sam2.build_sam import HF_MODEL_ID_TO_FILENAMES, build_sam2_video_predictor
 
         name, _ = hub.split(place) or (None, None)

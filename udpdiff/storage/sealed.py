@@ -74,13 +74,13 @@ def check_file(path: str | Path) -> None:
     _check(path, words[0] if words else None, path)
 
 
-def seal_folder(folder: Path) -> None:
-    """Write the digests of all files of a finished folder to `digests.json` in it.
+def seal_folder(folder: Path, pattern: str = "*") -> None:
+    """Write the digests of a finished folder's files, by default of all, to `digests.json` in it.
 
     Raises:
         StorageError: It cannot be written.
     """
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob(pattern) if path.is_file())
     with writing(folder):
         digests = {name: file_sha256(folder / name) for name in names if name != DIGESTS}
     write_record(folder / DIGESTS, {"files": digests})

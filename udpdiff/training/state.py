@@ -19,7 +19,7 @@ from udpdiff.locking import Held, Lock, NoLocks
 from udpdiff.provenance import provenance
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.storage.digests import digest
-from udpdiff.storage.errors import StorageError
+from udpdiff.storage.errors import StorageError, writing
 from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_state
 from udpdiff.training.log import truncate_log
@@ -40,11 +40,13 @@ def exclusive(folder: Path) -> Iterator[None]:
 
     Raises:
         FolderLocked: Another process holds it.
+        StorageError: The disk is full.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = Lock(folder / "lock")
     try:
-        lock.take()
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.take()
     except Held as error:
         raise FolderLocked(
             f"{folder} is in use: {error}. Wait for it to end, or stop it with SIGTERM: it then saves a checkpoint."
