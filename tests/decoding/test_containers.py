@@ -31,8 +31,7 @@ def test_frames_that_refer_to_later_ones(source, tmp_path, ending):
     assert probe(path).fps == pytest.approx(30, rel=1e-3)
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_mpeg4_with_frames_that_refer_to_later_ones_in_avi(tmp_path, packed):
+def test_mpeg4_with_frames_that_refer_to_later_ones_in_avi(tmp_path):
     path = tmp_path / "divx.avi"
     write_frames(path, frames_of(ramp(45)), "mpeg4", options=FINE | {"bf": "2"})
     assert numbers(read_clip(path, **CLIP, start_seconds=0.5)) == list(range(15, 24))
@@ -49,3 +48,11 @@ def test_a_video_that_begins_after_the_sound(source, tmp_path, ending, late):
     assert numbers(read_clip(path, **CLIP, start_seconds=0.5)) == list(range(15, 24))
     assert numbers(read_video(path)) == list(range(45))
     assert probe(path).duration_seconds == pytest.approx(1.5, abs=0.002)
+
+
+@pytest.mark.parametrize("frames", [13, 45])
+def test_program_streams_whose_frames_rarely_say_when(tmp_path, frames):
+    path = write_frames(tmp_path / "film.mpg", frames_of(ramp(frames)), "mpeg2video", options=FINE)
+    assert numbers(read_video(path)) == list(range(frames))
+    middle = (frames - 9) // 2
+    assert np.abs(np.array(numbers(read_clip(path, **CLIP))) - np.arange(middle, middle + 9)).max() <= 1

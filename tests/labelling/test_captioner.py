@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import numpy as np
 import pytest
 from tiny_captioners import write_checkpoint
 
 from udpdiff.labelling.captioner import FAMILIES, Captioner, two_frames_a_second, uniform_frames
-from udpdiff.video_io import write_mp4
+from udpdiff.video_io import decode_mp4, encode_mp4, write_mp4
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
@@ -67,6 +68,16 @@ def test_sampling_is_repeatable_and_leaves_the_random_state_alone(captioner):
 def test_one_file_in_three_lines(captioner, tmp_path):
     write_mp4(tmp_path / "film.mp4", noise(5, 9, 64, 64), fps=8)
     assert captioner.caption_file(tmp_path / "film.mp4")
+
+
+def test_a_file_is_seen_as_players_show_it(captioner, tmp_path):
+    """A telephone's video is turned by a matrix in its header, behind the track's first 44 bytes."""
+    data = bytearray(encode_mp4(VIDEOS[0], 8))
+    start = data.index(b"tkhd") + 44
+    data[start : start + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    (tmp_path / "film.mp4").write_bytes(data)
+    upright = np.rot90(decode_mp4(encode_mp4(VIDEOS[0], 8)), -1, axes=(1, 2))
+    assert captioner.caption_file(tmp_path / "film.mp4") == captioner.caption([upright], 8.0)[0]
 
 
 def test_half_precision(captioner, tmp_path):

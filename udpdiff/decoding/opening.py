@@ -62,8 +62,6 @@ def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
         raise RejectedClip(Rejection.UNREADABLE, "its codec is unknown")
     moving = [stream for stream in known if stream.frames != 1] or known
     stream = next((stream for stream in moving if stream.disposition & Disposition.default), moving[0])
-    if stream.codec_context.codec_tag in ("encv", "drmi"):
-        raise RejectedClip(Rejection.UNREADABLE, "it is encrypted")
     width, height = stream.codec_context.width, stream.codec_context.height
     if width * height > MAX_PIXELS:
         raise RejectedClip(Rejection.UNREADABLE, f"{width} x {height} pixels, at most {MAX_PIXELS:,} are read")

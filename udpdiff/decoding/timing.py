@@ -55,7 +55,8 @@ def span(data: bytes | str | os.PathLike[str]) -> Span:
         if first is None:
             raise RejectedClip(Rejection.BROKEN, "it holds no frames, or none that says when it is shown")
         origin = Fraction(first.start)
-        duration = _promised_duration(stream, origin)
+        # Program streams have no header that says; FFmpeg's guess follows the few timestamps that there are.
+        duration = None if container.format.name == "mpeg" else _promised_duration(stream, origin)
     return Span(origin, _counted_duration(data, origin) if duration is None else duration)
 
 
@@ -135,8 +136,11 @@ def _counted_duration(data: bytes | str | os.PathLike[str], origin: Fraction) ->
         if _has_no_timestamps(container):
             return float(sum(1 for _ in packets) / (frame_rate(container, stream) or 1))
         by_dts = _tells_decoding_times_only(container, stream)
-        ends = [(p.dts if by_dts else p.pts, p.duration or 0) for p in packets]
-        last = max((time + duration for time, duration in ends if time is not None), default=0)
+        end, last = 0, 0
+        for packet in packets:
+            time = packet.dts if by_dts else packet.pts
+            end = (end if time is None else time) + (packet.duration or 0)
+            last = max(last, end)
         return float(last * stream.time_base - origin)
 
 
@@ -171,6 +175,8 @@ def _decoded(
     for packet in container.demux(stream):
         if packet.size:
             due.append(packet.dts)
+        if not begun and packet.has_sidedata("encryption_info"):
+            raise RejectedClip(Rejection.UNREADABLE, "it is encrypted")
         decoded, failure = [], None
         try:
             decoded = packet.decode()
