@@ -22,6 +22,7 @@ from udpdiff.storage import layout
 from udpdiff.storage.coarse_values import on_grid
 from udpdiff.storage.errors import StorageError
 from udpdiff.storage.failures import TooManyFailures
+from udpdiff.storage.means import read_mean
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.storage.summaries import read_summary
 from udpdiff.timing import Throughput
@@ -94,7 +95,8 @@ def failing(monkeypatch, numbers, error=NO_LUCK):
 def test_the_nearest_pixel_is_stored_as_the_largest_number(monkeypatch, clips):
     depth = np.linspace(0, 1, 5 * 64 * 64, dtype=np.float32).reshape(5, 64, 64)
     monkeypatch.setattr(estimate_depth, "load_estimator", lambda labeller, device: lambda video: depth)
-    with ShardReader(run(monkeypatch, clips)) as shard:
+    mean_file = clips.with_name("depth.mean.npz")
+    with ShardReader(run(monkeypatch, clips, estimate_depth, "depth", DEPTH, "--mean", str(mean_file))) as shard:
         stored = shard.read("clip0", "depth")
         assert stored.dtype == np.uint16
         assert (stored[0, 0, 0], stored[-1, -1, -1]) == (0, 65535), "1 is nearest"
@@ -102,6 +104,7 @@ def test_the_nearest_pixel_is_stored_as_the_largest_number(monkeypatch, clips):
         mean, frames = shard.mean()
         np.testing.assert_allclose(mean, stored.mean(axis=0), rtol=1e-12)
         assert frames == 25
+        np.testing.assert_array_equal(read_mean(mean_file), mean)
         assert shard.attrs == {"job": json.loads(DEPTH.dump()), "clips": ShardReader(clips).sha256}
 
 

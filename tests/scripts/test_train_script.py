@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 
@@ -12,7 +13,9 @@ import yaml
 from scripts import train as script
 from udpdiff import workflow_jobs
 from udpdiff.config_parsing import parse
+from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.shards import ShardWriter
+from udpdiff.tasks import task_prompt
 from udpdiff.training.settings import TrainingSettings
 from udpdiff.workflow import Workflow
 
@@ -88,3 +91,37 @@ def test_settings_places_and_device_are_passed_on(call):
     assert called["settings"] == TrainingSettings.from_job(job, execution.training["multi"])
     assert (called["state"], called["output"], called["cpu"]) == ("state", "out", True)
     assert call("multi", device="cuda")["cpu"] is False
+
+
+def test_each_task_has_its_own_prompts_where_the_trainer_encodes_them(monkeypatch, tmp_path):
+    """Prompts name the task whose sample is read."""
+    latents = [write_shard(tmp_path, stream, mark) for stream, mark in MARKS.items() if not stream.startswith("text")]
+    with CaptionWriter(tmp_path / "0.parquet", {}) as table:
+        table.add("a", Caption("A ball.", "source", 3), Caption("A red ball rolls.", "source", 5))
+    asked = []
+    monkeypatch.setattr(script.LivePrompts, "encode", lambda self, prompt: asked.append(prompt) or np.zeros((4, 2)))
+    raw = copy.deepcopy(RAW)
+    raw["encoding"]["text"] = "live"
+    job = workflow_jobs.train(Workflow(parse(raw)), "multi_text")
+    source = script.latent_source(job, latents, [str(tmp_path / "0.parquet")], "cpu")
+    for task in ("depth", "seg"):
+        source.read("a", [task], "detailed")
+    assert asked == [task_prompt("A red ball rolls.", task) for task in ("depth", "seg")]
+
+
+@pytest.mark.parametrize(
+    "device, rank, count, own",
+    [
+        ("cpu", "1", 4, "cpu"),
+        ("cuda", None, 4, "cuda"),
+        ("cuda", "0", 4, "cuda:0"),
+        ("cuda", "3", 4, "cuda:3"),
+        ("cuda", "3", 1, "cuda:0"),  # a site that shows each process its own GPU alone
+    ],
+)
+def test_each_process_has_a_gpu_of_its_own(monkeypatch, device, rank, count, own):
+    monkeypatch.setattr(script.torch.cuda, "device_count", lambda: count)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert script.own_device(device) == own
