@@ -44,6 +44,14 @@ def test_files_are_merged_over_a_preset(capsys, monkeypatch, tmp_path):
     assert "one_gpu: 1,000 train" in page and "measure_runtime" not in page
 
 
+def test_of_two_files_the_second_wins(tmp_path):
+    files = [tmp_path / "mine.yaml", tmp_path / "more.yaml"]
+    files[0].write_text("clips: {train: 1000, evaluation: 50}\n")
+    files[1].write_text("clips: {train: 2000}\n")
+    clips = plan.layered("one_gpu", files)["clips"]
+    assert (clips["train"], clips["evaluation"]) == (2000, 50)
+
+
 def test_the_mini_scale_says_what_it_does_not_know(capsys, monkeypatch):
     page = told(capsys, monkeypatch)
     assert "mini: 144 train" in page and "no gpu is named" in page
