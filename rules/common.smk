@@ -55,8 +55,15 @@ content_digests.remember_in(Path(".snakemake/udpdiff_contents.jsonl"))
 # What cannot fit the named GPU is refused once, at the start; the plan says it in its own words. Which targets are asked
 # for, Snakemake itself knows only after this.
 must_fit = workflow.is_main_process and "plan" not in sys.argv[1:]
+in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+machine = preflight.Machine(workflow.resource_settings.nodes is not None, in_conda)
 flow = checked(
-    preflight.check, config, workflow.overwrite_configfiles, preset, must_fit
+    preflight.check,
+    config,
+    workflow.overwrite_configfiles,
+    preset,
+    must_fit,
+    machine if must_fit and not workflow.output_settings.dryrun else None,
 )
 
 
@@ -78,7 +85,6 @@ if must_fit:
 
 # Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. How jobs are
 # carried out, and where things are on this machine, comes by the environment, never in `params`: a change of it reruns nothing.
-in_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 told = {
     "EXECUTION": workflow_jobs.execution(flow).dump(),
     places.VARIABLE: places.tell(flow.places, Path(prefetching.FOLDER).resolve()),

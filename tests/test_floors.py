@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     (
         "clip",
+        "config_values",
         "default_device",
         "files",
         "finite",

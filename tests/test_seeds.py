@@ -11,8 +11,8 @@ import yaml
 
 from udpdiff import jobs
 from udpdiff.config_data import ClipSize
-from udpdiff.config_labels import SEED_LIMIT, ConfigError
 from udpdiff.config_parsing import parse
+from udpdiff.config_values import SEED_LIMIT, ConfigError
 from udpdiff.metrics.bootstrap import bootstrap_mean
 from udpdiff.model import sampling
 from udpdiff.model.noise import paired_latents

@@ -6,14 +6,16 @@ the workflow: those checks are in `preflight`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, create_model, model_validator
 
 from udpdiff.config_data import Clips, ClipSize, Encoding, Filters, Panda70M, Source, Storage
-from udpdiff.config_labels import Labels, Name, Positive, Section, Seed
+from udpdiff.config_labels import Labels
 from udpdiff.config_sampling import Sampling
 from udpdiff.config_training import Model, Training, TrainingExecution, TrainingRecipe
+from udpdiff.config_values import Name, Section, Seed, Text, real, whole
 from udpdiff.tasks import TASKS, TaskOptions
 
 # Every task brings the type of its own section.
@@ -27,7 +29,7 @@ class Run(Section):
     learns. colormaps: of tasks that are not in their standard one.
     """
 
-    tasks: dict[str, Annotated[float, Field(gt=0)]]
+    tasks: dict[str, real(gt=0, le=1)]
     task_condition: Literal["embedding", "text"] = "embedding"
     entities: str = "entityseg"
     depth: str = "depthcrafter"
@@ -70,27 +72,27 @@ class JudgedRuns(Section):
 
 
 class Extractors(Section):
-    subject_encoder: str
-    image_encoder: str
-    video_encoder: str
-    interpolator: str
+    subject_encoder: Text
+    image_encoder: Text
+    video_encoder: Text
+    interpolator: Text
 
 
 class Metrics(Extractors):
     judges: Judges
     judged_runs: JudgedRuns
-    bootstrap_samples: Positive
-    codec_clips: Positive
-    runtime_repeats: Positive
+    bootstrap_samples: whole(1, 100_000)
+    codec_clips: whole(1, 10_000_000)
+    runtime_repeats: whole(1, 1000)
 
 
 class Report(Section):
     """goals: lines `FIGURE >= NUMBER`, `FIGURE <= NUMBER` or `FIGURE > CONTROL`, of figures in quality.json."""
 
-    tables: list[Annotated[int, Field(ge=1, le=9)]]
+    tables: list[whole(1, 9)]
     goals: list[Annotated[str, Field(pattern=r"^[\w.]+ (>=|<=) [-+.e\d]+$|^[\w.]+ > [a-z]+$")]]
-    examples: Positive
-    contact_sheet: Positive
+    examples: whole(1, 1000)
+    contact_sheet: whole(1, 10_000)
 
 
 # Kinds of labellers: keys of `labels` and of its judges, and folders of results.
@@ -104,8 +106,8 @@ class Config(Section):
     seed: Seed
     device: Annotated[str, Field(pattern=r"^(cpu|mps|cuda(:\d+)?)$")] | None
     gpu: str | None
-    gpus: Positive
-    gpu_price: Annotated[float, Field(ge=0)] | None
+    gpus: whole(1, 8192)
+    gpu_price: real(ge=0, le=1e6) | None
     source: Source
     panda70m: Panda70M
     clips: Clips
@@ -122,7 +124,20 @@ class Config(Section):
     report: Report
 
     @model_validator(mode="after")
-    def _names_exist(self):
+    def _fits_together(self):
+        faults = [*self._unknown_names(), *self._depth_faults()]
+        if 1000 % self.sampling.num_inference_steps:
+            faults.append(
+                f"sampling.num_inference_steps: got {self.sampling.num_inference_steps}, which does not divide the "
+                "scheduler's 1000 training steps; use 10, 20, 25, 40, 50 or 100"
+            )
+        if not self.runs:
+            faults.append("runs: got none; name one at least")
+        if faults:
+            raise ValueError("\n".join(faults))
+        return self
+
+    def _unknown_names(self) -> Iterator[str]:
         named = {
             f"runs.{name}.{kind}": (kind, getattr(run, kind)) for name, run in self.runs.items() for kind in LABEL_KINDS
         }
@@ -130,29 +145,23 @@ class Config(Section):
         for key, (kind, labeller) in named.items():
             allowed = getattr(self.labels, kind)
             if labeller not in allowed:
-                raise ValueError(
-                    f"{key}: got {labeller!r}, which labels.{kind} does not define; allowed: {', '.join(allowed)}"
-                )
+                yield f"{key}: got {labeller!r}, which labels.{kind} does not define; allowed: {', '.join(allowed)}"
         for kind in LABEL_KINDS:
             for run in getattr(self.metrics.judged_runs, kind) or []:
                 if run not in self.runs:
-                    raise ValueError(
+                    yield (
                         f"metrics.judged_runs.{kind}: got {run!r}, which runs does not define; "
                         f"allowed: {', '.join(self.runs)}"
                     )
+
+    def _depth_faults(self) -> Iterator[str]:
         for name, run in self.runs.items():
             for task in run.tasks:
                 if self.storage.depth_bits < TASKS[task].min_depth_bits:
-                    raise ValueError(
+                    yield (
                         f"storage.depth_bits: got {self.storage.depth_bits}, and run {name} learns {task}, which needs depth in "
                         f"{TASKS[task].min_depth_bits} bits or more"
                     )
-        if 1000 % self.sampling.num_inference_steps:
-            raise ValueError(
-                f"sampling.num_inference_steps: got {self.sampling.num_inference_steps}, which does not divide the "
-                "scheduler's 1000 training steps; use 10, 20, 25, 40, 50 or 100"
-            )
-        return self
 
     def run_training(self, run: str) -> Training:
         """The training section as it holds for one run, its own overrides applied."""

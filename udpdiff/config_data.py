@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from udpdiff.config_labels import Dtype, Positive, Section, Share
+from udpdiff.config_values import Batch, Dtype, Section, Share, Text, real, whole
 
 
 class Source(Section):
     kind: Literal["scenes", "videos", "panda70m"]
-    path: str | None
-    captions: str | None
-    min_solids: Annotated[int, Field(ge=1, le=8)]
-    max_solids: Annotated[int, Field(ge=1, le=8)]
-    solid_size: Annotated[float, Field(ge=0.5, le=2)]
+    path: Text | None
+    captions: Text | None
+    min_solids: whole(1, 8)
+    max_solids: whole(1, 8)
+    solid_size: real(ge=0.5, le=2)
 
     @model_validator(mode="after")
     def _ordered(self):
@@ -25,49 +25,55 @@ class Source(Section):
 
 
 class PandaGates(Section):
-    max_seconds: Annotated[float, Field(gt=0)]
-    min_matching_score: float
+    max_seconds: real(gt=0, le=86_400)
+    min_matching_score: real(ge=-1, lt=1)
     desirable_only: bool
     single_shot: bool
-    clips_per_video: Positive
+    clips_per_video: whole(1, 10_000)
 
 
 class Fetching(Section):
     """How clips of Panda-70M are fetched, which does not change what they are."""
 
-    fetch: str
-    rate_limit: Positive | None
-    cookies: str | None
-    attempts: Positive
+    fetch: Text
+    rate_limit: whole(1000, 10**12) | None
+    cookies: Text | None
+    attempts: whole(1, 12)
 
 
 class Panda70M(Fetching):
     gates: PandaGates
-    reserve: Annotated[float, Field(ge=0)]
-    height: Positive
+    reserve: real(ge=0, le=1000)
+    height: whole(16, 8640)
 
 
 class ClipSize(Section):
-    height: Positive
-    width: Positive
-    num_frames: Annotated[int, Field(ge=5)]
-    fps: Annotated[float, Field(gt=0)]
+    """height, width: filters judge clips by 16 x 16 blocks."""
+
+    height: whole(16, 4096)
+    width: whole(16, 4096)
+    num_frames: whole(5, 1000)
+    fps: real(ge=1, le=240)
 
 
 class Clips(ClipSize):
-    train: Positive
-    evaluation: Positive
-    evaluation_share: Annotated[float, Field(gt=0, lt=1)]
-    shard_clips: Positive
+    """evaluation: a distance between sets of videos needs two in each."""
+
+    train: whole(1, 10_000_000)
+    evaluation: whole(2, 10_000_000)
+    evaluation_share: real(gt=0, lt=1)
+    shard_clips: whole(1, 100_000)
 
 
 class Filters(Section):
-    min_sharpness: float
-    max_clipped_share: Share
-    max_near_black_share: Share
+    """Within what a clip can score, see `sources.filters`; a bound that no clip keeps would reject all."""
+
+    min_sharpness: real(ge=0, lt=10_000)
+    max_clipped_share: real(gt=0, le=1)
+    max_near_black_share: real(gt=0, le=1)
     max_letterbox_share: Share
-    min_motion: float
-    max_cut_score: float
+    min_motion: real(ge=0, lt=100)
+    max_cut_score: real(gt=0, le=1)
 
 
 class Storage(Section):
@@ -83,7 +89,7 @@ class Encoding(Section):
     text: whether embeddings of training captions are stored, or made beside the trainer.
     """
 
-    batch_clips: Positive
+    batch_clips: Batch
     vae_dtype: Dtype
     text_dtype: Dtype
     text: Literal["stored", "live"]

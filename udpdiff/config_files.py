@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from udpdiff.config_labels import ConfigError
+from udpdiff.config_values import ConfigError
 
 
 class _Loader(yaml.SafeLoader):

@@ -12,7 +12,7 @@ from pathlib import Path
 from udpdiff import config_files
 from udpdiff.checkpoints import places
 from udpdiff.config import Config
-from udpdiff.config_labels import ConfigError
+from udpdiff.config_values import ConfigError
 
 PATHS = ("source.path", "source.captions", "panda70m.cookies")
 CHECKPOINTS = (

@@ -8,8 +8,9 @@ from typing import get_args
 from pydantic import BaseModel, ValidationError
 
 from udpdiff.config import Config
-from udpdiff.config_labels import ConfigError, DepthEstimator, EntityLabeller
+from udpdiff.config_labels import DepthEstimator, EntityLabeller
 from udpdiff.config_training import Training
+from udpdiff.config_values import ConfigError
 
 
 def parse(raw: dict) -> Config:
@@ -21,12 +22,14 @@ def parse(raw: dict) -> Config:
         config = Config.model_validate(raw)
     except ValidationError as error:
         raise ConfigError("\n".join(_explain(fault) for fault in error.errors())) from None
+    lines = []
     for name in config.runs:
         try:
             config.run_training(name)
         except ValidationError as error:
-            lines = [f"runs.{name}.training: {_explain(fault, Training)}" for fault in error.errors()]
-            raise ConfigError("\n".join(lines)) from None
+            lines += [f"runs.{name}.training: {_explain(fault, Training)}" for fault in error.errors()]
+    if lines:
+        raise ConfigError("\n".join(lines))
     return config
 
 
@@ -46,10 +49,17 @@ def _explain(fault: dict, root: type[BaseModel] = Config) -> str:
         return f"{key}.model: got {fault['ctx']['tag']!r}; allowed: {_models(path[1])}"
     if fault["type"] == "missing":
         return f"{key}: missing; a --configfile is merged over config.yaml, so this key was removed or set to null"
+    if fault["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{key}: got {_short(fault['input'])}; allowed: a section, names with values"
     message = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "value_error":
         return f"{key}: {message}" if key else message
-    return f"{key}: got {fault['input']!r}; {message[0].lower()}{message[1:]}"
+    return f"{key}: got {_short(fault['input'])}; {message[0].lower()}{message[1:]}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def _models(labels: str) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from udpdiff.config_labels import Count, Positive, Section, Share
+from udpdiff.config_values import Count, Positive, Section, Share, Text, real, whole
 
 
 class Model(Section):
-    base: str
+    base: Text
     init_in: Literal["zero", "copy", "half", "resample", "orthogonal"]
     init_out: Literal["copy", "resample", "zero", "orthogonal"]
 
@@ -19,19 +19,19 @@ class TrainingRecipe(Section):
     """What decides a run's weights and its exported form."""
 
     steps: Positive
-    batch_size: Positive
-    learning_rate: Annotated[float, Field(gt=0)]
+    batch_size: whole(1, 65_536)
+    learning_rate: real(gt=0, le=1)
     optimizer: Literal["adamw", "adamw_8bit", "muon"]
     warmup_steps: Count
     schedule: Literal["constant", "cosine"]
-    weight_decay: Annotated[float, Field(ge=0)]
-    max_grad_norm: Annotated[float, Field(gt=0)]
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
+    weight_decay: real(ge=0, le=10)
+    max_grad_norm: real(gt=0, le=1e9)
+    ema_decay: real(gt=0, lt=1) | None
     objective: Literal["v", "eps_weighted"]
     detailed_share: Share
     caption_dropout: Share
     mixed_precision: Literal["no", "bf16", "fp16"]
-    lora_rank: Positive | None
+    lora_rank: whole(1, 4096) | None
     export: Literal["pipeline", "transformer"]
 
 
@@ -44,7 +44,7 @@ class TrainingExecution(Section):
 
     sharding: Literal["none", "full"]
     gradient_checkpointing: bool
-    gradient_accumulation_steps: Positive
+    gradient_accumulation_steps: whole(1, 65_536)
     compile: bool
     offload_optimizer: bool
     checkpoint_every_steps: Positive

@@ -12,9 +12,9 @@ from pydantic import Field
 
 from udpdiff.config import Config
 from udpdiff.config_data import ClipSize, Fetching
-from udpdiff.config_labels import Dtype
 from udpdiff.config_sampling import Acceleration
 from udpdiff.config_training import Model, TrainingExecution, TrainingRecipe
+from udpdiff.config_values import Dtype
 from udpdiff.jobs_data import (
     ChooseClips,
     CutVideos,

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
-from udpdiff.config_labels import ConfigError
+from udpdiff.config_values import ConfigError
 
 # Progress bars of libraries would fill the logs. Only rules/checkpoints.smk asks the hub, so that jobs may run where there is
 # no network.

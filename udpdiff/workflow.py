@@ -14,7 +14,7 @@ from math import ceil
 from udpdiff import jobs
 from udpdiff.clip import SPLITS
 from udpdiff.config import LABEL_KINDS
-from udpdiff.config_labels import ConfigError
+from udpdiff.config_values import ConfigError
 from udpdiff.tables import specs
 from udpdiff.tasks import TASKS, get_task
 from udpdiff.workflow_clips import VIDEO, ClipSet

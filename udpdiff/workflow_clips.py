@@ -13,7 +13,7 @@ from typing import Self
 
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
-from udpdiff.config_labels import ConfigError
+from udpdiff.config_values import ConfigError
 from udpdiff.sources import captions_csv, clip_lists, folder_notices, source_names, splits, videos
 from udpdiff.sources.captions_csv import ClipTable
 from udpdiff.sources.clip_lists import VideoLists

@@ -20,7 +20,7 @@ from udpdiff.storage.shards import ShardReader
 ROOT = Path(__file__).parents[2]
 SHARD = "results/depth/depth_anything/train/0.h5"
 SCALE = {
-    "clips": {"train": 2, "evaluation": 1},
+    "clips": {"train": 2, "evaluation": 2},
     "labels": {"depth": {"depth_anything": {"checkpoint": "lab/depth"}}},
 }
 

@@ -10,7 +10,7 @@ import yaml
 from snakemake.utils import update_config
 
 from udpdiff import config_parsing
-from udpdiff.config_labels import ConfigError
+from udpdiff.config_values import ConfigError
 from udpdiff.planning import fit, network_memory, parameters
 from udpdiff.planning.devices import DEVICES, find_device
 from udpdiff.planning.job_memory import JobMemory

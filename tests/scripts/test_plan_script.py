@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from scripts import plan
-from udpdiff.config_labels import ConfigError
+from udpdiff.config_values import ConfigError
 
 
 def told(capsys, monkeypatch, *arguments) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from rule_graphs import PANDA, SCENES, VIDEOS, graph
 
 from udpdiff.sources import panda70m_table
+from udpdiff.video_io import write_mp4
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +30,7 @@ def videos(tmp_path_factory) -> list[dict]:
     names = [f"video {index}.mp4" for index in range(9)]
     for index, name in enumerate(names):
         (folder / "videos" / name).write_bytes(bytes(index))
+    write_mp4(folder / "videos" / names[0], np.zeros((40, 16, 16, 3), np.uint8), 8.0)
     (folder / "captions.csv").write_text("clip,caption\n" + "".join(f"{name},A {name}.\n" for name in names))
     return graph(
         folder, VIDEOS, *(f"results/clips/train/{shard}.h5" for shard in range(3)), "results/clips/evaluation/0.h5"

@@ -38,7 +38,12 @@ SCENES = {
             },
             "depth_anything": {"batch_frames": 31, "normalise": "frame"},
         },
-        "captions": {"captioner": "mini:cogvideox", "max_new_tokens": 99, "batch_clips": 3, "max_tokens": 40},
+        "captions": {
+            "captioner": "lab/captioner",
+            "max_new_tokens": 99,
+            "batch_clips": 3,
+            "max_tokens": 40,
+        },
     },
     "tasks": {
         "seg": {"colourings": 2, "min_color_distance": 12, "location_grid": 10},
@@ -71,6 +76,7 @@ PANDA = {
     "seed": 11,
     "source": {"kind": "panda70m", "path": "table.csv"},
     "panda70m": {
+        "fetch": "plugin:json:loads",
         "gates": {
             "max_seconds": 50.0,
             "min_matching_score": 0.44,

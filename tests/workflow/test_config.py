@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 from every_job import DEFAULT, changed
 
 from udpdiff import checkpoints, preflight
-from udpdiff.config_labels import ConfigError
 from udpdiff.config_parsing import parse
+from udpdiff.config_values import ConfigError
 from udpdiff.sources import panda70m_table
 
 
@@ -79,7 +80,12 @@ def test_default_is_accepted_and_describes_itself():
         (
             "labels.entities.other",
             {"model": "point_grid", "points_per_side": 0, "filtering": "some"},
-            ["labels.entities.other.points_per_side", "greater than 0", "labels.entities.other.filtering", "'amg'"],
+            [
+                "labels.entities.other.points_per_side",
+                "greater than or equal to 1",
+                "labels.entities.other.filtering",
+                "'amg'",
+            ],
         ),
         ("metrics.judges.depth", "eyes", ["metrics.judges.depth", "eyes", "depth_anything"]),
         ("labels.entities.a; touch pwned; #", {"segmenter": "a/b", "score_threshold": 0.5}, ["touch pwned", "pattern"]),
@@ -196,11 +202,12 @@ def test_missing_folder_and_csv(tmp_path):
 
 
 def test_a_captioner_makes_up_for_missing_captions(tmp_path):
-    raw = folder_source(tmp_path, ["a.mp4", "b.mp4"], "")
+    raw = folder_source(tmp_path, ["a.mp4", "b.mp4", "c.mp4"], "")
     raw["source"]["captions"] = None
     with pytest.raises(ConfigError, match=r"source\.captions: got null; .*labels\.captions\.captioner"):
         preflight.check(raw)
     raw["labels"]["captions"]["captioner"] = "Qwen/Qwen3-VL-8B-Instruct"
+    raw["clips"]["evaluation_share"] = 0.7
     assert len(preflight.check(raw).shard_numbers("train")) == 1
 
 
@@ -219,7 +226,9 @@ def test_a_source_may_be_unnamed_while_planning_only(kind):
 
 
 def test_captions_of_unknown_clips_are_told_and_refused_where_there_are_no_others(tmp_path):
-    raw = folder_source(tmp_path, ["a.mp4", "b.mp4"], "clip,caption\na.mp4,A\nzebra.mp4,B\n")
+    rows = "clip,caption\na.mp4,A\nb.mp4,B\nc.mp4,C\nzebra.mp4,Z\n"
+    raw = folder_source(tmp_path, ["a.mp4", "b.mp4", "c.mp4", "d.mp4"], rows)
+    raw["clips"]["evaluation_share"] = 0.7
     assert any("zebra" in notice for notice in preflight.check(copy.deepcopy(raw)).notices())
     (tmp_path / "captions.csv").write_text("clip,caption\nzebra.mp4,B\n")
     with pytest.raises(ConfigError, match=r"source\.captions: .*zebra"):
@@ -240,6 +249,7 @@ def test_splits_of_a_folder_share_no_source(tmp_path):
 def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
     raw = folder_source(tmp_path, ["a.mp4", "b.mp4", "c.mp4"], "clip,caption\na.mp4,A\nb.mp4,B\nc.mp4,C\n")
     raw["source"] |= {"path": "videos", "captions": "captions.csv"}
+    raw["clips"]["evaluation_share"] = 0.7
     mine = tmp_path / "mine.yaml"
     mine.write_text("source: {kind: videos, path: videos, captions: captions.csv}")
     flow = preflight.check(raw, [mine])
@@ -247,8 +257,8 @@ def test_paths_are_relative_to_the_file_that_names_them(tmp_path):
 
 
 def test_checkpoint_folders_are_relative_to_the_file_that_names_them(tmp_path):
-    for name in ("base", "swin/tiny"):
-        (tmp_path / "weights" / name).mkdir(parents=True)
+    for name, place in {"cogvideox": "base", "cropformer": "swin/tiny"}.items():
+        shutil.copytree(checkpoints.resolve(f"mini:{name}"), tmp_path / "weights" / place)
     mine = tmp_path / "mine.yaml"
     mine.write_text(
         "{model: {base: weights/base}, labels: {entities: {entityseg: {segmenter: weights/swin/tiny}}, "
@@ -283,9 +293,10 @@ def test_cookies_are_relative_to_the_file_that_names_them(tmp_path):
 def test_a_torchscript_file_is_relative_to_the_file_that_names_it(tmp_path):
     (tmp_path / "i3d.pt").write_bytes(b"")
     mine = tmp_path / "mine.yaml"
-    mine.write_text("{metrics: {video_encoder: 'i3d:i3d.pt#0123'}}")
-    raw = changed("metrics.video_encoder", "i3d:i3d.pt#0123")
-    assert preflight.check(raw, [mine]).places == {"i3d:i3d.pt#0123": f"i3d:{tmp_path / 'i3d.pt'}#0123"}
+    digest = hashlib.sha256(b"").hexdigest()
+    mine.write_text(f"{{metrics: {{video_encoder: 'i3d:i3d.pt#{digest}'}}}}")
+    raw = changed("metrics.video_encoder", f"i3d:i3d.pt#{digest}")
+    assert preflight.check(raw, [mine]).places == {f"i3d:i3d.pt#{digest}": f"i3d:{tmp_path / 'i3d.pt'}#{digest}"}
     with pytest.raises(ConfigError, match=r"metrics.video_encoder: got .*missing.pt"):
         preflight.check(changed("metrics.video_encoder", "i3d:missing.pt#0123"))
 

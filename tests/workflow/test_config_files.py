@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from udpdiff import config_files, config_layers
-from udpdiff.config_labels import ConfigError
+from udpdiff.config_values import ConfigError
 
 ROOT = Path(__file__).parents[2]
 TINY = "clips: {train: 1, evaluation: 2, num_frames: 5}\n"

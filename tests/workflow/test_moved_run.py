@@ -31,9 +31,9 @@ def lab(tmp_path):
     lab = tmp_path / "here"
     (lab / "films").mkdir(parents=True)
     noise = np.random.default_rng(0).integers(0, 255, (12, 8, 8, 3), dtype=np.uint8)
-    for index in range(2):
+    for index in range(4):
         write_mp4(lab / f"films/{index}.mp4", np.roll(noise, index, 0).repeat(8, axis=1).repeat(8, axis=2), 8)
-    (lab / "captions.csv").write_text("clip,caption\n0.mp4,One.\n1.mp4,Two.\n")
+    (lab / "captions.csv").write_text("clip,caption\n" + "".join(f"{index}.mp4,Film {index}.\n" for index in range(4)))
     shutil.copytree(checkpoints.resolve("mini:depth_anything"), lab / "weights/depth")
     (lab / "mine.yaml").write_text(yaml.safe_dump(SCALE))
     return lab

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from udpdiff import checkpoints
 from udpdiff.sources import panda70m_table
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,7 @@ FEW = "clips: {train: 4, evaluation: 4}\nlabels: {entities: {entityseg: {segment
 
 def merged_resources(folder: Path, *arguments: str, more: str = "") -> dict[str, dict[str, str]]:
     """rule -> resource -> value, of one job of each rule, at the paper's scale with few clips."""
-    (folder / "cropformer").mkdir()
+    (folder / "cropformer").symlink_to(checkpoints.resolve("mini:cropformer"))
     (folder / "table.csv").write_text(",".join(panda70m_table.COLUMNS) + "\n")
     (folder / "few.yaml").write_text(FEW + more)
     command = [

@@ -12,7 +12,7 @@ import pytest
 from every_job import changed
 
 from udpdiff import config_layers, preflight
-from udpdiff.config_labels import ConfigError
+from udpdiff.config_values import ConfigError
 from udpdiff.launching import bash_words
 from udpdiff.shell_prefix import shell_prefix
 

@@ -273,7 +273,8 @@ def test_a_job_is_told_exactly_this(scenes, rule, wildcards, wanted):
 
 
 def test_of_every_rule_that_is_told_something_one_job_is_compared(scenes):
-    assert {job["rule"] for job in scenes if "job" in job["params"]} == {rule for rule, *_ in TOLD} | {"render_report"}
+    found = {job["rule"] for job in scenes if "job" in job["params"]}
+    assert found - {"check_checkpoints", "fetch_checkpoint"} == {rule for rule, *_ in TOLD} | {"render_report"}
 
 
 def test_the_report_is_told_the_configuration_and_what_to_show(scenes):

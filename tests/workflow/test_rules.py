@@ -152,7 +152,7 @@ def test_a_first_download_does_not_wait(panda):
 
 def test_braces_and_quotes_in_a_setting_reach_the_script(tmp_path):
     words = """Say "what" is in {split}, it's {wildcards.shard} {{twice}}."""
-    changes = {"labels": {"captions": {"captioner": "mini:cogvideox", "instruction": words}}}
+    changes = {"labels": {"captions": {"captioner": "Qwen/Qwen3-VL-8B-Instruct", "instruction": words}}}
     found = graph(tmp_path, changes, "results/captions/train/0.parquet")
     made = next(job for job in found if job["rule"] == "write_captions")
     assert told(made)["captions"]["instruction"] == words

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from udpdiff import checkpoints
 from udpdiff.sources import panda70m_table
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,8 @@ PAPER = "udpdiff at the scale of presets/paper.yaml: 300000 training"
 def lab(tmp_path) -> Path:
     """A folder with what only a user can give, and a file that names it."""
     folder = tmp_path / "lab"
-    (folder / "cropformer").mkdir(parents=True)
+    folder.mkdir()
+    (folder / "cropformer").symlink_to(checkpoints.resolve("mini:cropformer"))
     (folder / "table.csv").write_text(",".join(panda70m_table.COLUMNS) + "\n")
     (folder / "lab.yaml").write_text(LAB)
     return folder

@@ -24,7 +24,9 @@ TOKENIZER = ("transformer/config.json", "tokenizer")
 SAM2 = ("*.pt",)
 STABLE_VIDEO = ("vae@fp16", "image_encoder@fp16", "scheduler")
 
-_REFERENCE = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?:@([\w./-]+))?")
+# As the hub names things: no part begins or ends with a dot or dash, and none has two in a row.
+_PART = r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"
+_REFERENCE = re.compile(rf"({_PART}/{_PART})(?:@([A-Za-z0-9][A-Za-z0-9_./-]*))?")
 _DESCRIPTIONS = {".json", ".txt", ".model", ".jinja", ".yaml"}
 _WEIGHTS = (".safetensors", ".bin")
 _VARIANT = re.compile(r"\.(fp16|bf16|fp32|ema|non_ema)[.-]")

@@ -11,7 +11,6 @@ from udpdiff.planning.job_memory import JobMemory, unfit
 
 def faults(config: Config) -> Iterator[str]:
     """Yield one line per kind of job that does not fit: the key, the count, what to change. None without a named GPU."""
-    yield from _shares(config)
     if config.gpu is None:
         return
     try:
@@ -31,8 +30,8 @@ def faults(config: Config) -> Iterator[str]:
             yield f"{need.key}: {need.stage} {line}"
 
 
-def _shares(config: Config) -> Iterator[str]:
-    """Batches that so many processes cannot share."""
+def share_faults(config: Config) -> Iterator[str]:
+    """Yield a line where processes and accumulated steps cannot share a batch."""
     for run in config.runs:
         recipe = config.run_training(run)
         share = config.gpus * recipe.gradient_accumulation_steps

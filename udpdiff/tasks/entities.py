@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from udpdiff.clip import FIRST_SOLID_ID
+from udpdiff.config_values import whole
 from udpdiff.measures.boundary import j_and_f
 from udpdiff.measures.id_switches import id_switches
 from udpdiff.measures.segmentation import tube_mean_iou, tube_panoptic_quality
@@ -60,9 +60,9 @@ class EntityOptions(TaskOptions):
         location_grid: Cells per side of the location-aware colormap.
     """
 
-    colourings: int = Field(3, gt=0)
-    min_color_distance: int = Field(0, ge=0)
-    location_grid: int = Field(11, ge=2, le=11)
+    colourings: whole(1, 100) = 3
+    min_color_distance: whole(0, 200) = 0
+    location_grid: whole(2, 11) = 11
 
 
 class Entities(Task):

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from pydantic import Field
 
+from udpdiff.config_values import real
 from udpdiff.measures.angles import AngularError, angular_error
 from udpdiff.tasks.figure import Figure
 from udpdiff.tasks.task import Task, TaskOptions
@@ -50,8 +50,8 @@ class NormalsOptions(TaskOptions):
             0.24 to 0.33; the larger, the flatter the world.
     """
 
-    field_of_view: float = Field(46.0, gt=1, lt=170)
-    disparity_offset: float = Field(0.3, gt=0)
+    field_of_view: real(gt=1, lt=170) = 46.0
+    disparity_offset: real(gt=0, le=100) = 0.3
 
 
 class Normals(Task):
