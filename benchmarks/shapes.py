@@ -94,7 +94,7 @@ def components(shape: Shape, device: str, dtype: str) -> dict[str, Any]:
         vae = AutoencoderKLCogVideoX.from_config(parts["vae"]).eval()
         text_encoder = T5EncoderModel(T5Config(**parts["text_encoder"])).eval()
     scheduler = CogVideoXDDIMScheduler.from_pretrained(resolve(MINI), subfolder="scheduler")
-    tokenizer = AutoTokenizer.from_pretrained(resolve(MINI), subfolder="tokenizer")
+    tokenizer = AutoTokenizer.from_pretrained(resolve(MINI), subfolder="tokenizer", trust_remote_code=False)
     return {"vae": vae, "text_encoder": text_encoder, "scheduler": scheduler, "tokenizer": tokenizer}
 
 

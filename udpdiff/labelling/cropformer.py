@@ -71,7 +71,9 @@ class CropFormer:
                 " `python -m udpdiff.labelling.cropformer_checkpoint`."
             )
         device = device or default_device()
-        model = CropFormerForEntitySegmentation.from_pretrained(folder, dtype=torch.float32).to(device)
+        model = CropFormerForEntitySegmentation.from_pretrained(
+            folder, dtype=torch.float32, trust_remote_code=False
+        ).to(device)
         return cls(model, ImagePreparation.from_pretrained(folder, multiple=STRIDE), score_threshold)
 
     def segment(self, images: np.ndarray) -> np.ndarray:

@@ -67,7 +67,9 @@ class DepthAnything:
             )
         _check_kind(config)
         device = device or default_device()
-        model = DepthAnythingForDepthEstimation.from_pretrained(folder, dtype=dtype or torch.float32).to(device)
+        model = DepthAnythingForDepthEstimation.from_pretrained(
+            folder, dtype=dtype or torch.float32, trust_remote_code=False
+        ).to(device)
         return cls(model, ImagePreparation.from_pretrained(folder, multiple=config.patch_size))
 
     def estimate(

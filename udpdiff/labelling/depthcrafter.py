@@ -77,7 +77,9 @@ class DepthCrafter:
         unet = DepthCrafterUNet.from_pretrained(folder, dtype=dtype, low_cpu_mem_usage=True, **alone)
         stored = _stored_variant(base)
         vae = AutoencoderKLTemporalDecoder.from_pretrained(base, subfolder="vae", dtype=dtype, **stored)
-        encoder = CLIPVisionModelWithProjection.from_pretrained(base, subfolder="image_encoder", dtype=dtype, **stored)
+        encoder = CLIPVisionModelWithProjection.from_pretrained(
+            base, subfolder="image_encoder", dtype=dtype, **stored, trust_remote_code=False
+        )
         scheduler = EulerDiscreteScheduler.from_pretrained(base, subfolder="scheduler")
         return cls(unet, vae, encoder, scheduler, device, offload)
 

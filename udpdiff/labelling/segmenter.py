@@ -79,7 +79,9 @@ class EntitySegmenter:
                 "e.g. a folder written by Mask2FormerForUniversalSegmentation.save_pretrained."
             )
         device = device or default_device()
-        model = Mask2FormerForUniversalSegmentation.from_pretrained(folder, dtype=torch.float32).to(device)
+        model = Mask2FormerForUniversalSegmentation.from_pretrained(
+            folder, dtype=torch.float32, trust_remote_code=False
+        ).to(device)
         preparation = ImagePreparation.from_pretrained(folder, multiple=max(config.feature_strides))
         return cls(model, preparation, score_threshold, min_entity_pixels)
 

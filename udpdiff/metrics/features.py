@@ -50,7 +50,7 @@ class SubjectEncoder:
 
         # DINO was trained with eps 1e-6; the converted checkpoint's configuration says 1e-12.
         model = ViTModel.from_pretrained(
-            _folder(ref), dtype=torch.float32, add_pooling_layer=False, layer_norm_eps=1e-6
+            _folder(ref), dtype=torch.float32, add_pooling_layer=False, layer_norm_eps=1e-6, trust_remote_code=False
         )
         return cls(use_dino_embeddings(model).to(device), _name(ref, model), batch_frames)
 
@@ -79,7 +79,7 @@ class ImageEncoder:
         import torch
         from transformers import CLIPModel
 
-        model = CLIPModel.from_pretrained(_folder(ref), dtype=torch.float32)
+        model = CLIPModel.from_pretrained(_folder(ref), dtype=torch.float32, trust_remote_code=False)
         return cls(model.to(device), _name(ref, model), batch_frames)
 
     def encode(self, video: np.ndarray) -> np.ndarray:
@@ -116,7 +116,9 @@ class VideoEncoder:
         import torch
         from transformers import VideoMAEForVideoClassification
 
-        model = VideoMAEForVideoClassification.from_pretrained(_folder(ref), dtype=torch.float32)
+        model = VideoMAEForVideoClassification.from_pretrained(
+            _folder(ref), dtype=torch.float32, trust_remote_code=False
+        )
         return cls(model.to(device), _name(ref, model), layer, batch_videos)
 
     def encode_videos(self, videos) -> np.ndarray:

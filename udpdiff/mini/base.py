@@ -136,7 +136,7 @@ def load_pipeline(folder: Path):
     """A saved pipeline in float32; the ids of its tokenizer belong to its text encoder."""
     from diffusers import CogVideoXPipeline
 
-    pipeline = CogVideoXPipeline.from_pretrained(folder)
+    pipeline = CogVideoXPipeline.from_pretrained(folder, trust_remote_code=False)
     for part in (pipeline.transformer, pipeline.text_encoder):
         part.float()
     return pipeline

@@ -56,7 +56,9 @@ def _weights(folder: Path) -> dict[str, torch.Tensor]:
     """The subject encoder's weights by the names of its modules; files may hold older names, which only the class reads."""
     from transformers import ViTModel
 
-    return ViTModel.from_pretrained(folder, dtype=torch.float32, add_pooling_layer=False).state_dict()
+    return ViTModel.from_pretrained(
+        folder, dtype=torch.float32, add_pooling_layer=False, trust_remote_code=False
+    ).state_dict()
 
 
 def _renamed(subject, names, num_layers) -> dict[str, torch.Tensor]:

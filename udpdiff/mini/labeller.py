@@ -68,7 +68,7 @@ def start_from(model, folder: Path | None):
     if folder is None:
         return model
     loaded, report = type(model).from_pretrained(
-        folder, config=model.config, dtype=torch.float32, output_loading_info=True
+        folder, config=model.config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
     )
     for name in report["missing_keys"]:
         loaded.get_parameter(name).data.copy_(model.get_parameter(name))

@@ -87,7 +87,7 @@ def scene_blocks(
         path = folder / f"{start:08d}-{size}.npz"
         if not path.exists():
             _write_block(path, Scenes.stack([render_clip(settings, start + index) for index in range(size)]))
-        with np.load(path) as stored:
+        with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in ("video", "entity_ids", "z")}
             yield Scenes(**arrays, **json.loads(str(stored["texts"])))
 

@@ -130,7 +130,7 @@ def _load_pipeline(folder: Path, loading: dict[str, Any], shared: dict[str, dict
     recipe = json.loads((folder / RUN_RECIPE).read_text(encoding="utf-8"))
     pipeline_class = UDPDiffPipeline if recipe["tasks"] else CheckedPipeline
     if recipe["export"] == "pipeline":
-        return pipeline_class.from_pretrained(folder, **loading)
+        return pipeline_class.from_pretrained(folder, trust_remote_code=False, **loading)
     # `export: transformer`: the other parts are still the base's.
     network = UDPDiffTransformer3DModel if recipe["tasks"] else CogVideoXTransformer3DModel
     transformer = network.from_pretrained(folder, subfolder="transformer", **loading)
@@ -185,6 +185,6 @@ def _other_parts(base: str, loading: dict[str, Any]) -> dict[str, Any]:
     from diffusers import CogVideoXPipeline
 
     folder = base_folder(base, whole=True)
-    parts = CogVideoXPipeline.from_pretrained(folder, transformer=None, **loading).components
+    parts = CogVideoXPipeline.from_pretrained(folder, transformer=None, trust_remote_code=False, **loading).components
     del parts["transformer"]
     return parts | {"scheduler": load_scheduler(folder)}

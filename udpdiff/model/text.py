@@ -56,7 +56,11 @@ class PromptLength:
         read = json.loads((Path(folder) / "transformer" / "config.json").read_text())["max_text_seq_length"]
         if max_tokens is not None and max_tokens > read:
             raise ValueError(f"Got max_tokens={max_tokens}. Expected at most {read}, which is what {base!r} reads.")
-        return cls(T5Tokenizer.from_pretrained(folder, subfolder="tokenizer"), max_tokens or read, named_tasks)
+        return cls(
+            T5Tokenizer.from_pretrained(folder, subfolder="tokenizer", trust_remote_code=False),
+            max_tokens or read,
+            named_tasks,
+        )
 
     def count(self, text: str) -> int:
         """Return the tokens of a text without any cut."""
@@ -85,7 +89,9 @@ class PromptEncoder:
         base = local_folder(base, hub.TEXT)
         config = CogVideoXTransformer3DModel.load_config(base, subfolder="transformer")
         parts = {"transformer": None, "vae": None, "scheduler": None}
-        pipeline = CogVideoXPipeline.from_pretrained(base, **parts, dtype=getattr(torch, dtype))
+        pipeline = CogVideoXPipeline.from_pretrained(
+            base, **parts, dtype=getattr(torch, dtype), trust_remote_code=False
+        )
         pipeline.text_encoder.eval().requires_grad_(False).to(device or default_device())
         return cls(pipeline, config["max_text_seq_length"])
 
