@@ -46,7 +46,7 @@ def finished(tmp_path_factory) -> FinishedRun:
 
 @pytest.fixture(scope="session")
 def processes(finished) -> JobProcesses:
-    return JobProcesses(finished.environment)
+    return finished.processes
 
 
 def pytest_terminal_summary(terminalreporter, config):

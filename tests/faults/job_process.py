@@ -16,9 +16,39 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from finished_run import ROOT, Job
-
+ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of the workflow.
+
+    Attributes:
+        rule: Its rule.
+        inputs: Files and folders, relative to the work folder.
+        outputs: Likewise.
+        module: The script.
+        arguments: Of the script.
+        seconds: How long the script ran when nothing disturbed it.
+    """
+
+    rule: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    module: str
+    arguments: tuple[str, ...]
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return self.outputs[0].removeprefix("results/")
+
+    @property
+    def leftovers(self) -> tuple[str, ...]:
+        """What else it keeps for its next start: the checkpoints of a training."""
+        option = self.arguments.index("--state") if "--state" in self.arguments else None
+        return () if option is None else (self.arguments[option + 1],)
 
 
 @dataclass(frozen=True)

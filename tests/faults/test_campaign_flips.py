@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from finished_run import FinishedRun, Job, remove
-from job_process import Ended, JobProcesses
+from finished_run import FinishedRun, remove
+from job_process import Ended, Job, JobProcesses
 
 pytestmark = pytest.mark.faults
 

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from finished_run import CONFIG, ROOT
+from finished_run import CONFIG
+from job_process import ROOT
 
 pytestmark = pytest.mark.faults
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from finished_run import FinishedRun, Job, remove
-from job_process import Ended, FullDisk, JobProcesses
+from finished_run import FinishedRun, remove
+from job_process import Ended, FullDisk, Job, JobProcesses
 
 pytestmark = pytest.mark.faults
 

@@ -13,8 +13,8 @@ import h5py
 import numpy as np
 import pytest
 from comparing import differences
-from finished_run import CONFIG, ROOT, Job, remove
-from job_process import FullDisk, JobProcesses
+from finished_run import CONFIG, remove
+from job_process import ROOT, FullDisk, Job, JobProcesses
 from mistakes import mistakes
 from tally import Tally
 from test_campaign_flips import flip, kind_of
@@ -101,7 +101,7 @@ def test_full_disks_are_full(tmp_path, monkeypatch, transient):
         "        print(name, error.strerror)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    job = Job("rule", (), ("a",), "log", "writes_twice", (), 1.0)
+    job = Job("rule", (), ("a",), "writes_twice", (), 1.0)
     ended = JobProcesses({}, scripts=[]).run(job, tmp_path, FullDisk(50, transient))
     assert ended.code == 0
     assert ended.told.split("\n")[:2] == ["a File too large", "b True" if transient else "b File too large"]

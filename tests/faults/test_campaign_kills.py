@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from finished_run import FinishedRun, Job, remove, snakemake
+from finished_run import FinishedRun, remove, snakemake
+from job_process import Job
 from source_runs import SOURCES
 
 pytestmark = pytest.mark.faults
 
 VICTIMS = ("the job", "Snakemake", "both")
 PATIENCE_SECONDS = 300
+START_SECONDS = 5  # that a process takes before its work begins
 
 
 def test_every_rule_survives_kills(finished, tally, rng, tries, tmp_path):
@@ -44,7 +47,7 @@ def test_sources_survive_kills(kind, tally, rng, tries, tmp_path):
 
 def _kill_and_go_on(run: FinishedRun, job: Job, folder: Path, rng: random.Random) -> tuple[str, str, str]:
     """Make one job's outputs anew, killed on the way. Returns the victim, the outcome and what went wrong."""
-    victim, after = rng.choice(VICTIMS), rng.uniform(0, 1.1 * job.seconds)
+    victim, after = rng.choice(VICTIMS), rng.uniform(0, START_SECONDS + job.seconds)
     for path in (*job.outputs, *job.leftovers):
         remove(folder / path)
     started = snakemake(folder, "--cores", "2", "--", job.outputs[0], config=run.config)
@@ -58,7 +61,9 @@ def _kill_and_go_on(run: FinishedRun, job: Job, folder: Path, rng: random.Random
         snakemake(folder, "--unlock", config=run.config).communicate()
     told = _go_on(run, job, folder)
     faults = [told] if told else [fault for path in job.outputs for fault in run.differences(path, folder)]
-    run.restore(folder, *job.outputs, *(path for path in job.leftovers if (run.folder / path).exists()))
+    # What a killed job costs is shown in the report.
+    shutil.rmtree(folder / "benchmarks")
+    run.restore(folder, "benchmarks", *job.outputs, *(path for path in job.leftovers if (run.folder / path).exists()))
     what = f"{job.rule} {job.name}, {after:.1f} s after its start: {faults}"
     return victim, "wrong" if faults else "survived", what
 
