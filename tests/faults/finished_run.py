@@ -74,14 +74,17 @@ class FinishedRun:
 
     def _made(self, jobs: list[Job]) -> list[Job]:
         """Run jobs, each after those whose files it reads. Returns them in this order, with their seconds."""
-        done, waiting = [], list(jobs)
+        told, done, waiting = self.folder / "seconds.json", [], list(jobs)
+        seconds = json.loads(told.read_text()) if told.exists() else {}
         while waiting:
             job = next(job for job in waiting if all((self.folder / path).exists() for path in job.inputs))
-            started = time.monotonic()
-            if not all((self.folder / path).exists() for path in job.outputs):
+            if job.name not in seconds:
+                started = time.monotonic()
                 ended = self.processes.run(job, self.folder)
                 assert ended.code == 0, f"{job.name}: {ended.told[-3000:]}"
-            done.append(replace(job, seconds=time.monotonic() - started))
+                seconds[job.name] = round(time.monotonic() - started, 2)
+                told.write_text(json.dumps(seconds))
+            done.append(replace(job, seconds=seconds[job.name]))
             waiting.remove(job)
         return done
 
