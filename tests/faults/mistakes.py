@@ -17,9 +17,9 @@ def mistakes(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     (folder / "table.csv").write_text("videoID,url\nx,y\n")
     (folder / "good.csv").write_text(",".join(TABLE_COLUMNS) + "\n")
     (folder / "broken").mkdir()
-    for number in range(4):
+    for number in range(12):
         (folder / "broken" / f"film{number}.mp4").write_bytes(b"no film")
-    (folder / "captions.csv").write_text("clip,caption\n" + "".join(f"film{n}.mp4,words\n" for n in range(4)))
+    (folder / "captions.csv").write_text("clip,caption\n" + "".join(f"film{n}.mp4,words\n" for n in range(12)))
     (folder / "columns.csv").write_text("name,text\na,b\n")
     videos = {"kind": "videos", "path": str(folder / "broken"), "captions": str(folder / "captions.csv")}
     values: dict[str, list[Any]] = {
@@ -56,7 +56,7 @@ def mistakes(folder: Path) -> list[tuple[str, dict[str, Any]]]:
         "sampling.prompts": [0, 1],
         "sampling.dtype": ["half"],
         "sampling.num_inference_steps": [0, 10**6],
-        "metrics.interpolator": ["amt", "plugin:nope:f", "plugin:os", "plugin:os:nope"],
+        "metrics.interpolator": ["amt", "plugin:nope:f", "plugin:os", "plugin:own:nope"],
         "metrics.video_encoder": ["i3d:file.pt", "mini:sam2"],
         "metrics.judges.entities": ["nobody"],
         "metrics.bootstrap_samples": [0],

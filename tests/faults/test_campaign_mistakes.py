@@ -15,6 +15,7 @@ pytestmark = pytest.mark.faults
 def test_mistakes_are_refused(tally, tmp_path):
     work = tmp_path / "work"
     work.mkdir()
+    (work / "own.py").write_text("def there():\n    open('pwned', 'w')\n")
     for key, configuration in mistakes(tmp_path):
         outcome, what = _refusal(work, yaml.safe_dump(configuration).encode(), key.split(".")[-1])
         tally.note("configuration mistakes", outcome, f"{key}: {str(configuration)[:200]}: {what}")
