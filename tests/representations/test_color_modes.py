@@ -38,8 +38,9 @@ def test_a_colour_in_a_frame_is_drawn_to_its_mean_where_the_frame_shows_little_o
 def test_pixels_far_from_every_colour_take_the_nearest_of_all():
     """Nothing around them is sure of its colour, so no vote says which colours may be there."""
     palette = np.uint8([[200, 40, 40], [40, 40, 200]])
-    colormap = np.empty((1, 36, 36, 3), np.uint8)
+    colormap = np.empty((1, 36, 60, 3), np.uint8)
     colormap[:] = palette[0]
-    colormap[:, 12:24, 12:24] = [60, 60, 170]  # 43 steps from blue, farther from red
+    # Two blues about the one that is known, 50 steps from it either way.
+    colormap[:, 12:24, 12:30], colormap[:, 12:24, 30:48] = [40, 40, 150], [40, 40, 250]
     ids = decode_entities(colormap, palette=palette)
-    assert (ids[0, 14:22, 14:22] == 2).all() and (ids[0, :10] == 1).all()
+    assert (ids[0, 15:21, 15:45] == 2).all() and (ids[0, :10] == 1).all()
