@@ -211,6 +211,14 @@ def test_what_finished_shards_and_jobs_took_is_measured(tmp_path):
     assert stages["depth/depthcrafter"].disk_bytes == found.bytes_per_clip * found.clips
 
 
+@pytest.mark.parametrize(
+    "jobs, processes, gpus, hours", [(1, 8, 8, 1), (1, 8, 4, 2), (3, 1, 8, 8 / 3), (16, 1, 4, 2), (2, 2, 8, 2)]
+)
+def test_a_job_keeps_as_many_gpus_busy_as_it_has_processes(jobs, processes, gpus, hours):
+    stage = StagePlan("train", jobs, 800, Speed(100.0, "measured", "here"), processes=processes)
+    assert stage.hours == 8 and stage.wall_hours(gpus) == pytest.approx(hours)
+
+
 def test_table_says_of_each_figure_where_it_is_from():
     memory = Memory(26e9, "cited", "a page")
     stages = [

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from every_job import workflow_of
 from rule_graphs import DEFAULT, DEPTH, ENTITIES, MULTI, PAIRS, PANDA, SCENES, merged, one, told
 
+from udpdiff import workflow_jobs
 from udpdiff.checkpoints import hub
 from udpdiff.config import Config
 from udpdiff.config_parsing import parse
@@ -358,3 +360,27 @@ def test_a_job_that_cuts_videos_is_told_its_files(videos):
     assert (
         held_out["captioned"] is True and held_out["size"] == DEFAULT_SIZE and held_out["filters"] == DEFAULT["filters"]
     )
+
+
+def test_how_jobs_are_carried_out_is_told_beside_them():
+    """By the environment of every job: device, failures that may be, fetching, and each run's own training."""
+    changes = {
+        "device": "cpu",
+        "labels": {"max_failed_share": 0.11},
+        "panda70m": {"fetch": "plugin:a:b", "rate_limit": 1000, "cookies": "c.txt", "attempts": 6},
+        "sampling": {"offload": True},
+        "training": {"log_every_steps": 3, "checkpoint_every_steps": 60},
+        "runs": {"multi": {"training": {"gradient_checkpointing": True, "log_every_steps": 4}}},
+    }
+    raw = merged(changes)
+    made = json.loads(workflow_jobs.execution(workflow_of(raw)).dump())
+    own = {name: value for name, value in raw["training"].items() if name in CARRIED_OUT}
+    assert made.pop("training") == {
+        run: own | ({"gradient_checkpointing": True, "log_every_steps": 4} if run == "multi" else {})
+        for run in raw["runs"]
+    }
+    assert made == {"device": "cpu", "max_failed_share": 0.11, "fetching": changes["panda70m"], "offload": True}
+
+
+def test_tables_are_filled_once_each_in_their_order():
+    assert workflow_of(merged({"report": {"tables": [3, 1, 1]}})).fillable_tables() == [1, 3]
