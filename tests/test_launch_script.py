@@ -34,7 +34,13 @@ sys.exit(75)
 def launched(folder: Path, *words: str, code: str = SHOW, **variables: str) -> subprocess.Popen:
     (folder / "work.py").write_text(code)
     environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    environment |= {"PYTHONPATH": f"{ROOT}:{folder}", "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"} | variables
+    # A line is written at once, so that those of two processes stay apart.
+    environment |= {
+        "PYTHONPATH": f"{ROOT}:{folder}",
+        "TMPDIR": str(folder),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "",
+    } | variables
     command = [sys.executable, "-m", "scripts.launch", *words]
     return subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True)
 
