@@ -59,7 +59,7 @@ class CutVideos(Job):
     Attributes:
         captioned: Whether a csv has the captions, or a captioner writes them.
         clip_ids: File names as `sources.videos.printable` writes them.
-        content: Digest of the files, their captions and their sources, so that a changed folder cuts anew.
+        content: Digest of the files and their captions, so that a changed folder cuts anew.
         reserve: Files that are cut in their order, for as long as fewer clips than `clip_ids` are there.
         sources: Clip id -> source video, where the clip id alone does not tell it.
     """

@@ -61,7 +61,7 @@ def cut_videos(workflow: Workflow, split: str, shard: int) -> jobs.CutVideos:
     sources = {name: workflow.grouping.source_of[name] for name in (*names, *reserve)}
     found = content_digests([workflow.files[name] for name in sources])
     content = [
-        [printable(name), digest_of, workflow.table.captions.get(name), sources[name]]
+        [printable(name), digest_of, workflow.table.captions.get(name)]
         for name, digest_of in zip(sources, found, strict=True)
     ]
     return jobs.CutVideos(

@@ -193,3 +193,11 @@ def test_a_missing_yt_dlp_is_one_sentence(download, monkeypatch):
     download.fetching = download.fetching.model_copy(update={"fetch": "yt_dlp"})
     download.shard("train", 0, expected=1)
     assert 'pip install "udpdiff[panda70m]"' in download.said and "Traceback" not in download.said
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>Sign in</html>" * 100])
+def test_a_fetcher_that_brings_something_else_stops_the_job(download, monkeypatch, data):
+    download.choose(ids("G" * 30), train=4, evaluation=1, reserve=4)
+    asked = fetch_by(download, monkeypatch, lambda video_id, path: path.write_bytes(data))
+    download.shard("train", 0, expected=1)
+    assert len(asked) == 10 and "10 clips in a row were not fetched" in download.said

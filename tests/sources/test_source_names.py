@@ -88,6 +88,15 @@ def test_names_that_a_number_alone_tells_apart_are_films_and_it_is_said():
     assert "differ in a number alone (video ...)" in said and "column `source`" in said
 
 
+def test_numbers_of_nearly_all_files_tell_films_apart_and_of_some_they_do_not():
+    names = [f"video {number}.mp4" for number in range(20)]
+    grouping = group([*names, "beach.mp4", "film1_001.mp4", "film1_002.mp4"])
+    assert len(set(grouping.source_of.values())) == 22 and grouping.guessed == {"film1"}
+    assert "nearly all names differ in a number alone (video ...)" in grouping_notice(grouping)
+    films = [f"my_film_{film}_{clip:03d}.mp4" for film in range(5) for clip in range(4)]
+    assert len(set(group(films).source_of.values())) == 5
+
+
 def test_a_single_film_cut_by_a_program_cannot_be_split():
     grouping = group([f"film-Scene-{number:03d}.mp4" for number in range(30)])
     assert set(grouping.source_of.values()) == {"film"}

@@ -235,6 +235,12 @@ def test_captions_of_unknown_clips_are_told_and_refused_where_there_are_no_other
         preflight.check(raw)
 
 
+def test_a_csv_without_captions_is_refused(tmp_path):
+    names = ["a.mp4", "b.mp4", "c.mp4", "d.mp4"]
+    with pytest.raises(ConfigError, match=r"source\.captions: .* gives no video .* a caption"):
+        preflight.check(folder_source(tmp_path, names, "clip,caption\na,\n"))
+
+
 def test_splits_of_a_folder_share_no_source(tmp_path):
     names = [f"video{index:02d}.{part}.mp4" for index in range(10) for part in range(3)]
     rows = "".join(f"{name},caption\n" for name in names)

@@ -65,6 +65,8 @@ def _folder_faults(workflow: Workflow) -> Iterator[str]:
             return
         if not captioned and config.labels.captions.captioner is None:
             yield f"source.captions: {source.captions!r} has no column caption; add it, or set labels.captions.captioner"
+        if captioned and not workflow.table.captions:
+            yield f"source.captions: {source.captions!r} gives no video of {source.path!r} a caption"
     if len(files) < 3:
         return
     try:

@@ -28,6 +28,8 @@ from udpdiff.video_io import probe
 
 # Clips in a row that do not come, for no reason of their own, after which nothing more is asked for.
 PATIENCE_CLIPS = 10
+# What a fetcher brings that is no clip of anything: an error page under a video's name, half a file, nothing.
+_NO_CLIP = {Rejection.NOT_FETCHED, Rejection.EMPTY_FILE, Rejection.UNREADABLE, Rejection.NO_VIDEO, Rejection.BROKEN}
 # A cut at keyframes instead of frames may leave so much before and after the range; more would move the clip's middle.
 _CUT_TOLERANCE_SECONDS = 2.0
 
@@ -126,7 +128,7 @@ def fill(
                 clip = cut(file)
             reasons = clip.reasons
         except (Throttled, RejectedClip) as fault:
-            if isinstance(fault, Throttled) or fault.reason == Rejection.NOT_FETCHED:
+            if isinstance(fault, Throttled) or fault.reason in _NO_CLIP:
                 postponed[clip_id], in_a_row = fault, in_a_row + 1
                 print(f"{clip_id}: later: {printable(str(fault))}", file=sys.stderr)
                 continue

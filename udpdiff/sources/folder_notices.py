@@ -20,7 +20,7 @@ def grouping_notice(grouping: Grouping) -> str:
     counts = Counter(grouping.source_of.values())
     if grouping.numbered is not None:
         return (
-            f"The names of all {len(grouping.source_of)} videos differ in a number alone ({printable(grouping.numbered)} ...): each is "
+            f"Of {len(grouping.source_of)} videos nearly all names differ in a number alone ({printable(grouping.numbered)} ...): each is "
             f"taken for a source of its own, so cuts of one film may be in both splits; {_REMEDY}."
         )
     if len(counts) == len(grouping.source_of):

@@ -1,8 +1,8 @@
 """From file names to the source videos that clips were cut from, by the patterns that cutting programs write.
 
 A pattern is certain where only a cutting program writes it (`-Scene-001`, `_part2`, Panda-70M's `ID.3`). A number at the end
-may number cuts of one film or different films: it is taken for the former, for then no film serves both splits, unless all
-files would be cuts of a single one. Names that cameras give are never joined.
+may number cuts of one film or different films: it is taken for the former, for then no film serves both splits, unless nearly
+all files would be cuts of a single one. Names that cameras give are never joined.
 
 Source: PySceneDetect's `$VIDEO_NAME-Scene-$SCENE_NUMBER`, FFmpeg's segment muxer (`out%03d`), OpenVid-1M and CelebV-HQ
 (`celebv_ID_0_1`), Kinetics (`ID_000010_000020`), GoPro's chapters (`GX020001`).
@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -35,11 +36,18 @@ _TIME_STAMP = re.compile(
 )
 
 
+# A source of more files than this share, by their numbers alone, would leave too few for one of the splits.
+_MOST = 0.8
+
+
 @dataclass(frozen=True)
 class Grouping:
-    """source_of: file name -> source video. guessed: sources of several files that were joined by their numbers alone.
+    """Which files are of one source.
 
-    numbered: the beginning that all names share but for a number, which then tells no sources apart; None otherwise.
+    Attributes:
+        source_of: File name -> source video.
+        guessed: Sources of several files that were joined by their numbers alone.
+        numbered: What nearly all names share but for a number, which then tells films apart; None otherwise.
     """
 
     source_of: dict[str, str]
@@ -54,20 +62,21 @@ def group(file_names: Iterable[str], given: dict[str, str] | None = None) -> Gro
         file_names: All of them.
         given: Sources that the user names, by file name; they hold.
     """
-    given = given or {}
     chains = {name: _chain(name) for name in file_names}
-    deepest = max((len(guesses) for _, guesses in chains.values()), default=0)
-    for depth in range(deepest, -1, -1):
-        source_of = {
-            name: given.get(name) or [certain, *guesses][min(depth, len(guesses))]
-            for name, (certain, guesses) in chains.items()
-        }
-        if len(set(source_of.values())) > 1:
+    fixed = given or {}
+    open_names = {name: list(guesses) for name, (_, guesses) in chains.items() if guesses and name not in fixed}
+    numbered = None
+    while True:
+        guess_of = {name: guesses[-1] for name, guesses in open_names.items() if guesses}
+        guess, count = next(iter(Counter(guess_of.values()).most_common(1)), (None, 0))
+        if count <= _MOST * len(chains):
             break
-    guessed = {source_of[name] for name, (certain, _) in chains.items() if source_of[name] != certain}
-    all_numbered = depth == 0 and deepest > 0 and len(chains) > 1 and not given
-    shared = {guesses[-1] for _, guesses in chains.values() if guesses} if all_numbered else set()
-    return Grouping(source_of, frozenset(guessed - set(given.values())), shared.pop() if len(shared) == 1 else None)
+        for name in (name for name, each in guess_of.items() if each == guess):
+            open_names[name].pop()
+            numbered = numbered if open_names[name] else guess
+    source_of = {name: certain for name, (certain, _) in chains.items()} | guess_of | fixed
+    sizes = Counter(guess_of.values())
+    return Grouping(source_of, frozenset(each for each, size in sizes.items() if size > 1), numbered)
 
 
 def source_of(file_name: str) -> str:

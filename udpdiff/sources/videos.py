@@ -74,9 +74,12 @@ def read_clip(
 
 
 def _looks_like_video(entry: os.DirEntry[str]) -> bool:
-    visible = not entry.name.startswith(".")
-    # Unlike `entry.is_dir()`, this raises nothing for a link to itself.
-    return visible and Path(entry.name).suffix.lower() in EXTENSIONS and not os.path.isdir(entry.path)
+    if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in EXTENSIONS:
+        return False
+    try:
+        return not entry.is_dir()
+    except OSError:  # a link to itself
+        return True
 
 
 def _sample_times(duration: float, num_frames: int, fps: float, start_seconds: float | None) -> list[float]:
