@@ -85,6 +85,27 @@ def test_a_cut_is_found_wherever_it_is(scenes):
         assert Rejection.SCENE_CUT in reasons(np.concatenate([scenes[0][:position], other[position:]]))
 
 
+@pytest.mark.parametrize("frames", [3, 4, 5])
+def test_a_dissolve_is_found_wherever_it_is(scenes, frames):
+    """About half a second at 8 frames a second; no step of it is large."""
+    for one, other in ((0, 1), (1, 2), (2, 3), (3, 0)):
+        for start in range(9 - frames):
+            share = (np.arange(9) - start).clip(0, frames)[:, None, None, None] / frames
+            blend = ((1 - share) * scenes[one] + share * (255 - scenes[other])).round().astype(np.uint8)
+            assert score_clip(blend)["cut_score"] > SETTINGS.max_cut_score
+
+
+def test_what_moves_or_grows_is_no_dissolve(scenes):
+    """A thing that crosses the picture, and one that comes near, over grain."""
+    grain = np.random.default_rng(0).integers(60, 100, (9, 64, 64, 3))
+    crossing, growing = grain.astype(np.uint8), grain.astype(np.uint8)
+    for t in range(9):
+        crossing[t, 16:48, 5 * t : 5 * t + 24] = (220, 60, 40)
+        growing[t, 30 - 2 * t : 34 + 2 * t, 30 - 2 * t : 34 + 2 * t] = (40, 60, 220)
+    for video in (crossing, growing, *scenes):
+        assert score_clip(video)["cut_score"] < 0.6 * SETTINGS.max_cut_score
+
+
 def test_a_moving_camera_and_a_change_of_light_are_no_cuts():
     rng = np.random.default_rng(0)
     world = np.kron(rng.integers(40, 200, (24, 60, 3)), np.ones((6, 6, 1))).astype(np.uint8)
