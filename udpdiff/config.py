@@ -131,8 +131,6 @@ class Config(Section):
                 f"sampling.num_inference_steps: got {self.sampling.num_inference_steps}, which does not divide the "
                 "scheduler's 1000 training steps; use 10, 20, 25, 40, 50 or 100"
             )
-        if not self.runs:
-            faults.append("runs: got none; name one at least")
         if faults:
             raise ValueError("\n".join(faults))
         return self

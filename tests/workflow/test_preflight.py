@@ -123,7 +123,6 @@ def test_no_value_without_sense_passes(key, default):
             {"multi": {"tasks": {"seg": 0.5, "depth": 0.5}}},
             ["report.tables: got 1", "base (tasks: video)", "got 9"],
         ),
-        ("runs", {}, ["runs", "none"]),
     ],
 )
 def test_what_failed_hours_later_is_refused(key, value, words):
