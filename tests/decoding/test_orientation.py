@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from fractions import Fraction
+
+import av
 import numpy as np
 import pytest
 from made_videos import BLUE, GREEN, GREY, RED, corners, quarters, turned
+from PIL import Image
 
 from udpdiff.sources.videos import read_clip
 from udpdiff.video_io import decode_mp4, encode_mp4, probe, read_video
@@ -55,3 +60,20 @@ def test_a_matrix_of_zeros_turns_nothing(tmp_path):
     path = tmp_path / "zeros.mp4"
     path.write_bytes(turned(encode_mp4(quarters(9, 32, 64), 8), (0, 0, 0, 0)))
     assert corners(read_video(path)[0]) == [RED, GREEN, BLUE, GREY]
+
+
+def test_pictures_of_a_camera_with_notes(tmp_path):
+    """Motion JPEG whose frames say by EXIF how the camera was held: 6 is turned clockwise to be shown."""
+    notes, picture = Image.Exif(), io.BytesIO()
+    notes[0x0112] = 6
+    Image.fromarray(quarters(1, 32, 64)[0]).save(picture, "JPEG", exif=notes, quality=95)
+    path = tmp_path / "camera.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=8)
+        stream.width, stream.height, stream.pix_fmt = 64, 32, "yuvj420p"
+        for number in range(9):
+            packet = av.Packet(picture.getvalue())
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream = Fraction(1, 8), stream
+            container.mux(packet)
+    assert corners(read_video(path)[0]) == [BLUE, RED, GREY, GREEN]

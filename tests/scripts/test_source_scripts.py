@@ -63,7 +63,7 @@ def test_scenes_and_their_truth(monkeypatch, tmp_path):
 
 def test_refused_scenes_are_listed_in_both_shards(monkeypatch, tmp_path):
     clips, truth = tmp_path / "0.h5", tmp_path / "truth.h5"
-    strict = scenes(2, LOOSE.model_copy(update={"min_motion": 255}))
+    strict = scenes(2, LOOSE.model_copy(update={"min_motion": 99}))
     run(monkeypatch, render_scenes, strict, clips=clips, truth=truth, summary=tmp_path / "0.json")
     listed = read_summary(tmp_path / "0.json").rejected
     assert [entry["clip_id"] for entry in listed] == ["scene-5000003", "scene-5000004"]

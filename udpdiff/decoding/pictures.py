@@ -69,7 +69,12 @@ def fitted(timed: TimedFrame, height: int, width: int) -> np.ndarray:
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    try:
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV refuses to list what comes with a frame where it knows the kind of one not, as EXIF; the angle it tells.
+        turn = math.radians(frame.rotation)
+        return round(math.cos(turn)), -round(math.sin(turn)), round(math.sin(turn)), round(math.cos(turn))
     if matrix is None:
         return 1, 0, 0, 1
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()
