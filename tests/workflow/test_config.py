@@ -328,3 +328,10 @@ def test_gpus_of_the_profile_share_the_batches_and_are_those_that_memory_is_coun
     flow = preflight.check(changed("gpu", "a100-80g") | {"gpus": 8})
     with pytest.raises(ConfigError, match=r"gpus: got 8, and a training gets gpu=4 .*set gpus: 4"):
         preflight.check_gpus(flow, 4)
+
+
+def test_gpus_and_accumulated_steps_share_the_batch_together():
+    flow = preflight.check(changed("training.gradient_accumulation_steps", 2))
+    preflight.check_gpus(flow, 4)
+    with pytest.raises(ConfigError, match=r"gpu=8 .*multiple of 16"):
+        preflight.check_gpus(flow, 8)
