@@ -11,6 +11,7 @@ import torch
 from diffusers import CogVideoXPipeline
 
 from udpdiff.checkpoints import places
+from udpdiff.model.checked_pipeline import CheckedPipeline
 from udpdiff.model.loading import load_run
 from udpdiff.model.pipeline import UDPDiffPipeline
 from udpdiff.training.loop import train
@@ -59,7 +60,10 @@ def test_the_recipe_names_tasks_in_the_order_of_their_rows_and_the_streams(tmp_p
 @pytest.mark.parametrize("export", ["pipeline", "transformer"])
 def test_the_base_run_is_a_plain_cogvideox(tmp_path, make_settings, make_source, export):
     pipeline = run(make_settings, make_source, tmp_path, export=export, tasks={})
-    assert type(pipeline) is CogVideoXPipeline
+    assert type(pipeline) is CheckedPipeline and issubclass(CheckedPipeline, CogVideoXPipeline)
+    if export == "pipeline":  # any program reads it
+        index = json.loads((tmp_path / "run" / "model_index.json").read_text())
+        assert index["_class_name"] == "CogVideoXPipeline"
     recipe = json.loads((tmp_path / "run" / "run.json").read_text())
     assert (recipe["tasks"], recipe["streams"]) == ({}, {"video": []})
     assert pipeline.transformer.config.in_channels == 16
