@@ -81,7 +81,7 @@ class Ended:
     @property
     def one_message(self) -> bool:
         """Whether it stopped with words and not with a traceback."""
-        return self.code != 0 and "Traceback (most recent call last)" not in self.told and bool(self.told.strip())
+        return self.code != 0 and "\nTraceback (most" not in f"\n{self.told}" and bool(self.told.strip())
 
 
 class JobProcesses:

@@ -202,7 +202,11 @@ class ShardWriter:
             raise StorageError(f"{self.path}: an earlier write failed; nothing more is written. Start the job again.")
         self._broken = True
         with writing(self.path):
-            yield self._file
+            try:
+                yield self._file
+            except Exception:
+                if self._stored.error is None:  # else HDF5 only stumbled over what could not be written
+                    raise
             if self._stored.error:
                 raise self._stored.error
         self._broken = False
