@@ -124,7 +124,7 @@ def hostile(tmp_path_factory):
         table.write_bytes(table.read_bytes() + (FOLDER / "hostile.csv").read_bytes().partition(b"\n")[2])
     work.rows = list(read_table(table))
     work.accepted = {row.video_id: row for row in work.rows if isinstance(row, PandaVideo)}
-    gates = {"max_seconds": 100_000, "min_matching_score": -1.0, "desirable_only": False, "single_shot": False}
+    gates = {"max_seconds": 86_400, "min_matching_score": -1.0, "desirable_only": False, "single_shot": False}
     gates |= {"clips_per_video": 1}
     work.configuration = {
         "source": {"kind": "panda70m", "path": table.name},
