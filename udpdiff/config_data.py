@@ -25,7 +25,7 @@ class Source(Section):
 
 
 class PandaGates(Section):
-    max_seconds: real(gt=0, le=86_400)
+    max_seconds: real(gt=0, le=1e6)
     min_matching_score: real(ge=-1, lt=1)
     desirable_only: bool
     single_shot: bool

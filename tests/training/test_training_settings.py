@@ -103,8 +103,8 @@ def test_a_runs_own_training_overrides_the_section():
         ({"objective": "x0"}, r"objective(.|\n)*'v' or 'eps_weighted'(.|\n)*'x0'"),
         ({"task_condition": "prompt"}, "task_condition: got 'prompt'"),
         ({"tasks": {"seg": 0.5}}, "add up to 0.5, expected 1"),
-        ({"steps": 0}, r"steps(.|\n)*greater than 0"),
-        ({"log_every_steps": -1}, r"log_every_steps(.|\n)*greater than 0"),
+        ({"steps": 0}, r"steps(.|\n)*greater than or equal to 1"),
+        ({"log_every_steps": -1}, r"log_every_steps(.|\n)*greater than or equal to 1"),
     ],
 )
 def test_impossible_settings_are_refused(make_settings, changes, message):
