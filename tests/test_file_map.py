@@ -42,3 +42,9 @@ def test_the_architecture_page_names_every_room_and_only_what_exists():
     assert not missing
     rooms = {f"udpdiff/{name}" for name in entries(ROOT / "udpdiff") if name.endswith("/")}
     assert rooms <= named
+
+
+def test_test_files_have_names_of_their_own():
+    """Folders of tests are no packages, so pytest imports each file by its name alone."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert not {name for name in names if names.count(name) > 1}

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from udpdiff.files import file_sha256
+from udpdiff.progress import progress
 
 UNREADABLE = "unreadable"
 _THREADS = 4
@@ -46,7 +47,8 @@ def content_digests(paths: Sequence[Path]) -> list[str]:
     if size > _TOLD_BYTES:
         print(f"Reading {size / 1e9:.0f} GB in {len(new)} files, once, to know their content.", file=sys.stderr)
     with ThreadPoolExecutor(_THREADS) as threads:
-        found = {name: (stamps[name], digest) for name, digest in zip(new, threads.map(_digest, new), strict=True)}
+        read = progress(threads.map(_digest, new), "files", len(new), shown=size > _TOLD_BYTES)
+        found = {name: (stamps[name], digest) for name, digest in zip(new, read, strict=True)}
     settled = time.time_ns() - _SETTLED_NS
     kept = {name: known for name, known in found.items() if known[1] != UNREADABLE and max(known[0][1:]) < settled}
     _known.update(kept)
