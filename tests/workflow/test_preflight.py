@@ -255,6 +255,16 @@ def test_a_torchscript_file_is_the_one_that_was_named(tmp_path):
     refused(raw, "clips.num_frames 5", "9 frames or more")
 
 
+def test_folders_of_the_user_s_serve_as_every_checkpoint():
+    def with_folders(value):
+        if isinstance(value, dict):
+            return {key: with_folders(each) for key, each in value.items()}
+        return checkpoints.resolve(value) if str(value).startswith("mini:") else value
+
+    flow = preflight.check(with_folders(DEFAULT), machine=HERE)
+    assert flow.config.metrics.video_encoder.startswith("folder:video_encoder#") and len(flow.places) == len(MINI)
+
+
 # What the machine has
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from udpdiff import checkpoints, config_layers, local_gpus, prefetching
+from udpdiff import config_layers, local_gpus, prefetching
 from udpdiff.checkpoints import hub
 from udpdiff.clip import RejectedClip
 from udpdiff.files import file_sha256
@@ -87,9 +87,8 @@ def _offline_faults(workflow: Workflow) -> Iterator[str]:
 
 
 def _i3d_faults(workflow: Workflow) -> Iterator[str]:
-    place = checkpoints.places.place_of(workflow.config.metrics.video_encoder)
-    place = workflow.places.get(place, place)
-    scheme, file, mark = config_layers.split_reference(place)
+    named = workflow.config.metrics.video_encoder
+    scheme, file, mark = config_layers.split_reference(workflow.places.get(named, named))
     if scheme and (digest := file_sha256(Path(file))) != mark.removeprefix("#").lower():
         yield (
             f"metrics.video_encoder: {file} has SHA-256 {digest}, and {mark.removeprefix('#')} was named; it is run as code, so "
