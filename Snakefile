@@ -22,7 +22,7 @@ rule all:
     input:
         report="results/report/index.html",
         quality="results/quality.json",
-        tables=expand("results/table{number}.csv", number=flow.fillable_tables()),
+        tables=expand("results/table{number}.csv", number=flow.report_tables()),
 
 
 onstart:

@@ -21,7 +21,7 @@ rule fill_table:
 rule render_report:
     input:
         measured=flow.measured_files(),
-        tables=expand("results/table{number}.csv", number=flow.fillable_tables()),
+        tables=expand("results/table{number}.csv", number=flow.report_tables()),
         runs=flow.shown_runs(),
         samples=flow.shown_samples(),
         clips=flow.report_clips(),

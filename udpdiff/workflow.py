@@ -127,7 +127,7 @@ class Workflow(ClipSet):
 
     def comparators_of(self, run: str, task: str) -> tuple[str, ...]:
         """Further labellers that a table of the report sets beside the predictions of a run."""
-        numbers = self.fillable_tables()
+        numbers = self.report_tables()
         known = getattr(self.config.labels, get_task(task).labels) if task != VIDEO else {}
         return tuple(name for name in specs.comparators(run, task, numbers) if name in known)
 
@@ -180,10 +180,9 @@ class Workflow(ClipSet):
                 )
         return self.runtime_files() if number == 4 else self.quality_files(specs.needed(number))
 
-    def fillable_tables(self) -> list[int]:
-        """Tables of the report whose runs are all configured."""
-        known, wanted = set(self.run_tasks()), sorted(set(self.config.report.tables))
-        return [number for number in wanted if set(specs.needed(number)) <= known]
+    def report_tables(self) -> list[int]:
+        """Numbers of the report's tables, each once, in order; `preflight` refused those without their runs."""
+        return sorted(set(self.config.report.tables))
 
     def measured_files(self) -> list[str]:
         """Every measurement that the report shows."""

@@ -271,6 +271,6 @@ def render_report(workflow: Workflow) -> jobs.RenderReport:
     return jobs.RenderReport(
         config=workflow.config,
         shown=tuple(workflow.shown_pairs()),
-        tables=tuple(workflow.fillable_tables()),
+        tables=tuple(workflow.report_tables()),
         sheet=workflow.sheet_clips,
     )

@@ -85,7 +85,7 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
     reads = flow.codec_shards("entities") + flow.codec_shards("depth")
     add("codec_quality", workflow_jobs.codec_quality(flow), reads=reads)
     add("measure_runtime", workflow_jobs.measure_runtime(flow), reads=flow.runtime_files())
-    for number in flow.fillable_tables():
+    for number in flow.report_tables():
         add("fill_table", None, number, reads=flow.table_inputs(number))
     reads = flow.measured_files() + flow.report_clips() + flow.report_summaries() + flow.shown_samples()
     add("render_report", workflow_jobs.render_report(flow), reads=reads)

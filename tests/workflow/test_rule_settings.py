@@ -383,4 +383,12 @@ def test_how_jobs_are_carried_out_is_told_beside_them():
 
 
 def test_tables_are_filled_once_each_in_their_order():
-    assert workflow_of(merged({"report": {"tables": [3, 1, 1]}})).fillable_tables() == [1, 3]
+    assert workflow_of(merged({"report": {"tables": [3, 1, 1]}})).report_tables() == [1, 3]
+
+
+def test_no_shard_is_taken_beyond_what_is_asked_for():
+    flow = workflow_of(merged({"clips": {"train": 12, "evaluation": 6, "shard_clips": 4}}))
+    assert flow.first_shards(4, "evaluation") == [("evaluation", 0)]
+    assert flow.first_shards(5, "evaluation", "train") == [("evaluation", 0), ("evaluation", 1)]
+    assert flow.first_shards(7, "evaluation", "train")[-1] == ("train", 0)
+    assert len(flow.first_shards(100, "evaluation", "train")) == 5
