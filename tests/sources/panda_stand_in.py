@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.sources.fetching import Throttled
+from udpdiff.sources.download_faults import Throttled
 
 # What becomes of the local clips, over and over in their order; letters as in `answer`.
 FATES = "GGDGPGTGBGN"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from udpdiff.sources.captions_csv import read_captions, read_clip_table
+from udpdiff.sources.captions_csv import read_clip_table
 
 FILES = ["a.1.mp4", "b.mp4", "c.mov"]
 
@@ -12,7 +12,7 @@ FILES = ["a.1.mp4", "b.mp4", "c.mov"]
 def read(tmp_path, text: str, files=FILES, encoding="utf-8") -> dict[str, str]:
     path = tmp_path / "captions.csv"
     path.write_bytes(text.encode(encoding))
-    return read_captions(path, files)
+    return read_clip_table(path, files).captions
 
 
 def read_table(tmp_path, text: str, files=FILES):

@@ -10,7 +10,7 @@ from panda_stand_in import scene
 from test_download_clips import Download, ids
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.sources.fetching import Throttled, fault_of
+from udpdiff.sources.download_faults import Throttled, fault_of
 from udpdiff.video_io import decode_mp4, encode_mp4
 
 OF_THE_VIDEO = {

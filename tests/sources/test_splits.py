@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from udpdiff.sources.splits import assign_shards, source_of, split_sources
+from udpdiff.sources.source_names import source_of
+from udpdiff.sources.splits import assign_shards, split_sources
 
 SOURCES = [f"video{number}" for number in range(50)]
 

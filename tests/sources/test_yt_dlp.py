@@ -13,7 +13,8 @@ import pytest
 from yt_dlp.postprocessor.ffmpeg import FFmpegPostProcessor
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.sources.fetching import CannotFetch, FetchSettings, Throttled, fetch_with_yt_dlp
+from udpdiff.sources.download_faults import CannotFetch, Throttled
+from udpdiff.sources.fetching import FetchSettings, fetch_with_yt_dlp
 
 SETTINGS = FetchSettings(height=360)
 

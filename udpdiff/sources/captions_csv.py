@@ -45,15 +45,6 @@ class _Row:
     source: str
 
 
-def read_captions(path: str | os.PathLike[str], file_names: Iterable[str]) -> dict[str, str]:
-    """Return the captions of `read_clip_table`.
-
-    Raises:
-        ValueError: As there.
-    """
-    return read_clip_table(path, file_names).captions
-
-
 def read_clip_table(path: str | os.PathLike[str], file_names: Iterable[str]) -> ClipTable:
     """Read what is said of the given video files; a clip is named with or without its extension.
 

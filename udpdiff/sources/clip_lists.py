@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+from udpdiff.clip import SPLITS
 from udpdiff.config_data import Clips
 from udpdiff.sources import splits
 
@@ -71,7 +72,7 @@ def video_names(source_of: Mapping[str, str], captioned: Container[str], seed: i
     sources = told if len(told) > 1 else set(source_of.values())
     wanted = min(clips.evaluation, max(1, round(clips.evaluation_share * len(sources))))
     split_of = splits.split_sources(sources, wanted, seed)
-    files: dict[str, list[str]] = {split: [] for split in splits.SPLITS}
+    files: dict[str, list[str]] = {split: [] for split in SPLITS}
     for name, source in source_of.items():
         files[split_of.get(source, "train")].append(name)
     shards, reserves = {}, {}

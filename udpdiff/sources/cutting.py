@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from pathlib import Path
 
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.config_data import ClipSize, Filters
+from udpdiff.files import file_sha256
 from udpdiff.jobs import CutVideos
 from udpdiff.progress import progress
-from udpdiff.sources import captions_csv, filters, splits, videos
+from udpdiff.sources import captions_csv, filters, source_names, videos
 from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.video_io import decode_mp4, encode_mp4
@@ -43,9 +43,7 @@ def cut_clip(path: Path, size: ClipSize, thresholds: Filters) -> CutClip:
     """
     encoded = encode_mp4(videos.read_clip(path, **size.model_dump()), size.fps)
     scores = filters.score_clip(decode_mp4(encoded))
-    with open(path, "rb") as file:
-        source = hashlib.file_digest(file, "sha256").hexdigest()
-    return CutClip(encoded, source, scores, filters.check(scores, thresholds))
+    return CutClip(encoded, file_sha256(path), scores, filters.check(scores, thresholds))
 
 
 def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | None, clips_path: str | Path) -> None:
@@ -63,7 +61,10 @@ def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | No
     files = {videos.printable(path.name): path for path in videos.list_videos(folder)}
     names = [path.name for path in files.values()]
     # Without a csv a captioner writes the captions.
-    captions = captions_csv.read_captions(captions_path, names) if job.captioned else dict.fromkeys(names, "")
+    if job.captioned:
+        captions = captions_csv.read_clip_table(captions_path, names).captions
+    else:
+        captions = dict.fromkeys(names, "")
     attrs = job.size.model_dump() | {"source": "videos", "job": json.loads(job.dump())}
     with ShardWriter(clips_path, "clips", attrs) as clips:
         for clip_id in progress((*job.clip_ids, *job.reserve), "clips"):
@@ -83,7 +84,7 @@ def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | No
             words = {
                 "brief": captions[path.name],
                 "detailed": "",
-                "source_id": job.sources.get(clip_id) or videos.printable(splits.source_of(path.name)),
+                "source_id": job.sources.get(clip_id) or videos.printable(source_names.source_of(path.name)),
             }
             record = digest([clip_id, captions[path.name]]) if job.captioned else ""
             digests = {"source_sha256": cut.source_sha256, "record_sha256": record}

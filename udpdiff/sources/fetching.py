@@ -5,24 +5,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from udpdiff import plugins
-from udpdiff.sources.download_faults import CannotFetch, Throttled, fault_of
-
-__all__ = [
-    "CannotFetch",
-    "Fetch",
-    "FetchSettings",
-    "Throttled",
-    "check_reference",
-    "fault_of",
-    "fetch_with_yt_dlp",
-    "load_fetch",
-]
+from udpdiff.sources.download_faults import CannotFetch, fault_of
 
 
 @dataclass(frozen=True)
@@ -50,22 +38,9 @@ def load_fetch(ref: str) -> Fetch:
         ref: `yt_dlp`, or `plugin:MODULE:FUNCTION`, a function that is called as `fetch_with_yt_dlp` is.
 
     Raises:
-        ValueError: The reference is neither.
+        ValueError: The reference is neither, or there is no such function.
     """
-    check_reference(ref)
-    if ref == "yt_dlp":
-        return fetch_with_yt_dlp
-    return plugins.load(ref)
-
-
-def check_reference(ref: str) -> None:
-    """Check the form of a reference; nothing is imported.
-
-    Raises:
-        ValueError: It is neither `yt_dlp` nor `plugin:MODULE:FUNCTION`.
-    """
-    if ref != "yt_dlp" and not re.fullmatch(r"plugin:[\w.]+:\w+", ref):
-        raise ValueError(f"panda70m.fetch: got {ref!r}; allowed: yt_dlp, or plugin:MODULE:FUNCTION")
+    return fetch_with_yt_dlp if ref == "yt_dlp" else plugins.load(ref)
 
 
 def fetch_with_yt_dlp(url: str, start: float, end: float, path: Path, settings: FetchSettings) -> None:

@@ -120,8 +120,8 @@ def _cut_score(blocks: np.ndarray) -> float:
     """The largest jump between neighbours, or how surely one scene is blended into another; in [0,1]. blocks: (T,16,16,3).
 
     The frames between two that differ are tried as blends of them: in a dissolve they are, where things move they are
-    not. Of the 40 sample clips of Panda-70M at 8 frames a second, four lie above 0.5: two cuts, a dissolve and a drive
-    through a tunnel; of 200 dissolves of half a second between two of the other 36, 198 do, and 4 without the blends.
+    not. Of the 40 sample clips of Panda-70M at 8 frames a second, four lie above 0.5: a dissolve, a drive through a tunnel
+    and two that may be cuts, which was not verified; of 200 dissolves of half a second between two of the other 36, 198 do, and 4 without the blends.
     PySceneDetect 0.7.2, whose detectors compare neighbours, finds 47 of them where it calls 7 of the 40 clips cut
     (content, at its defaults), and 194 where it calls 12 (histograms).
     """

@@ -11,9 +11,6 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from udpdiff.clip import SPLITS
-from udpdiff.sources.source_names import source_of
-
-__all__ = ["SPLITS", "assign_shards", "rank", "source_of", "split_sources"]
 
 Clip = TypeVar("Clip")
 

@@ -34,7 +34,9 @@ def list_videos(folder: str | os.PathLike[str]) -> list[Path]:
     Folders are skipped too; a pipe or a dead link is listed, and rejected when it is read.
     """
     with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if _looks_like_video(entry))
+        # By name: to compare paths takes seconds in a folder of 300,000 files.
+        found = sorted(filter(_looks_like_video, entries), key=lambda entry: entry.name)
+    return [Path(entry.path) for entry in found]
 
 
 def printable(name: str) -> str:
@@ -74,7 +76,7 @@ def read_clip(
 
 
 def _looks_like_video(entry: os.DirEntry[str]) -> bool:
-    if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in EXTENSIONS:
+    if entry.name.startswith(".") or os.path.splitext(entry.name)[1].lower() not in EXTENSIONS:
         return False
     try:
         return not entry.is_dir()
