@@ -19,7 +19,7 @@ DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
 SCENES = {
     "seed": 11,
     "source": {"min_solids": 1, "max_solids": 4, "solid_size": 1.3},
-    "clips": {"height": 48, "width": 80, "num_frames": 13, "fps": 10.0, "train": 5, "evaluation": 4, "shard_clips": 2},
+    "clips": {"height": 48, "width": 80, "num_frames": 17, "fps": 10.0, "train": 5, "evaluation": 4, "shard_clips": 2},
     "labels": {
         "entities": {"grid12": {"box_nms_threshold": 0.65}},
         "tracker": {"max_objects": 17, "dtype": "float16"},

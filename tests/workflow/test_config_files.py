@@ -16,7 +16,7 @@ from udpdiff import config_files, config_layers
 from udpdiff.config_values import ConfigError
 
 ROOT = Path(__file__).parents[2]
-TINY = "clips: {train: 1, evaluation: 2, num_frames: 5}\n"
+TINY = "clips: {train: 1, evaluation: 2, num_frames: 9}\n"
 BAD = {
     "latin-1": ("source: {path: größe}".encode("latin-1"), "line 1 holds byte 0xf6, which is no UTF-8"),
     "utf-16": ("seed: 7".encode("utf-16"), "which is no UTF-8"),

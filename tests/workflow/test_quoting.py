@@ -122,7 +122,7 @@ def test_a_job_runs_from_odd_folders_and_no_module_of_the_work_folder_is_in_its_
     (odd / "venv").symlink_to(sys.prefix)
     for name in ("random", "json", "numpy", "tempfile", "udpdiff", "scripts"):
         (work / f"{name}.py").write_text("raise SystemExit('a module of the work folder')\n")
-    (odd / "mine.yaml").write_text("clips: {train: 1, evaluation: 2, num_frames: 5}\n")
+    (odd / "mine.yaml").write_text("clips: {train: 1, evaluation: 2, num_frames: 9}\n")
     command = [
         str(odd / "venv" / "bin" / "python"),
         "-P",

@@ -38,7 +38,7 @@ RERUNS = {
     "panda70m.attempts": (5, ""),
     "clips.height": (72, SIZE),
     "clips.width": (72, SIZE),
-    "clips.num_frames": (13, SIZE),
+    "clips.num_frames": (17, SIZE),
     "clips.fps": (10, SIZE),
     "clips.train": (143, "render_scenes"),
     "clips.evaluation": (41, "render_scenes"),

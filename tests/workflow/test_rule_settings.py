@@ -14,7 +14,7 @@ from udpdiff.config import Config
 from udpdiff.config_parsing import parse
 
 SAID, PANDA_SAID = merged(SCENES), merged(PANDA)
-SIZE = {"height": 48, "width": 80, "num_frames": 13, "fps": 10.0}
+SIZE = {"height": 48, "width": 80, "num_frames": 17, "fps": 10.0}
 DEFAULT_SIZE = {"height": 64, "width": 64, "num_frames": 9, "fps": 8.0}
 # Keys of `training` that change nothing of what is learned.
 CARRIED_OUT = {

@@ -84,17 +84,23 @@ def check_conditions(
 
 
 def check_size(height: int, width: int, num_frames: int, pixel_multiple: int, frame_multiple: int) -> None:
-    """Raise ValueError for a size the model cannot tile, where diffusers would crash late or return fewer frames."""
+    """Raise ValueError for a size the model cannot tile, where diffusers would crash late or return other frames.
+
+    Of an even number of latents the VAE decodes the first, which stands for one frame, to as many as the others: 5 frames
+    come back as 8, all too late by 3.
+
+    Source: zai-org/CogVideo, issue 786 and README ("8N + 1").
+    """
     if height % pixel_multiple or width % pixel_multiple:
         raise ValueError(
             f"Got height {height} and width {width}, expected multiples of {pixel_multiple} (VAE factor times patch"
             f" size). The nearest below are {height - height % pixel_multiple} and {width - width % pixel_multiple}."
         )
-    if (num_frames - 1) % frame_multiple:
-        nearest = num_frames - (num_frames - 1) % frame_multiple
+    if (num_frames - 1) % (2 * frame_multiple):
+        nearest = num_frames - (num_frames - 1) % (2 * frame_multiple)
         raise ValueError(
-            f"Got num_frames {num_frames}, expected one more than a multiple of {frame_multiple}. The nearest below is"
-            f" {nearest}."
+            f"Got num_frames {num_frames}, expected one more than a multiple of {2 * frame_multiple}: the VAE decodes other"
+            f" numbers of latents to other frames. The nearest below is {nearest}."
         )
 
 

@@ -14,7 +14,7 @@ def encode_videos(vae, videos: np.ndarray) -> np.ndarray:
     """Return posterior means times the scaling factor, float32 (B, F, C, h, w).
 
     Args:
-        videos: uint8 (B, T, H, W, 3) with T = 4 n + 1.
+        videos: uint8 (B, T, H, W, 3) with T = 4 n + 1, of which the VAE decodes 8 n + 1 alone.
 
     Raises:
         NotFinite: The latents are not, in the VAE's dtype.

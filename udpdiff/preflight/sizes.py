@@ -31,11 +31,12 @@ def _size_faults(config):
             f" VAE makes {vae.get('latent_channels', 16)}, as image-to-video models do; name a text-to-video CogVideoX"
         )
     temporal = int(vae.get("temporal_compression_ratio", 4))
-    if (config.clips.num_frames - 1) % temporal:
-        low = (config.clips.num_frames - 1) // temporal * temporal + 1
+    stride = 2 * temporal  # it decodes odd numbers of latents alone to the frames that they were made of
+    if (config.clips.num_frames - 1) % stride:
+        low = max((config.clips.num_frames - 1) // stride, 1) * stride + 1
         yield (
-            f"clips.num_frames: got {config.clips.num_frames}; the VAE takes {temporal} n + 1 frames, "
-            f"for example {low} or {low + temporal}"
+            f"clips.num_frames: got {config.clips.num_frames}; the VAE makes and decodes {stride} n + 1 frames, "
+            f"for example {low} or {low + stride}"
         )
     tokens, read = config.labels.captions.max_tokens, int(transformer["max_text_seq_length"])
     if tokens is not None and tokens > read:
