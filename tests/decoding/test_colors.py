@@ -8,6 +8,7 @@ import pytest
 from made_videos import frames_of, quarters, write_frames
 
 from udpdiff.clip import RejectedClip
+from udpdiff.decoding.colors import to_rgb
 from udpdiff.sources.videos import read_clip
 from udpdiff.video_io import decode_mp4, read_video
 
@@ -131,6 +132,21 @@ def test_curves_that_players_show_alike_are_left_alone(tmp_path, trc):
 def test_matrices_and_ranges(tmp_path, matrix, weights, full):
     frames = flat(SKIN / 255, 2, 2, matrix, full, weights)
     np.testing.assert_allclose(shown(tmp_path, frames), SKIN, atol=2)
+
+
+@pytest.mark.parametrize(
+    ("height", "weights"),
+    [(576, (0.299, 0.114)), (719, (0.299, 0.114)), (720, (0.2126, 0.0722)), (1080, (0.2126, 0.0722))],
+)
+def test_without_a_matrix_the_height_tells(height, weights):
+    """High definition, of 720 lines and more, is BT.709; what is lower is BT.601."""
+    red, blue = weights
+    luma = SKIN @ (red, 1 - red - blue, blue) / 255
+    chroma = (SKIN[2] / 255 - luma) / (2 - 2 * blue), (SKIN[0] / 255 - luma) / (2 - 2 * red)
+    frame = av.VideoFrame(32, height, "yuv444p")
+    for plane, value in zip(frame.planes, (16 + 219 * luma, *(128 + 224 * each for each in chroma)), strict=True):
+        plane.update(bytes([round(value)]) * plane.buffer_size)
+    np.testing.assert_allclose(to_rgb(frame, 32, height)[height // 2, 16], SKIN, atol=2)
 
 
 @pytest.mark.parametrize("matrix", [8, 10, 11, 12, 13, 14])

@@ -68,6 +68,12 @@ def test_combs_are_gone_and_frames_stay(tmp_path, codec, name, top_first):
     assert combing(clip) < 1
 
 
+@pytest.mark.parametrize(("codec", "name"), [("mpeg2video", "a.mpg"), ("libx264", "a.mp4")])
+def test_frames_keep_the_times_at_which_they_are_shown(tmp_path, codec, name):
+    path = write_interlaced(tmp_path / name, ramp(24, 64, 64), codec, True)
+    assert numbers(read_clip(path, 12, 25, 64, 64)) == list(range(6, 18))
+
+
 def test_progressive_films_stay_as_they_are(tmp_path):
     """Frame by frame what the decoder gives, also where a film is interlaced later on."""
     frames = [TimedFrame(n / 25, (n + 1) / 25, frame, 1.0) for n, frame in enumerate(frames_of(bar(6)))]

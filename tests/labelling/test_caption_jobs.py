@@ -170,3 +170,20 @@ def test_a_killed_job_goes_on_where_it_stopped(monkeypatch, write_clips, checkpo
     captions, _ = run(monkeypatch, clips, captioner=str(checkpoint))
     assert list(captions) == [f"clip{number}" for number in range(5)]
     assert [videos for videos, _ in calls] == [2, 2, 2, 1]
+
+
+def test_what_was_said_of_other_clips_is_not_gone_on_with(monkeypatch, write_clips, checkpoint):
+    def answer(number, videos, seed):
+        if number == 1:
+            raise KeyboardInterrupt
+        return ["A dog that runs."] * len(videos)
+
+    calls = answering(monkeypatch, answer)
+    clips = write_clips(*[("A clip.", "")] * 3)
+    with pytest.raises(KeyboardInterrupt):
+        run(monkeypatch, clips, captioner=str(checkpoint))
+    clips.unlink()
+    with pytest.warns(UserWarning, match="starting again"):
+        captions, _ = run(monkeypatch, write_clips(*[("Another.", "")] * 3), captioner=str(checkpoint))
+    assert [words["brief"] for words in captions.values()] == ["Another."] * 3
+    assert [videos for videos, _ in calls] == [2, 1, 2, 1]

@@ -116,6 +116,15 @@ def test_a_moving_camera_and_a_change_of_light_are_no_cuts():
     assert reasons(light) == set()
 
 
+@pytest.mark.parametrize(("down", "right"), [(0, 3), (0, -3), (3, 0), (-2, 1)])
+def test_a_camera_that_moves_by_whole_blocks_jumps_nowhere(down, right):
+    """Blocks are 4 x 4 pixels here; what is left of a picture is the same one, elsewhere."""
+    world = np.kron(np.random.default_rng(0).integers(0, 256, (64, 64, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    corners = [(4 * (24 + down * t), 4 * (24 + right * t)) for t in range(9)]
+    pan = np.stack([world[top : top + 64, left : left + 64] for top, left in corners])
+    assert score_clip(pan)["cut_score"] < 0.01
+
+
 def test_scores_follow_what_they_measure(scenes):
     video = scenes[0]
     assert score_clip(blurred(video, 1))["sharpness"] < 0.5 * score_clip(video)["sharpness"]
