@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_READ = (".json", ".model", ".safetensors", ".txt")  # of a model's folder, by who loads it
+_READ = (".bin", ".json", ".model", ".safetensors", ".txt")  # of a model's folder, by who loads it
 
 
 def staging_path(path: Path, kind: str) -> Path:
@@ -53,7 +53,7 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_digest(folder: str | os.PathLike[str], parts: tuple[str, ...]) -> str:
+def model_digest(folder: str | os.PathLike[str], parts: tuple[str, ...]) -> str:
     """Return the sha256 (hex) of some subfolders and files of a folder: names and content of what a model is read from."""
     total = hashlib.sha256()
     for part in parts:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from udpdiff.files import model_digest
 from udpdiff.model.loading import load_run
 from udpdiff.training.log import read_log
 from udpdiff.training.loop import train
@@ -209,6 +210,16 @@ def test_an_edited_base_is_another_base(tmp_path, make_settings, make_source, ba
     path = tmp_path / "base" / file
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
     assert identify(settings, source, None, tmp_path / "base")["fingerprint"] != before["fingerprint"]
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors", "spiece.model"])
+def test_all_that_a_model_is_read_from_counts(tmp_path, name):
+    (tmp_path / "text_encoder").mkdir()
+    digests = set()
+    for content in (b"one", b"two"):
+        (tmp_path / "text_encoder" / name).write_bytes(content)
+        digests.add(model_digest(tmp_path, ("text_encoder",)))
+    assert len(digests) == 2
 
 
 def test_evaluation_clips_decide_what_is_held_back(make_settings, make_source, base):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from udpdiff.checkpoints import hub, local_folder
-from udpdiff.files import folder_digest
+from udpdiff.files import model_digest
 from udpdiff.finite import as_float16, dtype_key
 from udpdiff.model.text import DTYPE_KEY, PromptEncoder
 from udpdiff.storage.captions import KINDS, read_captions, read_rejections
@@ -43,7 +43,7 @@ class LivePrompts:
     @cached_property
     def checksum(self) -> str:
         """Of what the rows depend on, the network's content included; it is read for this."""
-        network = folder_digest(local_folder(self._base, hub.TEXT), hub.TEXT)
+        network = model_digest(local_folder(self._base, hub.TEXT), hub.TEXT)
         return digest([sorted(self.texts.items()), self.rejected, network, self._dtype])
 
     def style(self, name: str) -> LiveStyle:

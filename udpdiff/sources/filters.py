@@ -121,9 +121,9 @@ def _cut_score(blocks: np.ndarray) -> float:
 
     The frames between two that differ are tried as blends of them: in a dissolve they are, where things move they are
     not. Of the 40 sample clips of Panda-70M at 8 frames a second, four lie above 0.5: a dissolve, a drive through a tunnel
-    and two that may be cuts, which was not verified; of 200 dissolves of half a second between two of the other 36, 198 do, and 4 without the blends.
-    PySceneDetect 0.7.2, whose detectors compare neighbours, finds 47 of them where it calls 7 of the 40 clips cut
-    (content, at its defaults), and 194 where it calls 12 (histograms).
+    and two that may be cuts, which was not verified; of 200 dissolves of half a second between two of the other 36, 198
+    do, and 4 without the blends. PySceneDetect 0.7.2, whose detectors compare neighbours, finds 47 of them where it
+    calls 7 of the 40 clips cut (content, at its defaults), and 194 where it calls 12 (histograms).
     """
     histograms = np.stack([_color_histogram(frame.reshape(-1, 3)) for frame in blocks])
     luma = blocks @ _LUMA_WEIGHTS

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from udpdiff.files import folder_digest
+from udpdiff.files import model_digest
 from udpdiff.locking import Held, Lock, NoLocks
 from udpdiff.provenance import provenance
 from udpdiff.storage.dataset import LatentSource
@@ -70,7 +70,7 @@ def identify(
         "settings": settings.deciding(),
         "data_sha256": source.digest(),
         "evaluation_sha256": evaluation.digest() if evaluation else None,
-        "base_sha256": folder_digest(base_folder, ("transformer", "scheduler")),
+        "base_sha256": model_digest(base_folder, ("transformer", "scheduler")),
     }
     return parts | {"fingerprint": digest(parts)}
 
