@@ -85,7 +85,8 @@ def test_every_colour_survives_a_lossless_video():
 
 
 def test_array_need_not_be_contiguous():
-    video = gradient_video(9, 64, 64)
+    # Not smaller: of 32 x 32 pixels x264 gives, once in some hundred times, other bytes for equal pictures.
+    video = gradient_video(9, 128, 128)
     assert encode_mp4(video[:, ::2, ::-2], 8) == encode_mp4(video[:, ::2, ::-2].copy(), 8)
 
 

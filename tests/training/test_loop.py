@@ -179,10 +179,18 @@ def test_provenance_names_code_data_and_settings(tmp_path, make_settings, make_s
     assert record["seed"] == settings.seed
 
 
-def test_a_diverged_loss_stops_the_training_and_names_the_clips(tmp_path, make_settings, make_source):
-    settings = make_settings(tasks={"seg": 1.0}, learning_rate=1e30, max_grad_norm=1e9, warmup_steps=0, steps=10)
-    with pytest.raises(TrainingDiverged, match=r"diverged at step \d+.*not a finite number.*clip-00"):
-        train(settings, make_source("seg"), tmp_path / "state", tmp_path / "run")
+def test_a_diverged_loss_stops_the_training_and_names_the_clips(tmp_path, monkeypatch, make_settings, make_source):
+    source = make_source("seg")
+    read = source.read
+
+    def without_bounds(*arguments):
+        example = read(*arguments)
+        example.video_latents.fill_(float("inf"))
+        return example
+
+    monkeypatch.setattr(source, "read", without_bounds)
+    with pytest.raises(TrainingDiverged, match=r"diverged at step 1: .*not a finite number.*clip-00"):
+        train(make_settings(tasks={"seg": 1.0}), source, tmp_path / "state", tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
