@@ -395,7 +395,7 @@ def test_prompts_are_encoded_without_the_other_parts_and_sampled_without_the_enc
     given = {"prompt_embeds": embeds, "negative_prompt_embeds": negative}
     found = sampler(task="seg", generator=seeded(1), **given, **CALL)
     torch.testing.assert_close(both(found), both(expected))
-    with pytest.raises(ValueError, match=r"prompt_embeds of shape \(1, 48, 16\), expected \(B, L, 32\)"):
+    with pytest.raises(ValueError, match=r"prompt_embeds of shape \(1, 48, 16\), expected \(B, 48, 32\)"):
         sampler(task="seg", prompt_embeds=embeds[..., :16], negative_prompt_embeds=negative, **CALL)
 
 

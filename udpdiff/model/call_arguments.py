@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
+from udpdiff.model.call_checks import check_whole
 from udpdiff.model.streams import Streams
 from udpdiff.tasks import Task, get_task
 
 
 def count_prompts(prompt: list[str] | None, prompt_embeds: torch.Tensor | None, num_videos_per_prompt: int) -> int:
-    """Return how many prompts a call has; ValueError without any, or where each is to give no video."""
+    """Return how many prompts a call has; ValueError without any, for what is no text, or where each is to give no video."""
+    check_whole(num_videos_per_prompt=num_videos_per_prompt)
+    if prompt is not None and not (isinstance(prompt, list) and all(isinstance(each, str) for each in prompt)):
+        raise ValueError(f"Got prompt {str(prompt)[:200]}, expected a text or a list of texts, of type str.")
     given = prompt if prompt_embeds is None else prompt_embeds
     if given is None or not len(given):
         raise ValueError("Got no prompt, expected at least one. Pass either prompt or prompt_embeds.")
     if num_videos_per_prompt < 1:
         raise ValueError(f"Got num_videos_per_prompt={num_videos_per_prompt}, expected at least 1.")
     return len(given)
+
+
+def asked_size(height: int | None, width: int | None, num_frames: int | None, config: Any, scale: int) -> tuple:
+    """Return height, width and num_frames, those of the training, as its transformer's config says, for None."""
+    own = (config.sample_height * scale, config.sample_width * scale, config.sample_frames)
+    return tuple(
+        usual if value is None else value for value, usual in zip((height, width, num_frames), own, strict=True)
+    )
 
 
 def choose_tasks(
@@ -90,7 +102,9 @@ def padded_frames(latents: torch.Tensor, config: Any) -> torch.Tensor:
 
 
 def _spread(asked: str | Sequence[str] | None, prompts: int) -> tuple[str | None, ...]:
-    return (asked,) * prompts if asked is None or isinstance(asked, str) else tuple(asked)
+    if asked is None or isinstance(asked, str) or not isinstance(asked, Iterable):
+        return (asked,) * prompts
+    return tuple(asked)
 
 
 def _rows(task_ids: torch.Tensor | Sequence[int]) -> list:

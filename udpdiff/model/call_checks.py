@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -11,6 +13,52 @@ from diffusers.utils.torch_utils import unwrap_module
 from udpdiff.finite import check_finite
 from udpdiff.model.streams import Streams
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
+
+
+def check_present(parts: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Raise ValueError where a part of the pipeline, by name, is None."""
+    for name in names:
+        if parts[name] is None:
+            raise ValueError(
+                f"Got no {name}, expected one: this pipeline was made without it. Load it with all its parts, or set"
+                f" pipeline.{name}."
+            )
+
+
+def check_whole(**numbers: Any) -> None:
+    """Raise ValueError unless all are whole numbers, which a float of that value is not: torch makes no size of it."""
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise ValueError(f"Got {name} {value!r}, expected a whole number, an int.")
+
+
+def check_guidance(guidance_scale: float) -> None:
+    """Raise ValueError unless it is a finite number from 0 on; up to 1 there is no guidance, as in stock code."""
+    if not isinstance(guidance_scale, Real) or not isfinite(guidance_scale) or guidance_scale < 0:
+        raise ValueError(
+            f"Got guidance_scale {guidance_scale!r}, expected a number above 1, such as 6, or 1 for no guidance."
+        )
+
+
+def check_generator(generator: Any) -> None:
+    """Raise ValueError unless it is None, a generator, or a list of them; how many, stock code asks."""
+    each = generator if isinstance(generator, list) else [generator]
+    if generator is not None and not all(isinstance(one, torch.Generator) for one in each):
+        raise ValueError(
+            f"Got generator {generator!r}, expected a torch.Generator or a list with one for each video. Make one with"
+            " torch.Generator().manual_seed(seed)."
+        )
+
+
+def check_returned(returned: Any, latents: torch.Tensor) -> None:
+    """Raise ValueError unless a callback returned a dict, with latents, if any, of the shape and dtype that it was given."""
+    new = returned.get("latents", latents) if isinstance(returned, Mapping) else None
+    if not torch.is_tensor(new) or new.shape != latents.shape or new.dtype != latents.dtype:
+        got = f"{new.dtype} of shape {tuple(new.shape)}" if torch.is_tensor(new) else f"a {type(returned).__name__}"
+        raise ValueError(
+            f"Got {got} from callback_on_step_end, expected a dict of the tensors that it was given, latents"
+            f" {latents.dtype} of shape {tuple(latents.shape)}. Return the dict, changed or not."
+        )
 
 
 def check_streams(streams: Streams, tasks: Sequence[str], task_condition: str) -> None:
@@ -91,6 +139,9 @@ def check_size(height: int, width: int, num_frames: int, pixel_multiple: int, fr
 
     Source: zai-org/CogVideo, issue 786 and README ("8N + 1").
     """
+    check_whole(height=height, width=width, num_frames=num_frames)
+    if min(height, width, num_frames) < 1:
+        raise ValueError(f"Got height {height}, width {width} and num_frames {num_frames}, expected all above 0.")
     if height % pixel_multiple or width % pixel_multiple:
         raise ValueError(
             f"Got height {height} and width {width}, expected multiples of {pixel_multiple} (VAE factor times patch"
@@ -118,15 +169,29 @@ def check_latents(latents: torch.Tensor, shape: tuple[int, ...], dtype: torch.dt
     check_finite(latents, "the latents that were given", dtype)
 
 
-def check_texts(
-    prompt_embeds: torch.Tensor | None, negative_prompt_embeds: torch.Tensor | None, config: Mapping[str, Any]
-) -> None:
-    """Raise ValueError unless embeddings that are given, (B, L, D), are as wide as the transformer reads them."""
-    for name, embeds in {"prompt_embeds": prompt_embeds, "negative_prompt_embeds": negative_prompt_embeds}.items():
-        if embeds is not None and (embeds.ndim != 3 or embeds.shape[2] != config["text_embed_dim"]):
+def check_texts(embeds: Mapping[str, Any], max_sequence_length: int | None, config: Mapping[str, Any]) -> None:
+    """Raise ValueError unless texts are as long and as wide as the transformer reads them.
+
+    Args:
+        embeds: prompt_embeds and negative_prompt_embeds, (B, L, D); None where they are not given.
+        max_sequence_length: Of prompts, in tokens; None for the transformer's.
+        config: Of the transformer; one with a table of positions reads one length alone.
+    """
+    length = None if config["use_rotary_positional_embeddings"] else config["max_text_seq_length"]
+    for name, value in embeds.items():
+        fits = torch.is_tensor(value) and value.ndim == 3 and value.shape[2] == config["text_embed_dim"]
+        if value is not None and not (fits and value.shape[1] == (length or value.shape[1])):
+            got = f"of shape {tuple(value.shape)}" if hasattr(value, "shape") else f"{value!r}"
             raise ValueError(
-                f"Got {name} of shape {tuple(embeds.shape)}, expected (B, L, {config['text_embed_dim']}): those of the text"
+                f"Got {name} {got}, expected (B, {length or 'L'}, {config['text_embed_dim']}): those of the text"
                 " encoder that the model was trained with. Make them with pipeline.encode_prompt."
+            )
+    if max_sequence_length is not None:
+        check_whole(max_sequence_length=max_sequence_length)
+        if max_sequence_length < 1 or max_sequence_length != (length or max_sequence_length):
+            raise ValueError(
+                f"Got max_sequence_length {max_sequence_length}, expected {length or 'at least 1'}. Leave it out for the"
+                " transformer's own."
             )
 
 

@@ -13,6 +13,7 @@ import torch
 from diffusers import CogVideoXPipeline
 
 from udpdiff.finite import check_finite
+from udpdiff.model.call_checks import check_returned
 from udpdiff.model.noise_schedule import dynamic_guidance
 from udpdiff.timing import timed
 
@@ -95,6 +96,7 @@ class CheckedPipeline(CogVideoXPipeline):
             if callback is None:
                 return self.check_step(step, timestep, tensors)
             returned = callback(pipeline, step, timestep, {name: tensors[name] for name in own})
+            check_returned(returned, tensors["latents"])
             self.check_step(step, timestep, tensors | returned)
             return returned
 

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, DDIMScheduler
 
+from udpdiff.model.call_checks import check_whole
+
 _OWN = (CogVideoXDDIMScheduler, CogVideoXDPMScheduler)
 # In sqrt(alpha); some classes put a small number in place of 0 at the last timestep, 2e-4 by this measure.
 _TOLERANCE = 1e-3
@@ -72,6 +74,7 @@ def check_steps(scheduler: Any, num_inference_steps: int) -> None:
     Source: diffusers, schedulers/scheduling_ddim_cogvideox.py (0.42), `step`; its pull request 13125; "Common Diffusion
     Noise Schedules and Sample Steps are Flawed" (arXiv 2305.08891), section 3.3.
     """
+    check_whole(num_inference_steps=num_inference_steps)
     total = scheduler.config.num_train_timesteps
     if not 0 < num_inference_steps <= total:
         raise ValueError(f"Got num_inference_steps {num_inference_steps}, expected 1 to {total}.")

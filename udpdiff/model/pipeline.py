@@ -20,7 +20,7 @@ from diffusers import (
 from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from udpdiff.model import call_checks as checks
-from udpdiff.model.call_arguments import choose_tasks, count_prompts, padded_frames, repeated, task_rows
+from udpdiff.model.call_arguments import asked_size, choose_tasks, count_prompts, padded_frames, repeated, task_rows
 from udpdiff.model.checked_pipeline import CheckedPipeline
 from udpdiff.model.lora import WidenedLoraLoader
 from udpdiff.model.noise import Generators, dense_generators
@@ -170,14 +170,15 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
         """
         # 1. Check what the stock call does not
         self._check_parts(num_inference_steps)
+        checks.check_guidance(guidance_scale), checks.check_generator(generator)
         config, scale = self.transformer.config, self.vae_scale_factor_spatial
-        height, width = height or config.sample_height * scale, width or config.sample_width * scale
-        num_frames = num_frames or config.sample_frames
+        height, width, num_frames = asked_size(height, width, num_frames, config, scale)
         checks.check_size(height, width, num_frames, scale * config.patch_size, self.vae_scale_factor_temporal)
         latent_frames = (num_frames - 1) // self.vae_scale_factor_temporal + 1
         prompt = [prompt] if isinstance(prompt, str) else prompt
         prompts = count_prompts(prompt, prompt_embeds, num_videos_per_prompt)
-        checks.check_texts(prompt_embeds, negative_prompt_embeds, config)
+        embeds = {"prompt_embeds": prompt_embeds, "negative_prompt_embeds": negative_prompt_embeds}
+        checks.check_texts(embeds, max_sequence_length, config)
         checks.check_attention_kwargs(attention_kwargs or {})
 
         # 2. Tell the model the task and what is given
@@ -211,8 +212,7 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
                     guidance_scale=guidance_scale,
                     generator=generator,
                     latents=latents,
-                    prompt_embeds=repeated(prompt_embeds, num_videos_per_prompt),
-                    negative_prompt_embeds=repeated(negative_prompt_embeds, num_videos_per_prompt),
+                    **{name: repeated(value, num_videos_per_prompt) for name, value in embeds.items()},
                     output_type="latent",
                     attention_kwargs=attention_kwargs,
                     max_sequence_length=max_sequence_length or config.max_text_seq_length,
@@ -264,6 +264,7 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
 
     def _check_parts(self, num_inference_steps: int) -> None:
         """Raise ValueError where a part was exchanged for one that is not the model's, or takes no such steps."""
+        checks.check_present(self.components, ("transformer", "vae", "scheduler"))
         self._check_transformer()
         if self._trained_alphas is None:
             self._trained_alphas = trained_alphas(self.scheduler)
