@@ -218,3 +218,42 @@ def test_clocks_that_begin_anywhere(tmp_path, first):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert numbers(read_clip(path, 9, 30, 16, 16, start_seconds=0.5)) == list(range(15, 24))
+
+
+@pytest.mark.parametrize("hours", [6, 15, 400, 5000])
+def test_a_header_that_promises_ages(tmp_path, hours):
+    """Numbers of any length, in the tag that says how long a stream of Matroska is."""
+    path = tmp_path / "ages.mkv"
+    with av.open(os.fspath(path), "w") as container:
+        stream = container.add_stream("libx264", rate=8, options={"crf": "5"})
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.metadata["XURATION"] = "9" * hours + ":00:00"
+        for frame in frames_of(ramp(12)):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    # FFmpeg writes the true tag too.
+    path.write_bytes(path.read_bytes().replace(b"DURATION", b"FURATION").replace(b"XURATION", b"DURATION"))
+    assert len(read_video(path)) == 12
+    if hours == 6:
+        with pytest.raises(RejectedClip, match="header promises more"):
+            read_clip(path, 9, 8, 16, 16)
+    else:
+        assert numbers(read_clip(path, 9, 8, 16, 16)) == list(range(1, 10)) and probe(path).duration_seconds == 1.5
+
+
+@pytest.mark.parametrize("shape", [(2, 6000), (6000, 4)])
+def test_a_picture_too_narrow_to_fill_a_clip_says_so(tmp_path, shape):
+    path = write_frames(tmp_path / "narrow.mov", frames_of(ramp(12, *shape), "rgb24"), "png", fps=8)
+    with pytest.raises(RejectedClip, match=rf"unreadable: {shape[1]} x {shape[0]} pixels.* 720 x 480"):
+        read_clip(path, 9, 8, 480, 720)
+
+
+def test_the_rate_of_tapes_is_none_of_their_clock(tmp_path):
+    frames = frames_of(ramp(8, 480, 720), "yuv411p")
+    with av.open(os.fspath(tmp_path / "tape.dv"), "w") as container:
+        stream = container.add_stream("dvvideo", rate=Fraction(30000, 1001))
+        stream.width, stream.height, stream.pix_fmt = 720, 480, "yuv411p"
+        for frame in frames:
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert round(probe(tmp_path / "tape.dv").fps, 2) == 29.97

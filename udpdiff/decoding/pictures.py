@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.decoding.colors import to_rgb
 from udpdiff.decoding.deinterlacing import TimedFrame
+from udpdiff.decoding.opening import MAX_PIXELS
 
 if TYPE_CHECKING:
     import av
@@ -54,7 +56,7 @@ def fitted(timed: TimedFrame, height: int, width: int) -> np.ndarray:
     """A frame scaled to cover (height, width) without changing shapes and cropped at the centre, uint8 (H,W,3) RGB.
 
     Raises:
-        RejectedClip: Its colours cannot be converted.
+        RejectedClip: Its colours cannot be converted, or it is so narrow that scaled to cover it would be huge.
     """
     frame, shape = timed.frame, timed.pixel_shape
     laid_out = orientation(frame)
@@ -63,6 +65,10 @@ def fitted(timed: TimedFrame, height: int, width: int) -> np.ndarray:
     scale = max(width / (frame.width * shape), height / frame.height)
     scaled_width = max(width, math.floor(frame.width * shape * scale + 0.5))
     scaled_height = max(height, math.floor(frame.height * scale + 0.5))
+    if scaled_width * scaled_height > MAX_PIXELS:
+        raise RejectedClip(
+            Rejection.UNREADABLE, f"{frame.width} x {frame.height} pixels are too narrow to fill {width} x {height}"
+        )
     image = to_rgb(frame, scaled_width, scaled_height)
     top, left = (scaled_height - height) // 2, (scaled_width - width) // 2
     return laid_out.apply(image[top : top + height, left : left + width])

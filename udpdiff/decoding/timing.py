@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 TIMESTAMP_TOLERANCE_SECONDS = 0.002
 # FFmpeg looks for the first frame of each stream in some seconds of the file; what it says of later ones is a guess.
 _TRUSTED_WITHIN_SECONDS = 0.5
+# What calls itself faster is the tick of a clock, as FFmpeg's average of a DV tape.
+_FASTEST_RATE = 1000
+# Hours of Matroska's tag; more digits than a century has are none, and no number that times can be counted in.
+_DURATION = re.compile(r"(\d{1,6}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ def frame_rate(container: av.container.InputContainer, stream: av.VideoStream) -
     """Frames a second, on average; 0 where nothing says."""
     # Of files without timestamps FFmpeg's average is a default of 25; the stream itself knows better.
     rates = (stream.guessed_rate, stream.average_rate)
-    return next(filter(None, rates if _has_no_timestamps(container) else rates[::-1]), Fraction(0))
+    ordered = rates if _has_no_timestamps(container) else rates[::-1]
+    return next((rate for rate in ordered if rate and rate <= _FASTEST_RATE), Fraction(0))
 
 
 def span(data: bytes | str | os.PathLike[str]) -> Span:
@@ -110,7 +115,7 @@ def _sought(container: av.container.InputContainer, stream: av.VideoStream, cloc
         return False
     try:
         container.seek(int(clock / stream.time_base), stream=stream, backward=True)
-    except av.FFmpegError:
+    except (av.FFmpegError, OverflowError):  # a time that no timestamp holds
         return False
     return True
 
@@ -122,7 +127,7 @@ def _promised_duration(stream: av.VideoStream, origin: Fraction) -> float | None
         return float(stream.duration * stream.time_base)
     # Matroska's tag per stream; its container's duration covers sound as well. FFmpeg counts it from the beginning of
     # the file, mkvmerge, which marks its tags, from the stream's first frame.
-    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    tag = _DURATION.fullmatch(stream.metadata.get("DURATION", ""))
     if not tag:
         return None
     seconds = 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
