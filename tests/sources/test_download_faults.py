@@ -51,6 +51,9 @@ FOR_NOW = [
     "Sign in to confirm you’re not a bot. Use --cookies-from-browser or --cookies for the authentication",
     "Video unavailable. This content isn't available, try again later. The current session has been rate-limited by YouTube",
     "This helps protect our community. YouTube is requiring a captcha challenge before playback",
+    # Said of every video where the site refuses a client.
+    "The following content is not available on this app.. Watch on the latest version of YouTube.",
+    "All player responses are invalid. Your IP is likely being blocked by Youtube",
     "The downloaded file is empty",
     "fragment 3 not found, unable to continue",
     "ffmpeg exited with code 1",

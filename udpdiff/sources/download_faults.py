@@ -25,6 +25,7 @@ class CannotFetch(RuntimeError):
 # Looked for in this order, in a message without the name of the site and the clip's id, which may hold any number.
 _REFUSED = re.compile(
     r"not a bot|captcha|temporary failure|temporarily|rate.?limit|too many requests|try again later"
+    r"|on this app|latest version of youtube|ip is likely being blocked"
     r"|(?:http error|server returned|status code:?) (?:403|408|425|429|5[\dx]{2})"
     r"|(?:video data|fragment|manifest|m3u8|api page|player)\b.*http error (?:404|410)",
     re.IGNORECASE,
