@@ -36,12 +36,19 @@ CUTTERS = {
     "scenes": "film{film}_scene_{clip:02d}.mp4",
     "dvd": "VTS_{film:02d}_{clip}.VOB",
     "gopro": "GX{clip:02d}100{film}.MP4",
+    "losslesscut": "film {film}-00.0{clip}.10.000-00.0{clip}.20.500.mp4",
+    "losslesscut's segments": "film {film}-00.0{clip}.10.000-00.0{clip}.20.500-seg{clip}.mp4",
+    "internvid": "0WjR6cSMi2{film}_00:00:0{clip}.000_00:00:0{clip}.900.mp4",
+    "seconds": "v_0WjR6cSMi2{film}_{clip}.5_1{clip}.25.mp4",
+    "kinetics, an id of letters alone": "AbCdEfGhIj{letter}_{clip:06d}_{clip:03d}010.mp4",
+    "ucf101": "v_Diving_g{film:02d}_c{clip:02d}.avi",
+    "copies of windows": "film {letter} - Copy ({clip}).mp4",
     "composed": "caf\u00e9{film}-Scene-{clip:03d}.mp4",
 }
 
 
 def names_of(pattern: str) -> list[str]:
-    return [pattern.format(film=film, clip=clip) for film in FILMS for clip in range(1, 8)]
+    return [pattern.format(film=film, letter="abcdefghij"[film], clip=clip) for film in FILMS for clip in range(1, 8)]
 
 
 @pytest.mark.parametrize("pattern", CUTTERS.values(), ids=CUTTERS)
@@ -127,3 +134,10 @@ def test_many_names_take_moments():
 
 def test_single_names():
     assert source_of("celebv_xxx_0_1.mp4") == "celebv_xxx" and source_of("my trip.mp4") == "my trip"
+    assert (
+        source_of("Copy of Copy of film.mov")
+        == source_of("film - Copy (2).mov")
+        == source_of("film (1) (2).mov")
+        == "film"
+    )
+    assert source_of("Screen Recording 2024-01-01 at 10.00.00.mov") == "Screen Recording 2024-01-01 at 10.00.00"

@@ -1,11 +1,12 @@
 """From file names to the source videos that clips were cut from, by the patterns that cutting programs write.
 
-A pattern is certain where only a cutting program writes it (`-Scene-001`, `_part2`, Panda-70M's `ID.3`). A number at the end
+A pattern is certain where only a cutting program writes it (`-Scene-001`, `_part2`, two times, Panda-70M's `ID.3`). A number at the end
 may number cuts of one film or different films: it is taken for the former, for then no film serves both splits, unless nearly
 all files would be cuts of a single one. Names that cameras give are never joined.
 
 Source: PySceneDetect's `$VIDEO_NAME-Scene-$SCENE_NUMBER`, FFmpeg's segment muxer (`out%03d`), OpenVid-1M and CelebV-HQ
-(`celebv_ID_0_1`), Kinetics (`ID_000010_000020`), GoPro's chapters (`GX020001`).
+(`celebv_ID_0_1`), Kinetics (`ID_000010_000020`), UCF101 (`g01_c01`), LosslessCut
+(`NAME-00.00.01.000-00.00.09.500-seg1`), InternVid (`ID_00:00:01.000_00:00:09.500`), GoPro's chapters (`GX020001`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,19 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_CUT = re.compile(r"(.*\w)(?: ?-scene-\d+(?:-\d+)?| - scene \d+|[ _.\-]+(?:part|pt|cd|disc)[ _.\-]?\d+)", re.IGNORECASE)
+_CUT = re.compile(
+    r"(.*\w)(?: ?-scene-\d+(?:-\d+)?| - scene \d+|[ _.\-]+(?:part|pt|cd|disc)[ _.\-]?\d+|(?<=_g\d\d)_c\d\d)",
+    re.IGNORECASE,
+)
+_TIME = r"(?:(?:\d{1,2}[.:]){1,2}\d\d(?:\.\d{1,3})?|\d+\.\d+)"
+# As few characters as can be are the name: its end is not taken for the beginning of a time.
+_TIMES = re.compile(rf"(.*?\w)[ _.\-]+{_TIME}[ _\-]+{_TIME}(?:-seg\d+)?", re.ASCII)
+_VIDEO_ID = re.compile(r"[\w-]{11}", re.ASCII)
 _CUT_WORD = re.compile(r"[ _.\-]+(?:scene|shot|clip|segment|seg|chunk|split|cut)$", re.IGNORECASE)
 _DOT_NUMBER = re.compile(r"(.*\w.*)\.\d+", re.ASCII)
 _GOPRO = re.compile(r"(?:G[HXLPS]\d\d|GOPR)(\d{4})", re.IGNORECASE)
-_COPY = re.compile(r"(.*\w)\s*(?:\(\d+\)| - copy(?: \(\d+\))?| copy(?: \d+)?)", re.IGNORECASE)
+_COPY = re.compile(r"(.*?\w)(?:\s*\(\d+\)| - copy(?: \(\d+\))?| copy(?: \d+)?)+", re.IGNORECASE)
+_COPY_OF = re.compile(r"^(?:copy of )+(?=.)", re.IGNORECASE)
 _NUMBER = re.compile(r"(.*[^\W_])[ _.\-]+\d+")
 _GLUED_NUMBER = re.compile(r"(.*[A-Za-z]{2})\d{3,}", re.ASCII)
 _CAMERA = re.compile(
@@ -89,12 +98,16 @@ def _chain(file_name: str) -> tuple[str, list[str]]:
     """What a name certainly says of its source, and what it may say, from the longest to the shortest."""
     name = file_name if file_name.isascii() else unicodedata.normalize("NFC", file_name)
     stem, ending = os.path.splitext(name)
-    stem = name if ending[1:].isdecimal() else stem
+    stem = _COPY_OF.sub("", name if ending[1:].isdecimal() else stem, count=1)
     if not stem[-1:].isdecimal() and not stem.lower().endswith((")", "copy")):
         return stem, []
     if chapter := _GOPRO.fullmatch(stem):
         return f"GoPro {chapter[1]}", []
-    if cut := _CUT.fullmatch(stem) or (not _ends_in_time(stem) and _DOT_NUMBER.fullmatch(stem)):
+    if (
+        cut := _CUT.fullmatch(stem)
+        or _TIMES.fullmatch(stem)
+        or (not _ends_in_time(stem) and _DOT_NUMBER.fullmatch(stem))
+    ):
         return cut[1].rstrip(" _.-"), []
     guesses = []
     base = stem
@@ -108,7 +121,7 @@ def _chain(file_name: str) -> tuple[str, list[str]]:
         guesses.append(shorter)
         # `celebv_ID_0_1` counts clips and their cuts; of `film_1_003` the first number tells films apart.
         still_shorter = _without_number(shorter)
-        while still_shorter and (re.search(r"[ _.\-\d]", still_shorter)):
+        while still_shorter and (re.search(r"[ _.\-\d]", still_shorter) or _VIDEO_ID.fullmatch(still_shorter)):
             guesses.append(still_shorter)
             still_shorter = _without_number(still_shorter)
     return stem, guesses
