@@ -23,6 +23,7 @@ from udpdiff.storage.coarse_values import on_grid
 from udpdiff.storage.errors import StorageError
 from udpdiff.storage.failures import TooManyFailures
 from udpdiff.storage.means import read_mean
+from udpdiff.storage.sealed import read_record
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.storage.summaries import read_summary
 from udpdiff.timing import Throughput
@@ -189,7 +190,7 @@ def test_a_terminated_job_ends_at_once_with_its_threads_and_goes_on_later(monkey
 def test_a_job_says_how_fast_it_went(monkeypatch, clips):
     timing = clips.with_name("benchmarks") / "depth.json"
     run(monkeypatch, clips, estimate_depth, "depth", DEPTH, "--timing", str(timing))
-    took = Throughput(**json.loads(timing.read_text()))
+    took = Throughput(**read_record(timing))
     assert (took.stage, took.size, took.clips) == ("depth", SIZE, 5)
     assert took.peak_gpu_gb is None and 0 < took.peak_rss_gb < 100
     assert 0 < took.model_seconds < took.labelling_seconds < took.total_seconds
