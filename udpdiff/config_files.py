@@ -51,4 +51,8 @@ def read(file: Path) -> dict:
         raise ConfigError(
             f"{file}: got a {type(found).__name__} at the top, expected sections, `seed: 7`, `clips: {{...}}`"
         )
+    if "__use_yte__" in (found or {}):
+        raise ConfigError(
+            f"{file}: got __use_yte__, by which Snakemake runs code in a file; write plain values, without it"
+        )
     return found or {}

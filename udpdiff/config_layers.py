@@ -96,8 +96,15 @@ def anchor_paths(raw: dict, files: Sequence[Path]) -> None:
         for key in (*PATHS, *CHECKPOINTS):
             for section, name, value, _ in strings_at(given, raw, key):
                 scheme, place, mark = split_reference(value)
-                path = folder / Path(place).expanduser()
-                if key in PATHS or scheme or path.is_dir():
+                try:
+                    path = folder / Path(place).expanduser()
+                    is_folder = path.is_dir()
+                except (OSError, RuntimeError) as error:  # a name too long, a folder that is closed, ~nobody
+                    why = getattr(error, "strerror", None) or error
+                    raise ConfigError(
+                        f"{key}: got {value[:200]!r}, where nothing can be looked for ({why}); name a place that can be read"
+                    ) from error
+                if key in PATHS or scheme or is_folder:
                     section[name] = f"{scheme}{path.resolve()}{mark}"
 
 

@@ -90,9 +90,9 @@ def _noted(memory: Path) -> dict[str, tuple[_Stamp, str]]:
     for line in lines:
         try:
             name, size, changed, entered, digest = json.loads(line)
-        except ValueError:
+            noted[name] = ((size, changed, entered), digest)
+        except (ValueError, TypeError):
             continue
-        noted[name] = ((size, changed, entered), digest)
     return noted
 
 

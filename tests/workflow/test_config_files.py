@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from udpdiff import config_files, config_layers
+from udpdiff import config_files, config_layers, content_digests
 from udpdiff.config_values import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ BAD = {
     "twice inside": (b"clips:\n  train: 1\n  train: 2\n", "key 'train' stands in lines 2 and 3"),
     "two documents": (b"seed: 1\n---\nseed: 2\n", "is no YAML"),
     "object": (b"seed: !!python/object/apply:os.system ['touch pwned']\n", "is no YAML"),
+    "code": (b"__use_yte__: true\nseed: 8\n", "__use_yte__"),
     "zeros": (b"\0" * 100, "is no YAML"),
 }
 
@@ -61,6 +63,26 @@ def test_a_byte_order_mark_is_no_part_of_a_key_and_letters_are_utf_8_everywhere(
     environment = {"LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, str(tmp_path / "mine.yaml")]
     assert subprocess.check_output(command, env=environment, text=True) == "{'source': {'path': 'gr\\xf6\\xdfe'}}\n"
+
+
+@pytest.mark.parametrize("value", ["~no_such_user/x", "a" * 5000])
+@pytest.mark.parametrize("section, key", [("source", "path"), ("model", "base")])
+def test_places_that_no_machine_has_are_told_in_a_sentence(section, key, value, tmp_path):
+    (tmp_path / "mine.yaml").write_text(f"{section}: {{{key}: '{value}'}}\n")
+    with pytest.raises(ConfigError) as caught:
+        config_layers.anchor_paths({section: {key: value}}, [tmp_path / "mine.yaml"])
+    assert f"{section}.{key}: got {value[:9]!r}"[:-1] in str(caught.value) and len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("line", ["5", "null", '[["a"], 1, 2, 3, "x"]', '["a"]', "{"])
+def test_lines_of_another_kind_in_the_memory_of_digests_are_dropped(line, tmp_path):
+    (tmp_path / "memory.jsonl").write_text(f"{line}\n")
+    (tmp_path / "file").write_bytes(b"content")
+    content_digests.remember_in(tmp_path / "memory.jsonl")
+    try:
+        assert content_digests.content_digests([tmp_path / "file"]) == [hashlib.sha256(b"content").hexdigest()]
+    finally:
+        content_digests.remember_in(None)
 
 
 def test_null_on_the_command_line_is_nothing_as_in_a_file():
