@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import struct
 from fractions import Fraction
@@ -257,3 +258,22 @@ def test_the_rate_of_tapes_is_none_of_their_clock(tmp_path):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert round(probe(tmp_path / "tape.dv").fps, 2) == 29.97
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_pipes_and_folders_are_no_films(tmp_path, make):
+    """Opening a named pipe would wait for ever."""
+    path = tmp_path / "a.mp4"
+    make(path)
+    for read in (read_video, probe):
+        child = multiprocessing.get_context("fork").Process(target=lambda read=read: _expect_no_file(read, path))
+        child.start()
+        child.join(10)
+        waits = child.is_alive()
+        child.kill()
+        assert not waits and child.exitcode == 0
+
+
+def _expect_no_file(read, path):
+    with pytest.raises(ValueError, match="not a file"):
+        read(path)

@@ -45,7 +45,10 @@ def _container(data: bytes | str | os.PathLike[str]) -> av.container.InputContai
         return av.open(io.BytesIO(data), options=options)
     # An absolute path starts with "/", so that no name ("concat:a", "-", "pipe:0") is taken for a protocol.
     options["protocol_whitelist"] = "file"
-    return av.open(os.path.abspath(os.fspath(data)), options=options, metadata_errors="replace")
+    path = os.path.abspath(os.fspath(data))
+    if os.path.exists(path) and not os.path.isfile(path):  # Opening a named pipe would wait for ever.
+        raise RejectedClip(Rejection.UNREADABLE, "not a file")
+    return av.open(path, options=options, metadata_errors="replace")
 
 
 def _video_stream(container: av.container.InputContainer) -> av.VideoStream:
