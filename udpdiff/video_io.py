@@ -39,7 +39,10 @@ class VideoInfo:
 
 
 def encode_mp4(video: np.ndarray, fps: float, crf: int = 12, lossless: bool = False) -> bytes:
-    """Encode a video as H.264 mp4 bytes; equal input gives equal bytes, with one build of x264 on one kind of processor.
+    """Encode a video as H.264 mp4 bytes.
+
+    Equal input mostly gives equal bytes, with one build of x264 on one kind of processor, but x264 does not promise it: at
+    32 x 32 pixels a few of a thousand encodes differed, at 64 x 64 none of 1,950.
 
     Args:
         video: uint8 (T,H,W,3) RGB, T >= 1, H and W even.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,8 @@ from udpdiff.planning.plan import Plan
 from udpdiff.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
-TOO_MUCH = 10**11  # samples, of which no machine can have the latents
+TOO_MUCH = 65_536  # samples, whose latents take 6.4 GB
+ADDRESSES = 8 * 10**9  # bytes that a process may have, so that no machine can hold them
 
 
 def small() -> Workflow:
@@ -34,7 +36,14 @@ def test_measured_steps_and_the_plan(tmp_path):
     command = [sys.executable, "-m", "scripts.measure_memory", "--job", job.dump(), "--steps", "1"]
     command += ["--execution", workflow_jobs.execution(flow).dump(), "--memory", str(tmp_path / "memory.json")]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES)),
+    )
     assert done.returncode == 0, done.stderr
 
     document = json.loads((tmp_path / "memory.json").read_text())
