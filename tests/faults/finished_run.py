@@ -5,6 +5,7 @@ Snakemake plans it; its jobs are started here, without a new interpreter for eac
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -59,7 +60,8 @@ class FinishedRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         raw = yaml.safe_load((ROOT / "config.yaml").read_text())
         update_config(raw, yaml.safe_load(config.read_text()))
-        flow = preflight.check(raw, [config])
+        with contextlib.chdir(self.folder):  # where plug-ins are looked for
+            flow = preflight.check(raw, [config.resolve()])
         self.environment = {
             "EXECUTION": workflow_jobs.execution(flow).dump(),
             places.VARIABLE: places.tell(flow.places, self.folder / prefetching.FOLDER),

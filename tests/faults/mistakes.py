@@ -93,12 +93,16 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
-# Files that are no configuration at all: what stands in them, and words of the refusal.
+# Files that are no configuration at all: what stands in them, and words of the refusal, most in Snakemake's own words.
 NO_CONFIGURATIONS = {
-    "latin-1": ("seed: 7 # größe".encode("latin-1"), "UTF-8"),
     "no yaml": (b"seed: [7\n", "yaml"),
-    "a list": (b"- seed\n", "mapping"),
+    "a list": (b"- seed\n", "keys at top level"),
     "a python object": (b"seed: !!python/object/apply:os.system ['touch pwned']\n", "yaml"),
     "a key twice": (b"seed: 7\nseed: 8\n", "seed"),
-    "empty keys": (b"training:\n  {steps: 3, : 4}\n", "training"),
+    "empty keys": (b"training:\n  {steps: 3, : 4}\n", "not valid JSON or YAML"),
+}
+# Snakemake reads --configfile before it knows this project, and meets these with a traceback of its own.
+UNREADABLE = {
+    "latin-1": ("seed: 7 # größe".encode("latin-1"), "UnicodeDecodeError"),
+    "a file that is not there": (None, "No such file or directory"),
 }

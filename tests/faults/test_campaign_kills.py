@@ -63,7 +63,9 @@ def _kill_and_go_on(run: FinishedRun, job: Job, folder: Path, rng: random.Random
     faults = [told] if told else [fault for path in job.outputs for fault in run.differences(path, folder)]
     # What a killed job costs is shown in the report.
     shutil.rmtree(folder / "benchmarks")
-    run.restore(folder, "benchmarks", *job.outputs, *(path for path in job.leftovers if (run.folder / path).exists()))
+    run.restore(
+        folder, *job.outputs, *(path for path in ("benchmarks", *job.leftovers) if (run.folder / path).exists())
+    )
     what = f"{job.rule} {job.name}, {after:.1f} s after its start: {faults}"
     return victim, "wrong" if faults else "survived", what
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_panda70m import record, write
 
-from udpdiff.sources.captions_csv import read_captions
+from udpdiff.sources.captions_csv import read_clip_table
 from udpdiff.sources.panda70m_table import PandaVideo, RowFault, read_table
 
 ROOT = Path(__file__).parents[2]
@@ -27,8 +27,8 @@ for row in read_table(sys.argv[1]):
 CAPTIONS = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (800 << 20, 800 << 20))
-from udpdiff.sources.captions_csv import read_captions
-read_captions(sys.argv[1], ["a.mp4"])
+from udpdiff.sources.captions_csv import read_clip_table
+read_clip_table(sys.argv[1], ["a.mp4"])
 """
 
 
@@ -157,4 +157,4 @@ def test_a_long_caption_is_refused_by_its_line(tmp_path):
     path = tmp_path / "captions.csv"
     path.write_text(f"clip,caption\na,{'x' * 200_000}\n")
     with pytest.raises(ValueError, match="line 2"):
-        read_captions(path, ["a.mp4"])
+        read_clip_table(path, ["a.mp4"])
