@@ -128,8 +128,10 @@ def remove(path: Path) -> None:
 
 
 def _jobs_of(folder: Path, config: Path, targets: tuple[str, ...], environment: dict[str, str]) -> list[Job]:
-    """The jobs that Snakemake plans for an empty folder."""
+    """The jobs that Snakemake plans for a folder with nothing in it but the user's plug-ins."""
     with tempfile.TemporaryDirectory() as empty:
+        for plugin in folder.glob("*.py"):
+            shutil.copy(plugin, empty)
         command = [sys.executable, str(ROOT / "tests/workflow/dag_as_json.py"), str(config), empty, *targets]
         planned = subprocess.run(command, capture_output=True, text=True, check=True)
     jobs = []

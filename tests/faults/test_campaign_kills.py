@@ -62,7 +62,7 @@ def _kill_and_go_on(run: FinishedRun, job: Job, folder: Path, rng: random.Random
     told = _go_on(run, job, folder)
     faults = [told] if told else [fault for path in job.outputs for fault in run.differences(path, folder)]
     # What a killed job costs is shown in the report.
-    shutil.rmtree(folder / "benchmarks")
+    shutil.rmtree(folder / "benchmarks", ignore_errors=True)  # not every rule has one
     run.restore(
         folder, *job.outputs, *(path for path in ("benchmarks", *job.leftovers) if (run.folder / path).exists())
     )
