@@ -53,7 +53,7 @@ def read_sealed(path: Path) -> str:
 def read_chosen(path: Path) -> Any:
     gates = PandaGates(max_seconds=60, min_matching_score=0.4, desirable_only=True, single_shot=True, clips_per_video=3)
     told = {"split": "train", "shard": 0, "split_clips": 20, "shard_clips": 20, "stream_height": 360}
-    job = DownloadClips.model_construct(**told, gates=gates, size=ClipSize(height=8, width=8, num_frames=5, fps=8))
+    job = DownloadClips.model_construct(**told, gates=gates, size=ClipSize(height=16, width=16, num_frames=5, fps=8))
     return shard_candidates(path, job)
 
 
