@@ -24,13 +24,14 @@ rule extract_features:
         gpu=1,
     params:
         job=job(workflow_jobs.extract_features, "split"),
-        content=lambda wildcards: content(
+        content=lambda wildcards: named_content(
+            flow.config,
             *(
                 ["metrics.video_encoder"]
                 if wildcards.split == "evaluation"
                 else ["metrics.*_encoder", "metrics.interpolator"]
-            )
-        )(wildcards),
+            ),
+        ),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.features:q} -- \

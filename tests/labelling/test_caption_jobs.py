@@ -156,13 +156,15 @@ def test_too_many_failures_stop_the_job(monkeypatch, write_clips, checkpoint):
     assert not clips.with_name("captions.parquet").exists()
 
 
-def test_a_killed_job_goes_on_where_it_stopped(monkeypatch, write_clips, checkpoint):
-    def answer(number, videos, seed):
-        if number == 1:
-            raise KeyboardInterrupt
-        return ["A dog that runs."] * len(videos)
+def interrupted(number, videos, seed):
+    """Words for every batch but the second, at which the job is stopped."""
+    if number == 1:
+        raise KeyboardInterrupt
+    return ["A dog that runs."] * len(videos)
 
-    calls = answering(monkeypatch, answer)
+
+def test_a_killed_job_goes_on_where_it_stopped(monkeypatch, write_clips, checkpoint):
+    calls = answering(monkeypatch, interrupted)
     clips = write_clips(*[("A clip.", "")] * 5)
     with pytest.raises(KeyboardInterrupt):
         run(monkeypatch, clips, captioner=str(checkpoint))
@@ -173,12 +175,7 @@ def test_a_killed_job_goes_on_where_it_stopped(monkeypatch, write_clips, checkpo
 
 
 def test_what_was_said_of_other_clips_is_not_gone_on_with(monkeypatch, write_clips, checkpoint):
-    def answer(number, videos, seed):
-        if number == 1:
-            raise KeyboardInterrupt
-        return ["A dog that runs."] * len(videos)
-
-    calls = answering(monkeypatch, answer)
+    calls = answering(monkeypatch, interrupted)
     clips = write_clips(*[("A clip.", "")] * 3)
     with pytest.raises(KeyboardInterrupt):
         run(monkeypatch, clips, captioner=str(checkpoint))

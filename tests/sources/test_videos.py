@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import yaml
+from made_videos import BLUE, GREEN, GREY, RED, corners, numbers, quarters, ramp, turned
 
 from udpdiff.clip import RejectedClip, Rejection
 from udpdiff.config_data import Filters
@@ -19,29 +19,8 @@ from udpdiff.sources.videos import list_videos, printable, read_clip
 from udpdiff.video_io import encode_mp4, read_video
 
 PANDA = Path(__file__).parents[3] / "shared/data/panda70m/clips"
-RED, GREEN, BLUE, GREY = (230, 20, 20), (20, 200, 20), (20, 20, 230), (128, 128, 128)
 FINE = {"libx264": {"crf": "5"}, "mpeg4": {"qmin": "1", "qmax": "1"}, "mpeg2video": {"qmin": "1", "qmax": "1"}}
 SIZE = {"num_frames": 9, "fps": 8, "height": 16, "width": 16}
-
-
-def ramp(frames: int, height: int = 32, width: int = 32) -> np.ndarray:
-    """Grey frames that carry their number: level 20 + 4 n."""
-    levels = 20 + 4 * np.arange(frames, dtype=np.uint8)
-    return np.broadcast_to(levels[:, None, None, None], (frames, height, width, 3))
-
-
-def numbers(video: np.ndarray) -> list[int]:
-    """The frame numbers that a clip cut from a ramp shows."""
-    return [round((float(frame.mean()) - 20) / 4) for frame in video]
-
-
-def quarters(frames: int, height: int, width: int) -> np.ndarray:
-    """Red, green / blue, grey: a picture that shows how it was turned or squeezed."""
-    video = np.empty((frames, height, width, 3), np.uint8)
-    top, left = slice(0, height // 2), slice(0, width // 2)
-    video[:], video[:, :, left] = GREY, BLUE
-    video[:, top], video[:, top, left] = GREEN, RED
-    return video
 
 
 def write_video(path, video, ticks, time_base=Fraction(1, 1000), codec="libx264", pixel_shape=None, pix_fmt="yuv420p"):
@@ -69,21 +48,6 @@ def write_sound(path, seconds: float = 2.0):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
-
-
-def turned(data: bytes, matrix: tuple[int, int, int, int]) -> bytes:
-    """Set the display matrix in the track header of an mp4, as telephones do."""
-    edited = bytearray(data)
-    start = edited.index(b"tkhd") + 44
-    a, b, c, d = (value << 16 for value in matrix)
-    edited[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
-    return bytes(edited)
-
-
-def corners(image: np.ndarray) -> list[tuple[int, int, int]]:
-    """The named colour nearest to each corner: top left, top right, bottom left, bottom right."""
-    edge = [image[y, x].astype(int) for y in (2, -3) for x in (2, -3)]
-    return [min((RED, GREEN, BLUE, GREY), key=lambda color: np.abs(color - corner).sum()) for corner in edge]
 
 
 def rejection(path, **size) -> str:

@@ -56,9 +56,10 @@ def check(
     counted = [*count_faults(config)]
     faults += [*package_faults(config), *report_faults(config), *counted, *fit.share_faults(config)]
     faults += fit.faults(config) if must_fit and not faults else []
+    places: dict[str, str] = {}
     if not faults:
         config, places = config_layers.name_checkpoints(config)
-    workflow = Workflow(config, missing_values(config), places if not faults else {})
+    workflow = Workflow(config, missing_values(config), places)
     if config.source.kind != "scenes" and config.source.path and not counted:
         faults += source_faults(workflow)
     if machine and not faults:
