@@ -96,9 +96,11 @@ class JobProcesses:
         if scripts is None:
             scripts = [f"scripts.{path.stem}" for path in (ROOT / "scripts").glob("*.py") if path.stem != "__init__"]
         self._environment = environment
-        os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}  # which libraries read when they are imported
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([*scripts, "job_process"])
+        # Libraries read these when they are imported, which the server does; later tests of this process must not see them.
+        with mock.patch.dict(os.environ, {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}):
+            forkserver.ensure_running()
 
     def run(self, job: Job, folder: Path, fault: FullDisk | None = None) -> Ended:
         """Run a job in a work folder to its end."""
