@@ -13,8 +13,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 300

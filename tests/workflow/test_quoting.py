@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import re
+import shlex
 import string
 import subprocess
 import sys
@@ -106,6 +109,37 @@ def test_a_job_is_told_any_folder(folder, tmp_path):
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, env={"PATH": "/bin"})
     assert done.stdout.split("\0")[:3] == [f"{place}:/else", f"{place / 'bin'}:/bin", folder], done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [folder]
+
+
+@pytest.mark.parametrize("users", [None, "", "glibc.malloc.check=1"])
+def test_a_job_keeps_the_users_settings_of_the_allocator_or_has_ours(users):
+    command = shell_prefix(ROOT, None, {}, {}).replace("{{", "{").replace("}}", "}") + "printenv GLIBC_TUNABLES"
+    environment = {"PATH": "/bin:/usr/bin"} | ({} if users is None else {"GLIBC_TUNABLES": users})
+    told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment).stdout.strip()
+    if users is not None:
+        assert told == users
+    else:
+        assert dict(setting.split("=") for setting in told.split(":")) == {
+            "glibc.malloc.hugetlb": "1",
+            "glibc.malloc.mmap_threshold": str(2**28),
+            "glibc.malloc.trim_threshold": str(2**28),
+        }
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator knows these settings")
+def test_memory_that_a_job_freed_is_not_mapped_anew():
+    program = (
+        "import resource\n"
+        "for _ in range(3): b'x' * 2**26\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(10): b'x' * 2**26\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+    )
+    prefix = shell_prefix(ROOT, Path(sys.executable), {}, {}).replace("{{", "{").replace("}}", "}")
+    environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
+    command = f"{prefix} python -c {shlex.quote(program)}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=environment)
+    assert int(done.stdout) < 1000  # pages, of 10 * 16,384
 
 
 @pytest.mark.parametrize("project, python, words", [("/a:b", "/c/python", "project"), ("/a", "/b:c/python", "Python")])
