@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from udpdiff.measures.fvd import frechet_distance
-from udpdiff.metrics.bootstrap import bootstrap_difference, bootstrap_mean, bootstrap_median, subsample_interval
+from udpdiff.metrics.bootstrap import (
+    bootstrap_difference,
+    bootstrap_mean,
+    bootstrap_median,
+    bootstrap_share,
+    subsample_interval,
+)
 
 
 def test_interval_of_the_mean_covers_it_about_95_times_in_100():
@@ -99,3 +105,19 @@ def test_distance_interval_does_not_depend_on_how_large_the_subsets_are(share):
         lambda reference, generated: generated.mean(), features, features, resamples=4000, share=share
     )
     assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * features.std() / np.sqrt(200), rel=0.1)
+
+
+def test_a_share_of_the_possible_gain_is_drawn_by_video():
+    """Where every gain is the same share of its own room, each draw gives that share, however the controls vary."""
+    controls = np.random.default_rng(10).uniform(0.2, 0.6, 30)
+    estimate = bootstrap_share(0.5 * (0.9 - controls), controls, [0.9] * 8)
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((0.5, 0.5, 0.5)) and estimate.n == 30
+    ceilings = np.random.default_rng(11).uniform(0.8, 1.0, 8)
+    wider = bootstrap_share(0.5 * (0.9 - controls), controls, ceilings)
+    assert wider.low < wider.value < wider.high, "the ceiling is not known exactly either"
+
+
+def test_without_room_there_is_no_share_and_with_hardly_any_no_interval():
+    assert math.isnan(bootstrap_share([0.1, 0.2], [0.9, 0.9], [0.8, 0.9]).value)
+    little = bootstrap_share([0.1, 0.2], [0.2, 0.9], [0.8])
+    assert little.value == pytest.approx(0.6) and math.isnan(little.low)

@@ -93,6 +93,7 @@ def test_controls_and_gains_are_paired_by_video():
     gain = bootstrap_difference(*zip(*paired, strict=True), resamples=50, seed=3)
     found = metrics["depth_delta1_over_shuffled"]
     assert (found["value"], found["low"], found["high"], found["n"]) == (gain.value, gain.low, gain.high, 7)
+    assert found["per_video"].pop(3) is None, "values keep the order of the clips"
     assert found["per_video"] == pytest.approx([first - second for first, second in paired])
     assert metrics["depth_delta1_over_constant"]["value"] == pytest.approx(metrics["depth_delta1"]["value"] - 0.1)
 
@@ -107,9 +108,13 @@ def test_comparators_are_named_with_their_reference():
 
 def test_where_nothing_could_be_compared_figures_have_no_value():
     metrics = evaluate_dense(get_task("depth"), [], labeller="judge")
-    assert set(metrics) == {"depth_delta1", "depth_delta1_shuffled", "depth_delta1_constant"}
+    controls = {"depth_delta1_shuffled", "depth_delta1_constant", "depth_labels_shuffled"}
+    assert set(metrics) == {"depth_delta1"} | controls
     assert metrics["depth_delta1"]["value"] is None and metrics["depth_delta1"]["n"] == 0
-    assert set(evaluate_dense(get_task("seg"), [], labeller="judge")) == {"entity_tube_iou", "entity_tube_iou_shuffled"}
+    assert set(evaluate_dense(get_task("seg"), [], labeller="judge")) == {
+        "entity_tube_iou", "entity_tube_iou_shuffled", "entity_labels_shuffled",
+        "solid_tube_iou", "solid_tube_iou_shuffled", "solid_labels_shuffled",
+    }  # fmt: skip
 
 
 def test_labellers_are_compared_with_the_judge_over_the_clips_that_both_label():

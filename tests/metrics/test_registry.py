@@ -8,7 +8,7 @@ import pytest
 
 from udpdiff.metrics.registry import FIGURES, REFUSED, as_markdown, describe, label_figures, labeller_figures
 from udpdiff.tables.specs import TABLES
-from udpdiff.tasks import TASKS
+from udpdiff.tasks import TASKS, labels_control
 
 
 def test_every_figure_has_words_and_a_heading():
@@ -38,6 +38,9 @@ def test_controls_are_bars_and_gains_are_to_be_high(name):
         assert describe(f"{main}_{control}").direction == "neither"
         assert describe(f"{main}_over_{control}").direction == "higher"
         assert describe(f"{main}_{control}").scale == describe(main).scale
+    for key in TASKS[name].ceilings:
+        assert describe(labels_control(key)).direction == "neither"
+        assert describe(f"{key}_normalised").direction == "higher"
     assert "left out" in describe(main).words and "n says" in describe(main).words
 
 

@@ -39,6 +39,7 @@ def test_figures_before_and_after_the_vae_and_so_many_clips(tmp_path):
         "vae_normals_within_30": 3,
         "pixelplanes_exact_share": 3,
         "vae_entity_miou": 3,
+        "vae_solid_miou": 3,
     }
     # Of each task two clips, then one, that of the next shard or what is left of a batch.
     assert seen == [(2, 2, 24, 32, 3), (1, 2, 24, 32, 3)] * 3

@@ -102,7 +102,7 @@ def test_a_comparison_that_was_stopped_goes_on_inside_its_shard(tmp_path, monkey
 
     def stopping(self, prediction, reference):
         calls.append(None)
-        if len(calls) == 9:  # four for each clip: its own and three others
+        if len(calls) == 16:  # seven for each clip: its own, and three others' predictions and labels
             raise KeyboardInterrupt
         return honest(self, prediction, reference)
 
@@ -110,7 +110,7 @@ def test_a_comparison_that_was_stopped_goes_on_inside_its_shard(tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         compare(tmp_path / "parts", monkeypatch, "depth", depths, depths)
     found = read_comparisons([compare(tmp_path / "parts", monkeypatch, "depth", depths, depths)])
-    assert found == whole and len(calls) == 9 + 2 * 4, "the two clips that were finished are not compared again"
+    assert found == whole and len(calls) == 16 + 2 * 7, "the two clips that were finished are not compared again"
 
 
 def test_pixels_at_the_far_end_do_not_count(tmp_path, monkeypatch):
@@ -192,7 +192,7 @@ def test_round_trips_take_the_worst_of_a_largest_error(tmp_path, monkeypatch):
     from scripts import codec_quality
 
     ids = np.zeros((FRAMES, 16, 16), np.uint16)
-    ids[:, :8], ids[:, 8:] = 1, 2
+    ids[:, :8], ids[:, 8:], ids[:, 5:9, 5:9] = 1, 2, 3
     entities = labels(tmp_path / "entities" / "judge" / "evaluation" / "0.h5", dict.fromkeys("abcd", ids))
     depth = labels(tmp_path / "depth" / "judge" / "evaluation" / "0.h5", {**ramps(3), "clip 9": ramps(3)["clip 0"]})
     seen = []

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from udpdiff.tasks import TASKS, get_task, task_prompt
+from udpdiff.tasks import TASKS, get_task, labels_control, task_prompt
 
 
 def test_keys_are_names():
@@ -26,6 +26,10 @@ def test_a_task_says_what_it_needs(name):
     assert task.main_figure in keys and len(set(keys)) == len(keys)
     main = next(figure for figure in task.figures["generated"] if figure.key == task.main_figure)
     assert main.direction == "higher", "controls and gains are read as for a figure of which more is better"
+    assert next(iter(task.ceilings)) == task.main_figure and set(task.ceilings) <= set(keys)
+    assert set(task.ceilings.values()) <= {figure.key for figure in task.figures["codec"]}
+    controls = [labels_control(key) for key in task.ceilings]
+    assert len(set(controls)) == len(controls), "one control for each figure"
 
 
 @pytest.mark.parametrize("name", TASKS)

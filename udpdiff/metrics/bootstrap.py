@@ -58,6 +58,33 @@ def bootstrap_difference(
     return bootstrap_mean(first - second, resamples=resamples, seed=seed)
 
 
+def bootstrap_share(
+    gains: Sequence[float],
+    controls: Sequence[float],
+    ceilings: Sequence[float],
+    *,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Estimate:
+    """Mean gain as a share of what there is to gain: mean(gains) / (mean(ceilings) - mean(controls)).
+
+    Gains and controls (N,) are drawn together, video by video, and ceilings (M,), which are of other clips, by
+    themselves. The share is nan where there is nothing to gain, and its ends where that is so in any draw.
+    """
+    gains, controls, ceilings = (np.asarray(values, np.float64) for values in (gains, controls, ceilings))
+    room = ceilings.mean() - controls.mean()
+    if room <= 0:
+        return Estimate(float("nan"), float("nan"), float("nan"), len(gains))
+    rng = np.random.default_rng(seed)
+    videos = rng.integers(len(gains), size=(resamples, len(gains)))
+    clips = rng.integers(len(ceilings), size=(resamples, len(ceilings)))
+    rooms = ceilings[clips].mean(1) - controls[videos].mean(1)
+    ends = [float("nan")] * 2
+    if len(gains) > 1 and (rooms > 0).all():
+        ends = np.percentile(gains[videos].mean(1) / rooms, LEVEL)
+    return Estimate(float(gains.mean() / room), *(float(end) for end in ends), len(gains))
+
+
 def bootstrap_median(values: Sequence[float], *, resamples: int = 2000, seed: int = 0) -> Estimate:
     """Median of repeated measurements (N,) with the percentile bootstrap interval of the median."""
     values = np.asarray(values, np.float64)

@@ -20,7 +20,7 @@ from udpdiff.progress import progress
 from udpdiff.storage.digests import digest, value_digest
 from udpdiff.storage.means import read_mean
 from udpdiff.storage.shards import ShardReader, ShardWriter
-from udpdiff.tasks import Task, TaskOptions, get_task
+from udpdiff.tasks import Task, TaskOptions, get_task, labels_control
 
 EXCHANGES = 4  # predictions of other videos that a video is set against, at most
 
@@ -119,9 +119,10 @@ def compare_samples(
 ) -> None:
     """Compare the predictions of one shard of samples with a judge's labels of the generated videos; resumes in the shard.
 
-    Of the task's main figure there are controls, which say what it is without a link between video and prediction:
-    `..._shuffled`, the mean over the predictions of up to four other videos of the shard, and `..._constant`, one prediction
-    from the mean of the training labels. Figures of a comparator are called LABELLER_FIGURE.
+    Of the figures in the task's `ceilings` there are controls, which say what they are without a link between video and
+    prediction: `..._shuffled`, the mean over the predictions of up to four other videos of the shard; `..._constant`, one
+    prediction from the mean of the training labels; and `entity_labels_shuffled`, the mean over the judge's own labels of
+    the same other videos, which says how alike the videos are. Figures of a comparator are called LABELLER_FIGURE.
 
     Args:
         job: The task, and the names of judge and comparators.
@@ -176,21 +177,35 @@ class _Compared:
 
     def figures(self, clip_id: str, constant: np.ndarray | None) -> dict[str, float]:
         """Return all figures of one clip, controls and comparators' included; none where the judge finds nothing."""
-        task, main = self.task, self.task.main_figure
+        task = self.task
         target = _labelled(task, self.reference, clip_id, self.options)
         figures = task.compare(_predicted(task, self.predictions, clip_id), target)
         if not figures:
             return {}
-        if others := self._others(clip_id):
-            exchanged = [task.compare(_predicted(task, self.predictions, other), target)[main] for other in others]
-            figures[f"{main}_shuffled"] = float(np.mean(exchanged))
+        figures |= self._exchanged(clip_id, target)
         if constant is not None:
-            same = np.broadcast_to(constant, target.shape)
-            figures[f"{main}_constant"] = task.compare(same, target)[main]
+            same = task.compare(np.broadcast_to(constant, target.shape), target)
+            figures |= {f"{figure}_constant": same[figure] for figure in task.ceilings if figure in same}
         for name, shard in self.comparators.items():
             if clip_id in shard.scores:
                 compared = task.compare(_labelled(task, shard, clip_id, self.options), target)
                 figures |= {f"{name}_{figure}": value for figure, value in compared.items()}
+        return figures
+
+    def _exchanged(self, clip_id: str, target: np.ndarray) -> dict[str, float]:
+        """Return the means of figures of other videos' predictions, and of the judge's labels of those that it labelled."""
+        task, others = self.task, self._others(clip_id)
+        predicted = [task.compare(_predicted(task, self.predictions, other), target) for other in others]
+        labelled = [
+            task.compare(_labelled(task, self.reference, other, self.options), target)
+            for other in others
+            if other in self.reference.scores
+        ]
+        figures = {}
+        for figure in task.ceilings:
+            for key, rows in ((f"{figure}_shuffled", predicted), (labels_control(figure), labelled)):
+                if values := [row[figure] for row in rows if figure in row]:
+                    figures[key] = float(np.mean(values))
         return figures
 
     def _others(self, clip_id: str) -> list[str]:

@@ -7,6 +7,7 @@ whole set, null for a clip that is left out), extractor what made them. Knows no
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -26,7 +27,7 @@ from udpdiff.metrics.bootstrap import (
 )
 from udpdiff.metrics.comparison import Comparison, read_comparisons
 from udpdiff.metrics.feature_shards import STILL, VideoSet, read_features
-from udpdiff.tasks import Task, get_task
+from udpdiff.tasks import Task, get_task, labels_control
 
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
 CONTROLS = ("shuffled", "constant")
@@ -129,7 +130,7 @@ def evaluate_dense(
     """Return the figures of predictions against a labeller, with controls, gains over them, and comparators' figures.
 
     A gain (`..._over_shuffled`, `..._over_constant`) is paired, video by video. Where no video could be compared, the
-    main figure and its controls are there without a value.
+    figures of the task's `ceilings` and their controls are there without a value.
 
     Args:
         task: Of the predictions.
@@ -139,24 +140,22 @@ def evaluate_dense(
         bootstrap_samples: Resamples of every interval.
         seed: Of the resampling.
     """
-    rows, main = list(rows), task.main_figure
+    rows = list(rows)
     options = {"resamples": bootstrap_samples, "seed": seed}
     if not rows:
-        nothing = entry(NOTHING, labeller)
-        return dict.fromkeys([main, f"{main}_shuffled", *([f"{main}_constant"] if task.has_constant else [])], nothing)
+        controls = CONTROLS if task.has_constant else CONTROLS[:1]
+        keys = [(key, labels_control(key), *(f"{key}_{control}" for control in controls)) for key in task.ceilings]
+        return dict.fromkeys([key for each in keys for key in each], entry(NOTHING, labeller))
     own = {figure.key for figure in task.figures["generated"]}
     sources = {f"{name}_{key}": f"{name} against {labeller}" for name in comparators for key in own}
-    metrics = {
-        name: entry(bootstrap_mean(values, **options), sources.get(name, labeller), values)
-        for name, values in _columns(rows).items()
+    columns = {name: np.array([row.get(name, math.nan) for row in rows]) for name in _columns(rows)}
+    for key, control in itertools.product(task.ceilings, CONTROLS):
+        if f"{key}_{control}" in columns:
+            columns[f"{key}_over_{control}"] = columns[key] - columns[f"{key}_{control}"]
+    return {
+        name: entry(bootstrap_mean(values[~np.isnan(values)], **options), sources.get(name, labeller), values)
+        for name, values in columns.items()
     }
-    for control in CONTROLS:
-        pairs = [(row[main], row[f"{main}_{control}"]) for row in rows if f"{main}_{control}" in row]
-        if pairs:
-            first, second = zip(*pairs, strict=True)
-            gain = bootstrap_difference(first, second, **options)
-            metrics[f"{main}_over_{control}"] = entry(gain, labeller, np.subtract(first, second))
-    return metrics
 
 
 def evaluate_labels(job: LabelQuality, comparisons: Mapping[str, Mapping[str, Comparison]]) -> dict:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from udpdiff.tasks import TASKS, Task
+from udpdiff.tasks import TASKS, Task, labels_control
 from udpdiff.tasks.figure import Figure
 
 _SUBSETS = " Two small sets of one kind are not at 0: read it beside the distance of real halves, at equal numbers."
@@ -52,18 +52,31 @@ _CONSTANT = (
     "one prediction for all",
     "The same of one prediction for all videos, from the mean of the training labels: what a model that looks at nothing gets.",
 )
+_LABELS_SHUFFLED = (
+    "The same of the labeller's own labels of up to four other videos, the same ones: how alike the videos are. No "
+    "prediction that is exchanged can be expected to do better."
+)
+_NORMALISED = (
+    "Its gain over predictions exchanged between videos, as a share of what there is to gain: the codec's ceiling minus "
+    "the labeller's labels exchanged between videos. 0: no link between video and prediction; 1: as well as the labels "
+    "would do after colours and VAE. The interval draws videos, and by themselves the clips behind the ceiling."
+)
 
 
 def _generated(task: Task) -> list[Figure]:
-    """The figures of a task's predictions, with the controls of its main figure and the gains over them."""
+    """The figures of a task's predictions, with controls, the gains over them and the share of the possible gain."""
     figures = {figure.key: replace(figure, words=figure.words + _LEFT_OUT) for figure in task.figures["generated"]}
-    main = figures[task.main_figure]
     controls = {"shuffled": _SHUFFLED} | ({"constant": _CONSTANT} if task.has_constant else {})
-    for control, (label, words) in controls.items():
-        key, gain = f"{main.key}_{control}", f"{main.key}_over_{control}"
-        figures[key] = replace(main, key=key, label=f"{main.label}, {label}", direction="neither", words=words)
-        words = f"How much higher it is, video by video, than the following. {words}"
-        figures[gain] = replace(main, key=gain, label=f"{main.label}, gain over {label}", words=words)
+    for main in [figures[key] for key in task.ceilings]:
+        for control, (label, words) in controls.items():
+            key, gain = f"{main.key}_{control}", f"{main.key}_over_{control}"
+            figures[key] = replace(main, key=key, label=f"{main.label}, {label}", direction="neither", words=words)
+            words = f"How much higher it is, video by video, than the following. {words}"
+            figures[gain] = replace(main, key=gain, label=f"{main.label}, gain over {label}", words=words)
+        key, label = labels_control(main.key), f"{main.label}, labels exchanged between videos"
+        figures[key] = replace(main, key=key, label=label, direction="neither", words=_LABELS_SHUFFLED)
+        key, label = f"{main.key}_normalised", f"{main.label}, share of the possible gain"
+        figures[key] = replace(main, key=key, label=label, digits=3, words=_NORMALISED)
     return list(figures.values())
 
 

@@ -59,7 +59,12 @@ def render(
     named = benchmark_names(inputs.workflow)
     jobs = [job for job in finished if f"{job.rule}/{job.job}" in named]
     stages = costs.seconds_per_rule(jobs)
-    figures = quality.collect(inputs.measured, inputs.featured_run())
+    figures = quality.collect(
+        inputs.measured,
+        inputs.featured_run(),
+        bootstrap_samples=job.config.metrics.bootstrap_samples,
+        seed=job.config.seed,
+    )
     figures["cost.total_seconds"] = round(costs.Invocations(results).total_seconds(finished), 1)
     figures["cost.peak_rss_gb"] = round(costs.peak_rss_gb(jobs), 3)
     figures |= {f"cost.{rule}_seconds": round(row["seconds"], 1) for rule, row in stages.items()}

@@ -10,9 +10,9 @@ from __future__ import annotations
 from udpdiff.tasks.depth import Depth
 from udpdiff.tasks.entities import Entities
 from udpdiff.tasks.normals import Normals
-from udpdiff.tasks.task import Task, TaskOptions
+from udpdiff.tasks.task import Task, TaskOptions, labels_control
 
-__all__ = ["TASKS", "Task", "TaskOptions", "get_task", "task_prompt"]
+__all__ = ["TASKS", "Task", "TaskOptions", "get_task", "labels_control", "task_prompt"]
 
 TASKS: dict[str, Task] = {task.name: task for task in (Entities(), Depth(), Normals())}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -57,6 +58,7 @@ class Depth(Task):
     colormaps = ("spectral",)
     figures = _FIGURES
     main_figure = "depth_delta1"
+    ceilings: ClassVar = {"depth_delta1": "vae_depth_delta1"}
     has_constant = True
     is_continuous = True
 

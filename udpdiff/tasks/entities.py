@@ -16,6 +16,7 @@ from udpdiff.config_values import whole
 from udpdiff.measures.boundary import j_and_f
 from udpdiff.measures.id_switches import id_switches
 from udpdiff.measures.segmentation import tube_mean_iou, tube_panoptic_quality
+from udpdiff.measures.surroundings import without_surroundings
 from udpdiff.measures.tube_detection import tube_detection
 from udpdiff.representations import location_colormap, pixelplanes
 from udpdiff.representations.entity_decoding import decode_entities
@@ -28,6 +29,7 @@ _FIGURES = {
     "generated": (
         Figure("entity_tube_iou", "tube IoU", "higher", 4, "Mean IoU of whole tubes, all pixels of an entity over the video: the labeller's paired one to one with the generated ones, 0 for one without partner."),
         Figure("entity_tube_pq", "tube panoptic quality", "higher", 4, "Panoptic quality of tubes: the mean IoU of pairs that overlap by more than one half, times the share of entities that have such a partner."),
+        Figure("solid_tube_iou", "tube IoU, solids", "higher", 4, "Tube IoU over the labeller's entities that are no surroundings: those that have less than a quarter of the picture's border over the video. Ground and backdrop lie alike in all scenes, and lift the tube IoU over all entities; what is left of a rendered scene are exactly its solids."),
     ),
     "labels": (
         Figure("entity_miou", "mean IoU", "higher", 3, "Take every pixel of an entity over the whole clip, its tube. Pair true and labelled tubes one to one so that they overlap best; the IoU of a pair is what both share divided by what either covers, 0 for an entity without partner. Mean over the true entities, ground and backdrop included."),
@@ -43,6 +45,7 @@ _FIGURES = {
     "codec": (
         Figure("pixelplanes_exact_share", "exact share of Pixelplanes", "higher", 4, "Share of the pixels whose entity comes back from the painted colormap."),
         Figure("vae_entity_miou", "mean IoU after the VAE", "higher", 4, "Mean IoU of tubes read from a colormap that went through the VAE, against the entities that were painted."),
+        Figure("vae_solid_miou", "mean IoU after the VAE, solids", "higher", 4, "The same over the entities that are no surroundings: those that have less than a quarter of the picture's border over the clip."),
     ),
     "labeller": (
         Figure("coverage", "coverage", "neither", 2, "Share of the pixels that carry any label. It says how much was labelled, not how well."),
@@ -79,6 +82,7 @@ class Entities(Task):
     colormap_options: ClassVar = {"pixelplanes": ("min_color_distance",), "location": ("location_grid",)}
     figures = _FIGURES
     main_figure = "entity_tube_iou"
+    ceilings: ClassVar = {"entity_tube_iou": "vae_entity_miou", "solid_tube_iou": "vae_solid_miou"}
 
     def from_labels(self, stored: np.ndarray, options: EntityOptions) -> np.ndarray:
         return stored
@@ -114,13 +118,20 @@ class Entities(Task):
         return palette[prediction]
 
     def compare(self, prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-        """`entity_tube_iou`, mean IoU of tubes over the reference's entities, and `entity_tube_pq`."""
-        if not (np.bincount(reference.ravel())[1:] >= MIN_ENTITY_PIXELS).any():
+        """`entity_tube_iou`, mean IoU of tubes over the reference's entities, and `entity_tube_pq`.
+
+        `solid_tube_iou`, over those that are no surroundings (see `measures.surroundings`), where there are any.
+        """
+        if not _has_entities(reference):
             return {}
-        return {
+        figures = {
             "entity_tube_iou": tube_mean_iou(prediction, reference, min_pixels=MIN_ENTITY_PIXELS).mean,
             "entity_tube_pq": tube_panoptic_quality(prediction, reference).quality,
         }
+        solids = without_surroundings(reference)
+        if _has_entities(solids):
+            figures["solid_tube_iou"] = tube_mean_iou(prediction, solids, min_pixels=MIN_ENTITY_PIXELS).mean
+        return figures
 
     def compare_with_truth(
         self, prediction: np.ndarray, truth: Mapping[str, np.ndarray], options: EntityOptions
@@ -154,11 +165,22 @@ class Entities(Task):
         return {name: value for name, value in figures.items() if not math.isnan(value)}
 
     def compare_round_trip(self, prediction: np.ndarray, exact: np.ndarray, coded: np.ndarray) -> dict[str, float]:
-        """`pixelplanes_exact_share`, pixels whose entity comes back; `vae_entity_miou`, tubes after the VAE."""
-        return {
+        """`pixelplanes_exact_share`, pixels whose entity comes back; `vae_entity_miou`, tubes after the VAE.
+
+        `vae_solid_miou`, tubes of entities that are no surroundings, where there are any.
+        """
+        figures = {
             "pixelplanes_exact_share": exact_share(exact, prediction),
             "vae_entity_miou": tube_mean_iou(coded, prediction, min_pixels=MIN_ENTITY_PIXELS).mean,
         }
+        solids = without_surroundings(prediction)
+        if _has_entities(solids):
+            figures["vae_solid_miou"] = tube_mean_iou(coded, solids, min_pixels=MIN_ENTITY_PIXELS).mean
+        return figures
+
+
+def _has_entities(entity_ids: np.ndarray) -> bool:
+    return bool((np.bincount(entity_ids.ravel())[1:] >= MIN_ENTITY_PIXELS).any())
 
 
 def exact_share(decoded: np.ndarray, ids: np.ndarray) -> float:

@@ -9,6 +9,7 @@ Source: Ranftl et al., Towards Robust Monocular Depth Estimation (disparity up t
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -68,6 +69,7 @@ class Normals(Task):
     legend = "by direction: red to the right, green down, blue away from the camera"
     figures = _FIGURES
     main_figure = "normals_within_30"
+    ceilings: ClassVar = {"normals_within_30": "vae_normals_within_30"}
     has_constant = True
     min_depth_bits = 12  # differences of neighbours, which 8 bits turn into steps
 

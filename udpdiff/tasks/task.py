@@ -22,6 +22,11 @@ class TaskOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def labels_control(figure: str) -> str:
+    """Return the key of the control of a figure that exchanges labels: `entity_labels_shuffled` of `entity_tube_iou`."""
+    return f"{figure.partition('_')[0]}_labels_shuffled"
+
+
 class Task(ABC):
     """One dense prediction task.
 
@@ -39,8 +44,9 @@ class Task(ABC):
         colormap_options: Names of the options that `encode` reads, by colormap.
         figures: What its comparisons measure: `generated` by `compare`, `labels` by `compare_with_truth`, `codec` by
             `compare_round_trip`; `labeller`: the scores that its labeller stores beside the labels.
-        main_figure: Key of the generated figure that controls (exchanged, constant predictions) are taken of; higher is
-            better.
+        main_figure: Key of the generated figure that stands for all, the first of `ceilings`.
+        ceilings: Key of each generated figure that controls (exchanged and constant predictions, exchanged labels) are
+            taken of -> key of the codec figure that is the most it can reach. Higher is better.
         has_constant: Whether a model that looks at nothing has a best guess, see `constant`.
         min_depth_bits: Of labels of depth that it is derived from (`storage.depth_bits`); fewer would show in it.
         is_continuous: Whether what is stored is a quantity over the range of uint16, which may be kept in fewer bits.
@@ -61,6 +67,7 @@ class Task(ABC):
     colormap_options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     figures: ClassVar[Mapping[str, tuple[Figure, ...]]]
     main_figure: ClassVar[str]
+    ceilings: ClassVar[Mapping[str, str]]
     has_constant: ClassVar[bool] = False
     min_depth_bits: ClassVar[int] = 8
     is_continuous: ClassVar[bool] = False
