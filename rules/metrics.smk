@@ -106,6 +106,27 @@ rule evaluate_samples:
         """
 
 
+# One job for all runs: what is needed of the base and of real videos is made once.
+rule compare_with_base:
+    input:
+        **flow.base_comparison_inputs(),
+    output:
+        quality="results/metrics/against_base.json",
+    log:
+        "logs/compare_with_base.log",
+    benchmark:
+        "benchmarks/compare_with_base/all.tsv"
+    conda:
+        environment
+    params:
+        job=job(workflow_jobs.compare_with_base),
+    shell:
+        """
+        python -m scripts.compare_with_base --job {params.job:q} --features {input.features:q} \
+            --reference {input.reference:q} --runs {input.runs:q} --quality {output.quality:q} 2>&1 | tee {log:q}
+        """
+
+
 rule label_quality:
     input:
         truth=flow.shard_paths("truth", "evaluation"),

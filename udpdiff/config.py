@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, create_model, model_validator
 from udpdiff.config_data import Clips, ClipSize, Encoding, Filters, Panda70M, Source, Storage
 from udpdiff.config_labels import Labels
 from udpdiff.config_sampling import Sampling
-from udpdiff.config_training import Model, Training, TrainingExecution, TrainingRecipe
+from udpdiff.config_training import InitIn, InitOut, Model, Training, TrainingExecution, TrainingRecipe
 from udpdiff.config_values import Name, Section, Seed, Text, real, whole
 from udpdiff.tasks import TASKS, TaskOptions
 
@@ -26,7 +26,7 @@ class Run(Section):
     """One trained configuration.
 
     tasks: empty for the unwidened base, else task -> share of the data. entities, depth: the labellers whose labels it
-    learns. colormaps: of tasks that are not in their standard one.
+    learns. colormaps: of tasks that are not in their standard one. init_in, init_out: in place of the model's.
     """
 
     tasks: dict[str, real(gt=0, le=1)]
@@ -34,6 +34,8 @@ class Run(Section):
     entities: str = "entityseg"
     depth: str = "depthcrafter"
     colormaps: dict[str, str] = Field(default_factory=dict)
+    init_in: InitIn | None = None
+    init_out: InitOut | None = None
     training: dict[str, object] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -164,6 +166,11 @@ class Config(Section):
     def run_training(self, run: str) -> Training:
         """The training section as it holds for one run, its own overrides applied."""
         return Training(**(self.training.model_dump() | self.runs[run].training))
+
+    def run_model(self, run: str) -> Model:
+        """The model that one run starts from, its own initialisation applied."""
+        own = self.runs[run].model_dump(include={"init_in", "init_out"}, exclude_none=True)
+        return self.model.model_copy(update=own)
 
     def recipe(self, run: str) -> TrainingRecipe:
         """What decides the weights of one run."""

@@ -8,11 +8,14 @@ from pydantic import model_validator
 
 from udpdiff.config_values import Count, Positive, Section, Share, Text, real, whole
 
+InitIn = Literal["zero", "copy", "half", "resample", "orthogonal"]
+InitOut = Literal["copy", "resample", "zero", "orthogonal"]
+
 
 class Model(Section):
     base: Text
-    init_in: Literal["zero", "copy", "half", "resample", "orthogonal"]
-    init_out: Literal["copy", "resample", "zero", "orthogonal"]
+    init_in: InitIn
+    init_out: InitOut
 
 
 class TrainingRecipe(Section):

@@ -190,6 +190,14 @@ class EvaluateSamples(Job):
     comparators: tuple[str, ...] = ()
 
 
+class CompareWithBase(Job):
+    """Runs against the fine-tuned base. pairs: (run, task) of them. seed: of the subsets behind the intervals."""
+
+    base: str
+    pairs: tuple[tuple[str, str], ...]
+    seed: int
+
+
 class LabelQuality(Job):
     """Labels of the evaluation scenes against exact truth.
 

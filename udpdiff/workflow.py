@@ -150,6 +150,24 @@ class Workflow(ClipSet):
             "comparisons": [f"results/comparisons/{run}/{task}/{shard}.h5" for shard in compared],
         }
 
+    def base_run(self) -> str | None:
+        """The first run without a dense task that the report shows, which the others are set against; None without one."""
+        return next((run for run, task in self.shown_pairs() if task == VIDEO), None)
+
+    def pairs_against_base(self) -> list[tuple[str, str]]:
+        """The (run, task) pairs of the report that are set against the base; none without a base."""
+        return [pair for pair in self.shown_pairs() if pair[1] != VIDEO] if self.base_run() else []
+
+    def base_comparison_inputs(self) -> dict[str, list[str]]:
+        """What `compare_with_base` reads."""
+        pairs = [(self.base_run(), VIDEO), *self.pairs_against_base()] if self.pairs_against_base() else []
+        splits = [f"samples/{run}/{task}" for run, task in pairs]
+        return {
+            "features": [path for split in splits for path in self.shard_paths("features", split)],
+            "reference": self.shard_paths("features", "evaluation"),
+            "runs": list(dict.fromkeys(f"results/runs/{run}" for run, _ in pairs)),
+        }
+
     def codec_shards(self, kind: str) -> list[str]:
         """The judge's shards that hold the clips whose labels go through the codec."""
         places = self.first_shards(self.config.metrics.codec_clips, "evaluation")
@@ -188,7 +206,8 @@ class Workflow(ClipSet):
         """Every measurement that the report shows."""
         timed = self.runtime_files() if 4 in self.config.report.tables else []
         truth = ["results/metrics/labels.json"] if self.config.source.kind == "scenes" else []
-        return ["results/metrics/codec.json", *timed, *self.quality_files(self.shown_pairs()), *truth]
+        against = ["results/metrics/against_base.json"] if self.pairs_against_base() else []
+        return ["results/metrics/codec.json", *timed, *self.quality_files(self.shown_pairs()), *against, *truth]
 
     def measured_tasks(self) -> list[str]:
         """The tasks whose labels and codec are measured: those with labels of their own, and those that runs learn."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from udpdiff.clip import SPLITS
 from udpdiff.workflow import VIDEO, Workflow
 
-_ONCE = ("choose_clips", "codec_quality", "label_quality", "measure_memory", "measure_runtime", "measure_throughput")
+_ONCE = (
+    "choose_clips",
+    "codec_quality",
+    "compare_with_base",
+    "label_quality",
+    "measure_memory",
+    "measure_runtime",
+    "measure_throughput",
+)
 _OF_CLIPS = ("cut_videos", "download_clips", "render_scenes", "write_captions")
 _OF_SAMPLES = ("compare_samples", "sample", "sample_video")
 

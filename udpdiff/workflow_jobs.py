@@ -163,7 +163,7 @@ def train(workflow: Workflow, run: str) -> jobs.Train:
         task_condition=spec.task_condition,
         colormaps={task: spec.colormap(task) for task in spec.tasks},
         streams=workflow.run_streams(run),
-        model=config.model,
+        model=config.run_model(run),
         recipe=config.recipe(run),
         text_dtype=config.encoding.text_dtype if config.encoding.text == "live" else None,
     )
@@ -214,6 +214,11 @@ def evaluate_samples(workflow: Workflow, run: str, task: str) -> jobs.EvaluateSa
         judge=workflow.judge_of(run, task),
         comparators=workflow.comparators_of(run, task),
     )
+
+
+def compare_with_base(workflow: Workflow) -> jobs.CompareWithBase:
+    pairs = tuple(workflow.pairs_against_base())
+    return jobs.CompareWithBase(base=workflow.base_run() or "", pairs=pairs, seed=workflow.config.seed)
 
 
 def label_quality(workflow: Workflow) -> jobs.LabelQuality:

@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from udpdiff import config_parsing, workflow_jobs
-from udpdiff.jobs import RenderReport
+from udpdiff.jobs import CompareWithBase, RenderReport
+from udpdiff.metrics.against_base import compare_with_base
 from udpdiff.metrics.bootstrap import bootstrap_mean
+from udpdiff.metrics.feature_shards import VideoSet
 from udpdiff.report.inputs import Inputs, labelled_task
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.storage.captions import Caption, CaptionWriter
@@ -22,6 +24,7 @@ from udpdiff.storage.sealed import seal_file, seal_folder, write_record
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.storage.summaries import write_summary
 from udpdiff.tasks import get_task
+from udpdiff.training.log import read_log
 from udpdiff.video_io import encode_mp4
 from udpdiff.workflow import Workflow
 
@@ -108,7 +111,9 @@ def write_training(results):
     made |= {"versions": {"torch": "9.9", "peft": None}, "hardware": {"processor": HOSTILE, "gpus": []}}
     later = made | {"commit": "facade", "package_sha256": "cd" * 32, "started": "2026-01-02T00:00:00"}
     shutil.copytree(folder, results / "runs/multi")
-    for run, record in (("base", made), ("multi", later)):
+    for run, record, loss in (("base", made, 0.2), ("multi", later, 0.3)):
+        with (results / f"runs/{run}/train.jsonl").open("a") as file:
+            file.write("\n" + json.dumps({"step": 3, "validation": {"loss_video": loss}}) + "\n")
         write_record(results / f"runs/{run}/provenance.json", record)
         seal_folder(results / f"runs/{run}")
 
@@ -200,6 +205,25 @@ def measure_labels(results: Path, job: RenderReport) -> Path:
     path = results / "metrics/labels.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_record(path, document)
+    return path
+
+
+def set_against_base(results: Path) -> Path:
+    """against_base.json as its rule writes it, of `multi` whose videos for seg are the base's own."""
+    rng = np.random.default_rng(0)
+    videos = {("base", "video"): rng.normal(1, 1, (24, 6)), ("multi", "depth"): rng.normal(3, 1, (24, 6))}
+    videos["multi", "seg"] = videos["base", "video"]
+    reference = rng.normal(0, 1, (40, 6))
+    sets = {
+        pair: VideoSet(
+            [str(row) for row in range(len(features))], features, [], np.zeros(0), {"video": "a network"}, None
+        )
+        for pair, features in (videos | {"real": reference}).items()
+    }
+    logs = {run: read_log(results / f"runs/{run}/train.jsonl") for run in ("base", "multi")}
+    job = CompareWithBase(base="base", pairs=(("multi", "seg"), ("multi", "depth")), seed=0)
+    path = results / "metrics/against_base.json"
+    write_record(path, compare_with_base(job, sets, sets.pop("real"), logs))
     return path
 
 

@@ -10,6 +10,7 @@ from small_results import (
     Links,
     measure_labels,
     open_in_browser,
+    set_against_base,
     small_job,
     summary_paths,
     write_results,
@@ -25,7 +26,7 @@ def rendered(tmp_path_factory):
     results = tmp_path_factory.mktemp("work") / "results"
     write_results(results)
     job = small_job()
-    measured = measure_labels(results, job)
+    measured = [measure_labels(results, job), set_against_base(results)]
     benchmark = results.parent / "benchmarks/train/base.tsv"
     benchmark.parent.mkdir(parents=True)
     benchmark.write_text("s\th:m:s\tmax_rss\n12.5\t0:00:12\t2048.0\n")
@@ -45,7 +46,7 @@ def rendered(tmp_path_factory):
     (results / "training/base/provenance.json").write_text('{"commit": "left over"}')
     page, media = results / "report/index.html", results / "report/media"
     summaries = summary_paths(job, results)
-    figures = render(job, results, results.parent / "benchmarks", [measured], summaries, page, media)
+    figures = render(job, results, results.parent / "benchmarks", measured, summaries, page, media)
     return page, figures
 
 
@@ -94,6 +95,30 @@ def test_quarters_of_the_noise_schedule_go_from_little_noise_to_much(rendered):
     drawn = (rendered[0].parent / "media/timesteps.svg").read_text()
     titles = re.findall(r"<!-- timesteps (\d+)–(\d+) -->", drawn)
     assert titles == [("0", "249"), ("250", "499"), ("500", "749"), ("750", "999")]
+
+
+def test_runs_stand_against_the_base_from_the_job_to_the_cell(rendered):
+    """Videos of `multi` for seg are the base's own: at 1 for certain; those for depth are farther from real ones."""
+    page, figures = rendered
+    section = page.read_text().split('id="compared"')[1].split("</section>")[0]
+    rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", section, re.S)]
+    seg, depth = rows[-2:]
+    assert seg == ["multi", "seg", "1.000", "[1.000,", "1.000]", "1.000", "[1.000,", "1.000]", "0.300", "1.500"]
+    assert depth[:2] == ["multi", "depth"] and float(depth[2]) > 1.1 and depth[-2:] == ["0.300", "1.500"]
+    assert "24 videos of each model" in section and "40 real ones, in 6 dimensions" in section
+    goals = ["against_base.multi.fvd_ratio_seg <= 1.1", "against_base.multi.fvd_ratio_depth <= 1.1"]
+    assert [verdict["met"] for verdict in quality.judge(figures, goals)] == [True, False]
+    assert (figures["against_base.multi.fvd_ratio_seg_low"], figures["against_base.multi.fvd_ratio_seg_n"]) == (1, 24)
+    assert figures["against_base.feature_dimensions"] == 6
+    text = page.read_text()
+    row = re.search(r"against_base.multi.video_loss_ratio</code>.*?</tr>", text.split('id="goals"')[1], re.S).group()
+    assert "1.5000" in row and "missed" in row
+
+
+def test_losses_against_the_base_are_drawn_by_run(rendered):
+    drawn = (rendered[0].parent / "media/against_base.svg").read_text()
+    assert "<!-- video validation loss -->" in drawn and "<!-- multi -->" in drawn
+    assert 'src="media/against_base.svg"' in rendered[0].read_text()
 
 
 def test_what_was_left_behind_is_not_shown(rendered):

@@ -79,6 +79,9 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
                 add("compare_samples", workflow_jobs.compare_samples(flow, run, task), run, task, shard, reads=reads)
         reads = [path for paths in flow.evaluation_inputs(run, task).values() for path in paths]
         add("evaluate_samples", workflow_jobs.evaluate_samples(flow, run, task), run, task, reads=reads)
+    if flow.pairs_against_base():
+        reads = [path for paths in flow.base_comparison_inputs().values() for path in paths]
+        add("compare_with_base", workflow_jobs.compare_with_base(flow), reads=reads)
     if flow.config.source.kind == "scenes":
         reads = flow.variant_shards("entities", "evaluation") + flow.variant_shards("depth", "evaluation")
         add("label_quality", workflow_jobs.label_quality(flow), reads=reads)

@@ -15,7 +15,10 @@ LABELLED = "encode_latents estimate_depth render_scenes segment_entities train w
 # dotted key -> (another value, the rules); of a Panda-70M source for keys that only it reads.
 RERUNS = {
     "preset": ("rehearsal", ""),
-    "seed": (8, "codec_quality encode_latents evaluate_samples label_quality measure_runtime render_scenes train"),
+    "seed": (
+        8,
+        "codec_quality compare_with_base encode_latents evaluate_samples label_quality measure_runtime render_scenes train",
+    ),
     "device": ("cpu", ""),
     "gpu": ("h200", ""),
     "gpus": (2, ""),
@@ -119,7 +122,7 @@ RERUNS = {
     "sampling.prompts": (23, "sample"),
     "sampling.shard_prompts": (
         12,
-        "compare_samples estimate_depth evaluate_samples extract_features sample segment_entities",
+        "compare_samples compare_with_base estimate_depth evaluate_samples extract_features sample segment_entities",
     ),
     "sampling.codec": ("h264", "sample"),
     "sampling.caption": ("brief", "sample"),
@@ -142,7 +145,7 @@ RERUNS = {
     "metrics.codec_clips": (8, "codec_quality"),
     "metrics.runtime_repeats": (6, "measure_runtime"),
     # Without table 3 no labeller is set beside the run that it shows.
-    "report.tables": ([1, 2], "compare_samples evaluate_samples fill_table"),
+    "report.tables": ([1, 2], "compare_samples compare_with_base evaluate_samples fill_table"),
     "report.goals": ([], ""),
     "report.examples": (7, ""),
     "report.contact_sheet": (100, ""),
@@ -200,6 +203,7 @@ def test_every_key_of_the_configuration_is_looked_at():
         ("multi_70_30", {"training": {"learning_rate": 1e-3}}, {"train"}),
         ("multi_70_30", {"training": {"log_every_steps": 3}}, set()),
         ("multi", {"entities": "grid8"}, {"train"}),
+        ("multi_30_70", {"init_in": "zero", "init_out": "copy"}, {"train"}),
         ("seg_location", {"colormaps": {}}, {"train", "encode_latents"}),
         ("multi_text", {"task_condition": "embedding"}, {"train", "encode_text", "write_captions"}),
     ],
@@ -239,4 +243,5 @@ def test_another_task_changes_no_run_that_is_there():
     more["runs"]["normals"] = {"tasks": {"normals": 1.0}}
     old, new = every_job(workflow_of(DEFAULT)), every_job(workflow_of(more))
     changed_jobs = {key[0] for key in old if old[key] != new.get(key)}
-    assert changed_jobs <= {"codec_quality", "label_quality", "render_report"}, "what measures it too"
+    measuring = {"codec_quality", "compare_with_base", "label_quality", "render_report"}
+    assert changed_jobs <= measuring, "what measures it too"

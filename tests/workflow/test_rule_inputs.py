@@ -8,6 +8,7 @@ from rule_graphs import DEPTH, ENTITIES, MULTI, PAIRS, one, read, shards
 from udpdiff.mini.stages import STAGES
 
 TIMED = [f"results/metrics/{pair}/runtime.json" for pair in ("base/video", "depth/depth", "multi/depth")]
+AGAINST = ["base/video", *(pair for pair in PAIRS if pair != "base/video")]
 TABLES = [f"results/table{number}.csv" for number in range(1, 10)]
 SHEET = [  # the evaluation shards that three examples lie in, and as many training shards for the gallery
     path
@@ -158,6 +159,15 @@ READS = [
         },
     ),
     (
+        "compare_with_base",
+        {},
+        {
+            "features": [path for pair in AGAINST for path in shards(f"features/samples/{pair}", 2)],
+            "reference": shards("features/evaluation", 2),
+            "runs": list(dict.fromkeys(f"results/runs/{pair.split('/')[0]}" for pair in AGAINST)),
+        },
+    ),
+    (
         "label_quality",
         {},
         {
@@ -202,6 +212,7 @@ READS = [
                 "results/metrics/codec.json",
                 *TIMED,
                 *(f"results/metrics/{pair}/quality.json" for pair in PAIRS),
+                "results/metrics/against_base.json",
                 "results/metrics/labels.json",
             ],
             "tables": TABLES,

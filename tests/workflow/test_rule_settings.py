@@ -237,6 +237,11 @@ TOLD = [
         )
     ),
     (
+        "compare_with_base",
+        {},
+        {"base": "base", "seed": 11, "pairs": [pair.split("/") for pair in PAIRS if pair != "base/video"]},
+    ),
+    (
         "label_quality",
         {},
         RESAMPLED

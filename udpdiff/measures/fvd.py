@@ -18,21 +18,42 @@ import numpy as np
 def frechet_distance(first: np.ndarray, second: np.ndarray, *, ddof: int = 1) -> float:
     """|m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)) of features (N1, D) and (N2, D).
 
-    The last trace is the nuclear norm of A B^T, where A and B are the centred features over sqrt(N - ddof): no
-    covariance is formed, nothing is squared, and features of lower rank than D need no special care.
     ddof 1 divides covariances by N-1, 0 by N. May be below 0 by rounding for identical sets.
     """
     first, second = _checked(first, second)
-    mean_gap = first.mean(0) - second.mean(0)
-    first = (first - first.mean(0)) / np.sqrt(len(first) - ddof)
-    second = (second - second.mean(0)) / np.sqrt(len(second) - ddof)
-    singular = np.linalg.svd(_reduced(first) @ _reduced(second).T, compute_uv=False)
-    return float(mean_gap @ mean_gap + (first**2).sum() + (second**2).sum() - 2 * singular.sum())
+    return moments(first, ddof=ddof).distance(moments(second, ddof=ddof))
 
 
-def _reduced(features: np.ndarray) -> np.ndarray:
-    """The triangular factor R of QR, which has the same products with other matrices but at most D rows."""
-    return np.linalg.qr(features, mode="r") if len(features) > features.shape[1] else features
+@dataclass(frozen=True)
+class Moments:
+    """What a Frechet distance needs of a set, made once for distances to several others.
+
+    Attributes:
+        mean: float64 (D,).
+        factor: float64 (R, D), R <= D; factor^T factor is the covariance.
+    """
+
+    mean: np.ndarray
+    factor: np.ndarray
+
+    def distance(self, other: Moments) -> float:
+        """Return the Frechet distance.
+
+        The trace of the root is the nuclear norm of A B^T, where A and B are the factors: no covariance is formed,
+        nothing is squared, and features of lower rank than D need no special care.
+        """
+        gap = self.mean - other.mean
+        singular = np.linalg.svd(self.factor @ other.factor.T, compute_uv=False)
+        return float(gap @ gap + (self.factor**2).sum() + (other.factor**2).sum() - 2 * singular.sum())
+
+
+def moments(features: np.ndarray, *, ddof: int = 1) -> Moments:
+    """Return the moments of features (N, D), N >= 2."""
+    features = np.asarray(features, np.float64)
+    mean = features.mean(0)
+    centred = (features - mean) / np.sqrt(len(features) - ddof)
+    # The triangular factor R of QR has the same products with other matrices but at most D rows.
+    return Moments(mean, np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred)
 
 
 def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:

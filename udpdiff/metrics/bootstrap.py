@@ -9,12 +9,13 @@ Based on Subsamples under Minimal Assumptions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 LEVEL = (2.5, 97.5)
+_NORMAL_QUANTILE = 1.96  # of the same level
 
 
 @dataclass(frozen=True)
@@ -113,16 +114,60 @@ def subsample_interval(
     size = min(len(reference), len(features))
     if size < 8:
         return Estimate(value, float("nan"), float("nan"), len(features))
-    rng = np.random.default_rng(seed)
-    subset_values = []
-    for _ in range(resamples):
-        rows = _rows(rng, len(features), share)
-        paired = len(reference) == len(features)
-        subset_values.append(distance(reference[rows if paired else _rows(rng, len(reference), share)], features[rows]))
+    subsets = draw_subsets(len(reference), len(features), subsets=resamples, share=share, seed=seed)
+    subset_values = [distance(reference[real], features[rows]) for real, rows in subsets]
     spread = np.asarray(subset_values) - np.mean(subset_values)
     low, high = np.percentile(spread * np.sqrt(share / (1 - share)), LEVEL)
     return Estimate(value, value + float(low), value + float(high), len(features))
 
 
+def draw_subsets(
+    reference_count: int, count: int, *, subsets: int, share: float, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield rows of the reference and of the features, without replacement: the same ones where both are as many."""
+    rng = np.random.default_rng(seed)
+    for _ in range(subsets):
+        rows = _rows(rng, count, share)
+        yield rows if reference_count == count else _rows(rng, reference_count, share), rows
+
+
 def _rows(rng: np.random.Generator, count: int, share: float) -> np.ndarray:
     return rng.permutation(count)[: max(2, round(share * count))]
+
+
+def subsample_ratio(
+    value: float, base: float, subset_values: Sequence[float], base_values: Sequence[float], *, share: float, n: int
+) -> Estimate:
+    """Ratio of two distances, and an interval from both on the same subsets without replacement.
+
+    The covariance of both over the subsets, scaled by share / (1 - share), is that of fresh samples of all n rows;
+    subsets carry more bias than the whole, and of a covariance that falls out. The interval holds every ratio r for
+    which value - r base is within 1.96 of its standard errors of 0 (Fieller), so that it is no narrower for a base
+    that is hardly known. It is nan where the base's distance cannot be told from 0 or n is below 8, and so is the
+    ratio where that distance is not above 0. Distances that are in one ratio on every subset give that ratio alone.
+
+    Args:
+        value: The distance of all rows.
+        base: The same, of what it is compared with.
+        subset_values: Of each subset (S,).
+        base_values: Of the same subsets (S,).
+        share: Of the rows, in each subset.
+        n: Rows.
+
+    Source: Fieller, Some Problems in Interval Estimation; Politis and Romano, as above.
+    """
+    nothing = (float("nan"), float("nan"))
+    if base <= 0:
+        return Estimate(float("nan"), *nothing, n)
+    ratio = float(value / base)
+    if n < 8:
+        return Estimate(ratio, *nothing, n)
+    if np.allclose(subset_values, ratio * np.asarray(base_values), rtol=1e-9, atol=0):
+        return Estimate(ratio, ratio, ratio, n)
+    covariance = np.cov(subset_values, base_values) * share / (1 - share) * _NORMAL_QUANTILE**2
+    square = base**2 - covariance[1, 1]
+    if square <= 0:
+        return Estimate(ratio, *nothing, n)
+    middle = (value * base - covariance[0, 1]) / square
+    reach = np.sqrt(max(0.0, middle**2 - (value**2 - covariance[0, 0]) / square))
+    return Estimate(ratio, float(middle - reach), float(middle + reach), n)

@@ -40,6 +40,15 @@ _COST = (
     Figure("peak_rss_gb", "Memory", "lower", 2, "The most that all jobs at one moment held together.", "GB"),
 )  # fmt: skip
 
+_RATIO = " Equal conditions: the same prompts, video noise, numbers and real videos. Above 1: farther from real videos than the base. The interval is from 200 subsets of half the prompts, the same for both, and half the real videos, without replacement: what fresh prompts and real videos would move it by, not another training."
+_AGAINST_BASE = (
+    Figure("fvd_ratio", "Frechet distance against the base's", "lower", 3, "Frechet video distance of the run's videos divided by the base's." + _RATIO + " Both carry the bias of small sets, which draws the ratio towards 1."),
+    Figure("kvd_ratio", "Kernel distance against the base's", "lower", 3, "Kernel video distance of the run's videos divided by the base's, without bias; no value where the base's is not above 0." + _RATIO),
+    Figure("video_loss", "Video validation loss", "lower", 4, "Of the video's part of the latents, on clips that no run trains on, with the same captions, timesteps and noise for every run, at the last step at which both the run and the base were validated."),
+    Figure("video_loss_ratio", "Video validation loss against the base's", "lower", 3, "The same divided by the base's, after as many steps. Above 1: learning the dense stream cost the video that much."),
+    Figure("feature_dimensions", "Dimensions of the features", "neither", 0, "Numbers per video that distances are taken of; n says how many videos there are of each run."),
+)  # fmt: skip
+
 _LEFT_OUT = (
     " Against the labels that a labeller gives the same generated videos. Videos that it rejects, and those in which it "
     "finds nothing, are left out: n says how many were compared."
@@ -92,6 +101,7 @@ def _by_key(figures: Iterable[Figure]) -> dict[str, Figure]:
 FIGURES: Mapping[str, Mapping[str, Figure]] = {
     "generated": _by_key([*_VIDEOS, *(figure for task in TASKS.values() for figure in _generated(task))]),
     "runtime": _by_key(_RUNTIME),
+    "against_base": _by_key(_AGAINST_BASE),
     "labels": _by_key([*_of_tasks("labels"), *REFUSED.values()]),
     "labellers": _by_key(_of_tasks("labeller")),
     "codec": _by_key(_of_tasks("codec")),
@@ -146,6 +156,12 @@ def _derived_generated(name: str) -> Figure | None:
     return None
 
 
+def _derived_against_base(name: str) -> Figure | None:
+    base, _, task = name.rpartition("_")
+    figure = next((figure for figure in _AGAINST_BASE if figure.key == base), None)
+    return replace(figure, label=f"{figure.label}, {task}") if figure and task in TASKS else None
+
+
 def _derived_cost(name: str) -> Figure | None:
     rule = name.removesuffix("_seconds")
     if rule == name:
@@ -153,7 +169,7 @@ def _derived_cost(name: str) -> Figure | None:
     return Figure(name, f"Time of {rule}", "lower", 0, f"Of all jobs of the rule {rule} together.", "s")
 
 
-_DERIVED = {"generated": _derived_generated, "cost": _derived_cost}
+_DERIVED = {"generated": _derived_generated, "against_base": _derived_against_base, "cost": _derived_cost}
 
 
 _GROUPS = {
@@ -161,6 +177,7 @@ _GROUPS = {
     "codec": "What the representations lose by themselves, and what the VAE loses on top, on the judges' labels: the ceiling of what a model can say.",
     "generated": "The run with several tasks: its videos (`FIGURE_TASK`) and its dense predictions.",
     "runtime": "Table 4, `runtime.RUN.FIGURE`.",
+    "against_base": "Runs against the base that was fine-tuned alike, `against_base.RUN.FIGURE`; distances by task (`fvd_ratio_TASK`).",
     "cost": "The run of the workflow itself; `cost.RULE_seconds` is the time of all jobs of a rule.",
 }  # fmt: skip
 

@@ -205,6 +205,8 @@ class Plan:
         compared = [pair for pair in pairs if self.workflow.judge_of(*pair)]
         yield self._stage("comparisons", _sample_splits(compared), on_gpu=False)
         yield StagePlan("evaluate_samples", len(pairs), 0, on_gpu=False)
+        if self.workflow.pairs_against_base():
+            yield StagePlan("compare_with_base", 1, 0, on_gpu=False)
 
     def _sampling_speed(self, streams: float) -> Speed | None:
         """Return the speed of generated videos, of which so many streams each are decoded on average."""

@@ -39,9 +39,10 @@ def _goal_fault(config: Config, line: str) -> str | None:
     owners = {
         "labels": {name for kind in LABEL_KINDS for name in getattr(config.labels, kind)},
         "runtime": set(config.runs),
+        "against_base": set(config.runs),
     }.get(group, set())
     if group not in FIGURES or group == "labellers":
-        return f"there is no group {group!r}; allowed: labels, codec, generated, runtime, cost"
+        return f"there is no group {group!r}; allowed: labels, codec, generated, against_base, runtime, cost"
     if (group == "runtime" or owner) and owner not in owners:
         return f"{owner or name!r} is not among {', '.join(sorted(owners)) or 'what this group is measured for'}"
     try:

@@ -59,6 +59,14 @@ class Inputs:
         check_folder(folder, [name])
         return folder / name
 
+    def run_label(self, run: str) -> str:
+        """Return a run's name, with the initialisation of its new channels where runs differ in it."""
+        config = self.config
+        starts = {name: config.run_model(name) for name in self.runs if config.runs[name].tasks}
+        if run not in starts or len({(each.init_in, each.init_out) for each in starts.values()}) == 1:
+            return run
+        return f"{run} ({starts[run].init_in} in, {starts[run].init_out} out)"
+
     def samples(self, run: str, task: str) -> list[tuple[Path, Path]]:
         """Return the shards of generated clips and of what was generated beside them, in the order of the prompts."""
         folder = f"samples/{run}/{task}"
@@ -69,7 +77,14 @@ class Inputs:
 
     def label_quality(self) -> dict[str, Any] | None:
         """Return the content of labels.json; None where the clips have no truth."""
-        path = next((path for path in self.measured if path.name == "labels.json"), None)
+        return self._measurement("labels.json")
+
+    def against_base(self) -> dict[str, Any] | None:
+        """Return the content of against_base.json; None where there is no base to be set against."""
+        return self._measurement("against_base.json")
+
+    def _measurement(self, name: str) -> dict[str, Any] | None:
+        path = next((path for path in self.measured if path.name == name), None)
         return read_record(path) if path else None
 
     def judges(self) -> dict[str, list[str]]:

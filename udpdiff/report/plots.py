@@ -41,6 +41,32 @@ def training_curves(logs: dict[str, list[dict]], keys: dict[str, str], path: Pat
     return _save(canvas, path)
 
 
+def losses_against_base(losses: dict[str, dict[int, float]], base: str, path: Path) -> Path:
+    """Draw the video's validation loss of every run over steps, with the base's as reference, and its ratio to the base's.
+
+    Args:
+        losses: Label of a run -> step -> loss; the base among them.
+        base: Its label.
+        path: Of an SVG file.
+    """
+    canvas, (left, right) = _subplots(2, width=5.2)
+    colors = iter(f"C{index}" for index in range(len(losses)))
+    for label, found in losses.items():
+        style = {"color": "black", "linestyle": "--"} if label == base else {"color": next(colors)}
+        style |= {"linewidth": 1.4, "marker": "o", "markersize": 3}
+        left.plot(list(found), list(found.values()), label=label, **style)
+        shared = [step for step in found if step in losses[base]]
+        right.plot(shared, [found[step] / losses[base][step] for step in shared], **style)
+    for axis, title in ((left, "video validation loss"), (right, f"divided by that of {base}, after as many steps")):
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel("step")
+        axis.grid(alpha=0.25)
+    left.set_yscale("log")
+    canvas.legend(loc="lower center", ncol=min(len(losses), 4), fontsize=8, frameon=False)
+    canvas.tight_layout(rect=(0, 0.04 + 0.05 * -(-len(losses) // 4), 1, 1))
+    return _save(canvas, path)
+
+
 def distribution(values: dict[str, list[float]], path: Path, title: str) -> Path:
     """Draw one row per variant: every clip as a dot, a box around the middle half, a bar at the median.
 

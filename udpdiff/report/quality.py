@@ -21,7 +21,8 @@ def collect(
 ) -> dict[str, float]:
     """Return flat figures `group.name`, with `_low`, `_high` (95 % interval) and `_n` beside each that has them.
 
-    Groups: labels and codec (files of that name), labels.VARIANT, generated (the featured run) and runtime.RUN.
+    Groups: labels, codec and against_base (files of that name), labels.VARIANT, against_base.RUN, generated (the featured
+    run) and runtime.RUN.
 
     Args:
         paths: Files of the measuring rules.

@@ -15,6 +15,7 @@ import yaml
 from markupsafe import Markup
 
 from udpdiff.jobs import RenderReport
+from udpdiff.metrics.against_base import video_losses
 from udpdiff.planning import costs
 from udpdiff.report import gallery, plots, quality
 from udpdiff.report.inputs import Inputs
@@ -25,6 +26,7 @@ from udpdiff.storage.sealed import check_file, read_record
 from udpdiff.tables import specs
 from udpdiff.tables.paper import PAPER_TABLES
 from udpdiff.training.log import TIMESTEP_BINS, read_log
+from udpdiff.workflow import VIDEO
 from udpdiff.workflow_benchmarks import benchmark_names
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -73,6 +75,7 @@ def render(
         "config_yaml": yaml.safe_dump(job.config.model_dump(mode="json"), sort_keys=False, allow_unicode=True),
         "generated": [gallery.generated(inputs, run, task, media) for run, task in inputs.featured_pairs()],
         "compared": gallery.compared(inputs, media),
+        "against_base": _against_base(inputs),
         "data": gallery.data_set(inputs, media),
         "tables": [_table(number, inputs.path(f"results/table{number}.csv")) for number in job.tables],
         "curves": _curves(inputs, media),
@@ -138,6 +141,22 @@ def _table(number: int, path: Path) -> dict[str, Any]:
     }
 
 
+def _against_base(inputs: Inputs) -> dict[str, Any] | None:
+    """One row per run and task: its distances and its video loss as multiples of the base's; and their conditions."""
+    found = inputs.against_base()
+    if not found:
+        return None
+    measured = {run: each["metrics"] for run, each in found["variants"]["runs"].items()}
+    pairs = [(run, task) for run, task in inputs.shown if run in measured and task != VIDEO]
+    rows = [
+        {"run": run, "task": task}
+        | {name: measured[run].get(f"{name}_{task}") for name in ("fvd_ratio", "kvd_ratio")}
+        | {name: measured[run].get(name) for name in ("video_loss", "video_loss_ratio")}
+        for run, task in pairs
+    ]
+    return {"rows": rows, "conditions": found["conditions"]}
+
+
 def _curves(inputs: Inputs, media: Path) -> list[dict[str, str]]:
     """Plots of the shown runs' training logs: a panel per stream, and one per part of the noise schedule."""
     logs = {run: read_log(inputs.run_file(run, "train.jsonl")) for run in inputs.runs}
@@ -159,6 +178,12 @@ def _curves(inputs: Inputs, media: Path) -> list[dict[str, str]]:
             "Loss over training, by quarter of the noise schedule",
         ),
     ]
+    losses = {inputs.run_label(run): video_losses(log) for run, log in logs.items()}
+    base = inputs.run_label(inputs.workflow.base_run()) if inputs.workflow.base_run() else None
+    if losses.get(base) and len(losses) > 1:
+        losses = {label: found for label, found in losses.items() if found}
+        path = plots.losses_against_base(losses, base, media / "against_base.svg")
+        curves.append((path, "The video's validation loss against that of the base, by run and initialisation"))
     return [{"image": f"{media.name}/{path.name}", "title": title} for path, title in curves]
 
 
