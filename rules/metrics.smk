@@ -132,6 +132,7 @@ rule label_quality:
         truth=flow.shard_paths("truth", "evaluation"),
         entities=flow.variant_shards("entities", "evaluation"),
         depth=flow.variant_shards("depth", "evaluation"),
+        captions=flow.described_captions("evaluation"),
     output:
         quality="results/metrics/labels.json",
     log:
@@ -145,7 +146,7 @@ rule label_quality:
     shell:
         """
         python -m scripts.label_quality --job {params.job:q} --truth {input.truth:q} --entities {input.entities:q} \
-            --depth {input.depth:q} --quality {output.quality:q} 2>&1 | tee {log:q}
+            --depth {input.depth:q} --captions {input.captions:q} --quality {output.quality:q} 2>&1 | tee {log:q}
         """
 
 

@@ -6,8 +6,11 @@ import argparse
 from pathlib import Path
 
 from udpdiff import jobs
+from udpdiff.metrics.caption_quality import compare_captions
 from udpdiff.metrics.comparison import compare_labels
 from udpdiff.metrics.evaluate import evaluate_labels
+from udpdiff.metrics.registry import CAPTIONS
+from udpdiff.sources.scenes import COLORS, SHAPES
 from udpdiff.storage.sealed import write_record
 
 
@@ -17,11 +20,14 @@ def main() -> None:
     parser.add_argument("--truth", required=True, nargs="+", type=Path)
     parser.add_argument("--entities", required=True, nargs="+", type=Path, help="LABELLER/SPLIT/SHARD.h5, of each")
     parser.add_argument("--depth", required=True, nargs="+", type=Path, help="LABELLER/SPLIT/SHARD.h5, of each")
+    parser.add_argument("--captions", nargs="*", default=[], type=Path, help="tables of a captioner, of each shard")
     parser.add_argument("--quality", required=True, type=Path)
     arguments = parser.parse_args()
 
     labels = {"entities": arguments.entities, "depth": arguments.depth}
     comparisons = compare_labels(arguments.truth, labels, arguments.job.tasks)
+    if arguments.captions:
+        comparisons[CAPTIONS] = compare_captions(arguments.truth, arguments.captions, SHAPES, list(COLORS))
     write_record(arguments.quality, evaluate_labels(arguments.job, comparisons))
 
 

@@ -50,6 +50,10 @@ class Workflow(ClipSet):
         """The streams of prompt embeddings that a run reads; none where they are made beside the trainer."""
         return list(self.run_streams(run).text.values()) if self.config.encoding.text == "stored" else []
 
+    def described_captions(self, split: str) -> list[str]:
+        """Caption tables that a captioner writes; none where the captions are the source's."""
+        return self.caption_tables(split) if self.config.labels.captions.captioner else []
+
     def run_captions(self) -> list[str]:
         """Caption tables that a trainer embeds itself."""
         return self.caption_tables("train") if self.config.encoding.text == "live" else []
@@ -263,6 +267,7 @@ class Workflow(ClipSet):
         if self.config.source.kind == "scenes":  # the worst labels, by every variant, beside the truth
             folders = ["clips", "truth", *(folder for kind in LABEL_KINDS for folder in self.label_folders(kind))]
             paths += [path for folder in folders for path in self.shard_paths(folder, "evaluation")]
+            paths += self.described_captions("evaluation")
         return list(dict.fromkeys(paths))
 
     def report_summaries(self) -> list[str]:

@@ -13,6 +13,7 @@ from udpdiff.config import LABEL_KINDS
 from udpdiff.config_data import Fetching
 from udpdiff.config_labels import Captions
 from udpdiff.content_digests import content_digests, folder_digest
+from udpdiff.metrics.registry import CAPTIONER, CAPTIONS
 from udpdiff.sources import clip_lists
 from udpdiff.sources.source_names import source_of
 from udpdiff.sources.videos import printable
@@ -226,7 +227,8 @@ def label_quality(workflow: Workflow) -> jobs.LabelQuality:
     return jobs.LabelQuality(
         seed=config.seed,
         bootstrap_samples=config.metrics.bootstrap_samples,
-        judges={kind: getattr(config.metrics.judges, kind) for kind in LABEL_KINDS},
+        judges={kind: getattr(config.metrics.judges, kind) for kind in LABEL_KINDS}
+        | ({CAPTIONS: CAPTIONER} if config.labels.captions.captioner else {}),
         tasks={name: workflow.task_options(name) for name in workflow.measured_tasks()},
     )
 

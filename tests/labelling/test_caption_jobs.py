@@ -80,6 +80,7 @@ def test_captions_of_the_source_are_named_so(monkeypatch, write_clips):
     assert captions["clip0"] == {
         "brief": "A ball.",
         "detailed": "A red ball rolls.",
+        "prompt": "A red ball rolls.",
         "brief_source": "films",
         "detailed_source": "films",
         "rejected": "",
@@ -110,6 +111,7 @@ def test_a_real_captioner_describes(monkeypatch, write_clips, checkpoint, capfd)
     for clip_id, words in captions.items():
         assert words["detailed_source"] == str(checkpoint) and len(words["detailed"].split()) >= 3
         odd = int(clip_id[-1]) % 2
+        assert words["prompt"] == (words["detailed"] if odd else "A red ball rolls.")
         assert words["brief_source"] == ("first sentence of detailed caption" if odd else "films")
         assert words["detailed"].startswith(words["brief"]) if odd else words["brief"] == "A ball."
 

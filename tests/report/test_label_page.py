@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_results import (
+    HOSTILE,
     VARIANTS,
     Links,
     clip_ids,
@@ -22,12 +23,17 @@ from small_results import (
     write_results,
 )
 
+from udpdiff import jobs
+from udpdiff.metrics.caption_quality import compare_captions
+from udpdiff.metrics.evaluate import evaluate_labels
+from udpdiff.metrics.registry import CAPTIONS
 from udpdiff.report import media, worst_labels
 from udpdiff.report.contact_sheet import contact_sheet
 from udpdiff.report.gallery import labelled_clips
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.label_page import label_page
 from udpdiff.report.render import render
+from udpdiff.sources.scenes import COLORS, SHAPES
 from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.storage.summaries import read_summary
 
@@ -107,6 +113,35 @@ def test_without_truth_the_labellers_own_figures_are_shown(measured, tmp_path):
     ]
     assert judge["values"]["entities"]["value"] == pytest.approx(np.mean(counted))
     assert merged["values"]["coverage"]["value"] == 1 and not sections["depth"]["figures"]
+
+
+def test_captions_have_their_rows_and_the_worst_are_shown_with_their_mistakes(measured, tmp_path):
+    results, found = measured[0], read_record(measured[1])
+    truths, tables = (
+        [results / f"{folder}/evaluation/0.{kind}"] for folder, kind in (("truth", "h5"), ("captions", "parquet"))
+    )
+    rows = compare_captions(truths, tables, SHAPES, list(COLORS))
+    measure = jobs.LabelQuality(seed=0, bootstrap_samples=20, judges={CAPTIONS: "captioner"}, tasks={})
+    found["variants"] |= evaluate_labels(measure, {CAPTIONS: rows})["variants"]
+    other = tmp_path / "labels.json"
+    write_record(other, found)
+    captions = small_job().config.labels.captions.model_dump() | {"captioner": "mini:captioner"}
+    job = small_job(labels={"captions": captions})
+    section = label_page(small_inputs(job, results, [other]), tmp_path / "media")["sections"][-1]
+    assert (section["kind"], [row["variant"] for row in section["rows"]]) == (
+        CAPTIONS,
+        ["captioner", "source", "exchanged"],
+    )
+    assert section["rows"][0]["values"]["caption_attributes"]["value"] == 0, "the hostile text names no solid"
+    [worst] = section["worst"]
+    for item in worst["pictures"]:
+        assert (tmp_path / item["picture"]).is_file() and item["reasons"][0] == f"said: {HOSTILE}"
+        assert item["reasons"][1].startswith("true: ") and any(": missed" in line for line in item["reasons"])
+    paths = (tmp_path / "index.html", tmp_path / "media")
+    render(job, results, results.parent / "benchmarks", [other], summary_paths(job, results), *paths)
+    text = (tmp_path / "labels.html").read_text()
+    assert '<section id="captions">' in text and "<td><code>exchanged</code></td>" in text
+    assert HOSTILE not in text and "mini:captioner</code>, which saw the clip" in text
 
 
 def test_columns_are_those_that_were_measured(measured, tmp_path):

@@ -145,6 +145,13 @@ def test_brief_captions_are_prompts_where_the_job_says_so(monkeypatch, tmp_path,
     assert pipeline.calls[0]["prompt"] == ["a red ball e", "a red ball d"]
 
 
+def test_prompts_are_the_sources_words_beside_a_captioners(monkeypatch, tmp_path, tables, pipeline):
+    with CaptionWriter(tmp_path / "0.parquet", {}) as table:
+        table.add("e", Caption("A ball.", "s", 3), Caption("It rolls.", "captioner", 3), "A red ball rolls.")
+    sampled(monkeypatch, tmp_path, [str(tmp_path / "0.parquet")])
+    assert pipeline.calls[0]["prompt"] == ["A red ball rolls."]
+
+
 def test_shards_and_batches_do_not_show(monkeypatch, tmp_path, tables, pipeline):
     whole = sampled(monkeypatch, tmp_path, tables, "whole")
     parts = [

@@ -29,6 +29,7 @@ def test_what_is_written_is_read(tmp_path):
         "a": {
             "brief": "A dog.",
             "detailed": "A dog runs.",
+            "prompt": "A dog runs.",
             "brief_source": "source",
             "detailed_source": "model",
             "rejected": "",

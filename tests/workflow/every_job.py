@@ -84,6 +84,7 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
         add("compare_with_base", workflow_jobs.compare_with_base(flow), reads=reads)
     if flow.config.source.kind == "scenes":
         reads = flow.variant_shards("entities", "evaluation") + flow.variant_shards("depth", "evaluation")
+        reads += flow.described_captions("evaluation")
         add("label_quality", workflow_jobs.label_quality(flow), reads=reads)
     reads = flow.codec_shards("entities") + flow.codec_shards("depth")
     add("codec_quality", workflow_jobs.codec_quality(flow), reads=reads)

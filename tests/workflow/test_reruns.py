@@ -70,7 +70,7 @@ RERUNS = {
     "labels.depth.depth_anything.checkpoint": ("a/b", "estimate_depth"),
     "labels.depth.depth_anything.batch_frames": (16, "estimate_depth"),
     "labels.depth.depth_anything.normalise": ("frame", "estimate_depth"),
-    "labels.captions.captioner": ("a/b", "write_captions"),
+    "labels.captions.captioner": ("a/b", "label_quality write_captions"),
     "labels.captions.instruction": ("Say what is in {split}.", ""),
     "labels.captions.max_new_tokens": (9, ""),
     "labels.captions.batch_clips": (5, ""),

@@ -174,6 +174,7 @@ READS = [
             "truth": shards("truth/evaluation", 2),
             "entities": [path for name in ENTITIES for path in shards(f"entities/{name}/evaluation", 2)],
             "depth": [path for name in DEPTH for path in shards(f"depth/{name}/evaluation", 2)],
+            "captions": shards("captions/evaluation", 2, "parquet"),
         },
     ),
     (

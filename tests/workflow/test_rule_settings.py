@@ -246,7 +246,7 @@ TOLD = [
         {},
         RESAMPLED
         | {
-            "judges": {"entities": "entityseg", "depth": "depthcrafter"},
+            "judges": {"entities": "entityseg", "depth": "depthcrafter", "captions": "captioner"},
             "tasks": {"seg": {}, "depth": {}, "normals": NORMALS},
         },
     ),

@@ -1,7 +1,8 @@
 """Brief and detailed captions of a shard of clips, each with its origin and its length in tokens.
 
 Without a captioner both are the source's; a source that has no detailed one gives its brief one twice, and the origin
-says so. A captioner writes the detailed one, and its first sentence is the brief one where the source has none.
+says so. A captioner writes the detailed one, and its first sentence is the brief one where the source has none. Prompts
+for sampling stay the source's where it has a detailed caption: what a user asks for is not what a captioner saw.
 Captions longer than a model reads are cut, and by how much is recorded.
 """
 
@@ -101,12 +102,13 @@ def source_captions(clips: ShardReader, clip_id: str, cut: Cut) -> tuple[Caption
 
 def described_captions(
     clips: ShardReader, clip_id: str, words: str, captioner: str, cut: Cut
-) -> tuple[Caption, Caption]:
-    """Return the source's brief caption, or the first sentence of the captioner's words, and these words."""
-    brief = clips.read(clip_id, "brief")
+) -> tuple[Caption, Caption, str]:
+    """Return the source's brief caption, or the first sentence of the captioner's words, these words, and the prompt."""
+    brief, own, detailed = clips.read(clip_id, "brief"), clips.read(clip_id, "detailed"), _fit(words, captioner, cut)
+    prompt = cut(own).text if own else detailed.text
     if brief:
-        return _fit(brief, clips.attrs["source"], cut), _fit(words, captioner, cut)
-    return _fit(split_sentences(words)[0], FROM_DETAILED, cut), _fit(words, captioner, cut)
+        return _fit(brief, clips.attrs["source"], cut), detailed, prompt
+    return _fit(split_sentences(words)[0], FROM_DETAILED, cut), detailed, prompt
 
 
 def _describe(

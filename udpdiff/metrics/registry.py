@@ -12,6 +12,7 @@ from dataclasses import replace
 from udpdiff.tasks import TASKS, Task, labels_control
 from udpdiff.tasks.figure import Figure
 
+CAPTIONS, CAPTIONER = "captions", "captioner"  # a kind of labels beside those of tasks, and who writes them
 _SUBSETS = " Two small sets of one kind are not at 0: read it beside the distance of real halves, at equal numbers."
 _STILL = " Videos in which nothing moves would be perfect, and are left out: n says how many are measured."
 _SMOOTHNESS = "How well every other frame is predicted from its neighbours, x 100." + _STILL
@@ -30,10 +31,20 @@ _RUNTIME = (
     Figure("runtime_seconds", "Run time", "lower", 2, "Median time of one video with all its parts, once loaded and warm.", "s"),
     *(Figure(f"runtime_{part}_seconds", f"Run time of the {name}", "lower", 2, "Its part of the run time, median.", "s") for part, name in (*RUNTIME_PARTS.items(), ("other", "rest"))),
 )  # fmt: skip
+_CAPTIONS = (
+    Figure("caption_attributes", "shape, colour, motion right", "higher", 3, "Of each solid that the clip shows, the scene knows its shape, its colour and what it does. Named solids are paired with true ones so that as much as possible agrees; a pair needs the same shape or colour. The share of all this that the caption says rightly: what it leaves out counts as wrong."),
+    Figure("caption_shapes", "shapes", "higher", 3, "The same of shapes alone."),
+    Figure("caption_colors", "colours", "higher", 3, "The same of colours alone."),
+    Figure("caption_motions", "motions", "higher", 3, "The same of motions alone: stays, spins, bounces, or where it moves to."),
+    Figure("caption_solids", "solids all right", "higher", 3, "Share of the solids of which all three are right."),
+    Figure("caption_inventions", "inventions", "lower", 3, "Of the solids that a caption names, the share that is not there: without a partner of the same shape or colour."),
+    Figure("caption_tokens", "tokens", "neither", 1, "Length of the detailed caption in tokens of the text encoder, end mark included."),
+)  # fmt: skip
 # By kind of labeller. The clips whose labels were refused are in no training set, so they count as refused, not as bad.
 REFUSED = {
     "entities": Figure("refused_share", "refused", "lower", 3, "Share of the clips that got no labels, because too little was covered or the labeller failed. They are in no training set and in no other figure."),
     "depth": Figure("depth_refused_share", "failed", "lower", 3, "Share of the clips on which the estimator failed."),
+    CAPTIONS: Figure("caption_refused_share", "refused", "lower", 3, "Share of the clips without a caption: the captioner failed, or said nothing of use twice. They are in no training set and in no other figure."),
 }  # fmt: skip
 _COST = (
     Figure("total_seconds", "Time in all", "lower", 0, "From the start of the workflow to its last job, in wall-clock time.", "s"),
@@ -102,7 +113,7 @@ FIGURES: Mapping[str, Mapping[str, Figure]] = {
     "generated": _by_key([*_VIDEOS, *(figure for task in TASKS.values() for figure in _generated(task))]),
     "runtime": _by_key(_RUNTIME),
     "against_base": _by_key(_AGAINST_BASE),
-    "labels": _by_key([*_of_tasks("labels"), *REFUSED.values()]),
+    "labels": _by_key([*_of_tasks("labels"), *_CAPTIONS, *REFUSED.values()]),
     "labellers": _by_key(_of_tasks("labeller")),
     "codec": _by_key(_of_tasks("codec")),
     "cost": _by_key(_COST),
@@ -131,6 +142,7 @@ def describe(key: str) -> Figure:
 def label_figures(kind: str) -> tuple[Figure, ...]:
     """Return the figures of labels of a kind against truth, in the order of a page."""
     own = [figure for task in TASKS.values() if task.labels == kind for figure in task.figures["labels"]]
+    own += _CAPTIONS if kind == CAPTIONS else []
     return (*own, REFUSED[kind])
 
 

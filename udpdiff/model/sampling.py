@@ -64,7 +64,8 @@ def sample_shard(
         with dtype_key("sampling.dtype"):
             accelerate(pipeline, job.acceleration, job.acceleration_threshold, options)
     numbered = list(islice(read_captions(list(captions)).items(), job.first, job.first + job.count))
-    prompts = {clip_id: texts[job.caption] for clip_id, texts in numbered}
+    text = "prompt" if job.caption == "detailed" else job.caption  # the source's words, whatever a captioner saw
+    prompts = {clip_id: texts[text] for clip_id, texts in numbered}
     attrs = {"run": job.run, "task": job.task, "fps": job.size.fps, **job.as_attrs()}
     attrs |= {"prompts": digest(list(prompts.items())), "weights": _weights_digest(Path(run))}
     recipe = Path(run) / RUN_RECIPE

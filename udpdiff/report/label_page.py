@@ -11,14 +11,14 @@ from typing import Any
 
 from udpdiff.config import LABEL_KINDS
 from udpdiff.metrics.bootstrap import bootstrap_mean
-from udpdiff.metrics.registry import Figure, describe, label_figures, labeller_figures
-from udpdiff.report import plots, worst_labels
+from udpdiff.metrics.registry import CAPTIONER, CAPTIONS, Figure, describe, label_figures, labeller_figures
+from udpdiff.report import plots, worst_captions, worst_labels
 from udpdiff.report.contact_sheet import contact_sheet
 from udpdiff.report.inputs import Inputs
 
 # Figures whose spread over the clips is drawn.
 SPREAD = ("entity_miou", "entity_precision", "entity_recall", "entity_j_and_f", "id_switches",
-          "depth_delta1", "depth_abs_rel", "depth_flicker")  # fmt: skip
+          "depth_delta1", "depth_abs_rel", "depth_flicker", "caption_attributes")  # fmt: skip
 MAIN = ("entity_miou", "depth_delta1", "depth_flicker")  # beside a clip of the contact sheet
 
 
@@ -31,6 +31,8 @@ def label_page(inputs: Inputs, media: Path) -> dict[str, Any]:
         else _unmeasured_section(kind, inputs, media)
         for kind in LABEL_KINDS
     ]
+    if measured and CAPTIONS in measured["variants"]:
+        sections.append(_measured_section(CAPTIONS, measured["variants"][CAPTIONS], inputs, media))
     labellers = [
         {"kind": kind.capitalize(), "variant": variant, "judge": variant in inputs.judges()[kind]}
         | {"options": [f"{key}: {value}" for key, value in options if value is not None]}
@@ -58,12 +60,17 @@ def _measured_section(kind: str, variants: dict, inputs: Inputs, media: Path) ->
         counts = {"labelled": len(found["clips"]), "refused": len(found["refused"])}
         rows.append({"variant": variant, "values": values, "reasons": found["refused"]} | counts)
         chosen = worst_labels.worst_clips(kind, found["clips"])
-        pictures = worst_labels.pictures(inputs, kind, variant, chosen, media, f"worst-{kind}-{position}")
+        name = f"worst-{kind}-{position}"
+        if kind == CAPTIONS:  # of the captioner alone: of the other rows nothing is to be learnt
+            pictures = worst_captions.pictures(inputs, chosen, media, name) if variant == CAPTIONER else []
+        else:
+            pictures = worst_labels.pictures(inputs, kind, variant, chosen, media, name)
         for picture in pictures:
             figure = describe(f"labels.{picture['figure']}")
             picture["value"] = f"{figure.label} {figure.text(found['clips'][picture['clip_id']][figure.key])}"
             picture["mean"] = figure.text(metrics[figure.key]["value"])
-        worst.append({"variant": variant, "pictures": pictures})
+        if pictures:
+            worst.append({"variant": variant, "pictures": pictures})
     spread = {
         figure: {
             variant: [figure.scaled(row[figure.key]) for row in found["clips"].values() if figure.key in row]
@@ -77,7 +84,7 @@ def _measured_section(kind: str, variants: dict, inputs: Inputs, media: Path) ->
         "compared": _compared(figures, variants),
         "differences": _differences(_compared(figures, variants), variants),
         "worst": worst,
-        "row_names": worst_labels.ROWS,
+        "row_names": worst_labels.ROWS if kind in LABEL_KINDS else worst_captions.ROWS,
     }
 
 
@@ -110,7 +117,8 @@ def _section(kind: str, inputs: Inputs, figures, spread: dict[Figure, dict], med
         )
         for figure, values in spread.items()
     ]
-    section = {"kind": kind, "heading": kind.capitalize(), "judge": inputs.judges()[kind][0]}
+    judge = inputs.judges()[kind][0] if kind in LABEL_KINDS else CAPTIONER
+    section = {"kind": kind, "heading": kind.capitalize(), "judge": judge}
     return section | {"figures": figures, "plots": [f"{media.name}/{path.name}" for path in paths]}
 
 

@@ -25,10 +25,11 @@ from udpdiff.video_io import decode_mp4
 WORST = {
     "entities": (("entity_miou", True, 3), ("id_switches", False, 1)),
     "depth": (("depth_delta1", True, 2), ("depth_flicker", False, 2)),
+    "captions": (("caption_attributes", True, 4), ("caption_inventions", False, 2)),
 }
 ROWS = ("clip", "truth", "label", "error")
 MAX_DEPTH_ERROR = 0.25  # of the true depth: what the error map shows in full
-_FRAMES = 5
+FRAMES = 5
 _WRONG, _MISSED = (214, 39, 40), (255, 200, 40)
 
 
@@ -55,7 +56,7 @@ def pictures(
     task, drawn = labelled_task(kind), []
     draw = {"entities": _entities, "depth": _depth}[kind]
     for index, (clip_id, figure) in enumerate(chosen):
-        number = _shard_with(inputs, clip_id)
+        number = shard_with(inputs, clip_id)
         with (
             ShardReader(inputs.shard("clips", "evaluation", number)) as clips,
             ShardReader(inputs.shard("truth", "evaluation", number)) as truth,
@@ -65,7 +66,7 @@ def pictures(
             exact = {key: truth.read(clip_id, key) for key in ("entity_ids", "z", "flow", "scene")}
             stored = labels.read(clip_id, task.dataset)
         rows, reasons = draw(video, exact, task.from_labels(stored, inputs.config.task_options(task.name)))
-        shown = np.linspace(0, len(video) - 1, _FRAMES).round().astype(int)
+        shown = np.linspace(0, len(video) - 1, FRAMES).round().astype(int)
         path = folder / f"{name}-{index}.jpg"
         media.write_jpeg(path, media.table([list(row[shown]) for row in rows]))
         picture = {"picture": f"{folder.name}/{path.name}", "clip_id": clip_id, "figure": figure}
@@ -153,7 +154,8 @@ def _names(scene: dict) -> dict[int, str]:
     return {GROUND_ID: "ground", BACKDROP_ID: "backdrop"} | solids
 
 
-def _shard_with(inputs: Inputs, clip_id: str) -> int:
+def shard_with(inputs: Inputs, clip_id: str) -> int:
+    """Return the number of the evaluation shard that a clip lies in."""
     for number in inputs.workflow.shard_numbers("evaluation"):
         with ShardReader(inputs.shard("truth", "evaluation", number)) as shard:
             if clip_id in shard.scores:

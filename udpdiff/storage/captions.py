@@ -15,12 +15,12 @@ from typing import Any
 
 from udpdiff.files import staging_path
 from udpdiff.storage.digests import canonical_json, digest
-from udpdiff.storage.errors import writing
+from udpdiff.storage.errors import outdated, writing
 from udpdiff.storage.parquet import read_table, write_table
 from udpdiff.storage.schema import VERSION
 
 KINDS = ("brief", "detailed")
-_TEXTS = ("clip_id", *KINDS, *(f"{kind}_source" for kind in KINDS), "rejected")
+_TEXTS = ("clip_id", *KINDS, *(f"{kind}_source" for kind in KINDS), "prompt", "rejected")
 _COUNTS = tuple(f"{kind}_{count}" for kind in KINDS for count in ("tokens", "cut_tokens"))
 COLUMNS = (*_TEXTS, *_COUNTS)
 
@@ -73,14 +73,18 @@ class CaptionWriter:
             os.replace(fresh, self._staging)
         return self
 
-    def add(self, clip_id: str, brief: Caption, detailed: Caption) -> None:
-        """Write one clip.
+    def add(self, clip_id: str, brief: Caption, detailed: Caption, prompt: str | None = None) -> None:
+        """Write one clip; prompt: what a detailed prompt for such a video says, where it is not the detailed caption.
 
         Raises:
             ValueError: The id is there already.
             StorageError: It cannot be written.
         """
-        row: dict[str, Any] = {"clip_id": clip_id, "rejected": ""}
+        row: dict[str, Any] = {
+            "clip_id": clip_id,
+            "prompt": detailed.text if prompt is None else prompt,
+            "rejected": "",
+        }
         for kind, caption in zip(KINDS, (brief, detailed), strict=True):
             row |= {kind: caption.text, f"{kind}_source": caption.source}
             row |= {f"{kind}_tokens": caption.tokens, f"{kind}_cut_tokens": caption.cut_tokens}
@@ -156,4 +160,7 @@ def read_rejections(paths: list[str | Path]) -> dict[str, str]:
 
 def _read_rows(paths: list[str | Path]) -> Iterator[dict[str, Any]]:
     for path in paths:
-        yield from read_table(path)
+        for row in read_table(path):
+            if row.keys() != set(COLUMNS):
+                raise outdated(path)
+            yield row
