@@ -52,18 +52,22 @@ class MuonAdam(torch.optim.Optimizer):
         for weight in weights:
             by_shape.setdefault((weight.shape[0], weight[0].numel()), []).append(weight)
         for shape, alike in by_shape.items():
-            stacked = torch.stack([self._momentum(weight, group) for weight in alike])
-            updates = orthogonalise(stacked.bfloat16())  # the source's precision: only the direction matters
+            # The source's precision: only the direction matters. Each is rounded where it is to be, not stacked before.
+            stacked = torch.empty(len(alike), *shape, dtype=torch.bfloat16, device=alike[0].device)
+            for weight, place in zip(alike, stacked, strict=True):
+                place.view_as(weight).copy_(self._momentum(weight, group))
             scale = 0.2 * max(shape) ** 0.5 * group["lr"]
-            for weight, update in zip(alike, updates, strict=True):
+            for weight, update in zip(alike, orthogonalise(stacked), strict=True):
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(update.view_as(weight).to(weight.dtype), alpha=-scale)
+                weight.add_(update.view_as(weight), alpha=-scale)
 
     def _momentum(self, weight: torch.Tensor, group: dict) -> torch.Tensor:
-        """Nesterov momentum of the gradient, as a matrix."""
-        average = self.state[weight].setdefault("average", torch.zeros_like(weight))
-        average.lerp_(weight.grad, 1 - group["momentum"])
-        return weight.grad.lerp(average, group["momentum"]).flatten(1)
+        """Nesterov momentum of the gradient."""
+        state = self.state[weight]
+        if not state:
+            state["average"] = torch.zeros_like(weight)
+        state["average"].lerp_(weight.grad, 1 - group["momentum"])
+        return weight.grad.lerp(state["average"], group["momentum"])
 
     def _step_adam(self, weights: list[torch.Tensor], group: dict) -> None:
         for weight in weights:
@@ -77,7 +81,8 @@ class MuonAdam(torch.optim.Optimizer):
             *([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq")),
             [],
             [state["step"] for state in states],
-            foreach=True,
+            foreach=False,
+            fused=True,
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],
