@@ -8,28 +8,53 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 
 from udpdiff.model.loading import load_scheduler
+from udpdiff.training.attention import training_attention
 from udpdiff.training.data import SampleDraws, TrainingBatch, split_clips
 from udpdiff.training.network import run_streams, starting_transformer
-from udpdiff.training.step import Stepper, dropout_seed, learning_rate_at, training_attention
+from udpdiff.training.step import Stepper, dropout_seed, learning_rate_at
 
 CPU = torch.device("cpu")
 
 
-def attend() -> tuple[torch.Tensor, torch.Tensor, str]:
+def attend(dtype: torch.dtype = torch.bfloat16, **options) -> tuple[torch.Tensor, torch.Tensor, str]:
     """Attention's output, its gradient and the name of the node that computes the gradient."""
     generator = torch.Generator().manual_seed(0)
-    query, key, value = (torch.randn(2, 2, 24, 16, generator=generator).bfloat16() for _ in range(3))
+    query, key, value = (torch.randn(2, 2, 24, 16, generator=generator).to(dtype) for _ in range(3))
     query.requires_grad_()
-    output = F.scaled_dot_product_attention(query, key, value)
+    output = F.scaled_dot_product_attention(query, key, value, **options)
     output.square().sum().backward()
-    return output.detach().float(), query.grad.float(), type(output.grad_fn).__name__
+    return output.detach(), query.grad.float(), type(output.grad_fn).__name__
 
 
 def test_same_attention_by_another_kernel():
     output, gradient, kernel = attend()
     with training_attention(24, CPU, "bf16"):
-        plain_output, plain_gradient, plain_kernel = attend()
+        plain_output, plain_gradient, plain_kernel = attend(attn_mask=None, dropout_p=0.0, is_causal=False)
     assert kernel != plain_kernel
+    torch.testing.assert_close(plain_output, output, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(plain_gradient, gradient, atol=0.05, rtol=0.05)
+
+
+def test_it_rounds_as_autocast_does():
+    with torch.autocast("cpu", torch.bfloat16):
+        output, gradient, _ = attend(torch.float32)
+        with training_attention(24, CPU, "bf16"):
+            plain_output, plain_gradient, _ = attend(torch.float32)
+    assert plain_output.dtype == output.dtype == torch.bfloat16
+    torch.testing.assert_close(plain_output, output, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(plain_gradient, gradient, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.25])
+@pytest.mark.parametrize("masked", ["none", "padding", "causal"])
+def test_masks_and_other_scales_are_heeded(masked, scale):
+    padding = torch.arange(24) < 20
+    options = {"none": {}, "padding": {"attn_mask": padding.expand(2, 2, 24, 24)}, "causal": {"is_causal": True}}[
+        masked
+    ]
+    output, gradient, _ = attend(scale=scale, **options)
+    with training_attention(24, CPU, "bf16"):
+        plain_output, plain_gradient, _ = attend(scale=scale, **options)
     torch.testing.assert_close(plain_output, output, atol=0.02, rtol=0.02)
     torch.testing.assert_close(plain_gradient, gradient, atol=0.05, rtol=0.05)
 

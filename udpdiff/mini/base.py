@@ -22,7 +22,7 @@ from udpdiff.mini.base_data import load_data, mirrored
 from udpdiff.mini.scenes import DEFAULT_SCENES, VARIED_SCENES
 from udpdiff.mini.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.mini.training import Budget, Options, Recipe, Trainer, save_half
-from udpdiff.training.step import training_attention
+from udpdiff.training.attention import training_attention
 
 TEXT_DIM, TEXT_LAYERS = 128, 2
 BATCH = 16

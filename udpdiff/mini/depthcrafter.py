@@ -27,7 +27,7 @@ from udpdiff.mini.depthcrafter_vae import distort_clip, to_grey
 from udpdiff.mini.quality import depth_quality
 from udpdiff.mini.scenes import DEFAULT_SCENES, VARIED_SCENES, Scenes, scene_blocks
 from udpdiff.mini.training import Budget, Options, Recipe, Trainer, save_half
-from udpdiff.training.step import training_attention
+from udpdiff.training.attention import training_attention
 
 BATCHES_PER_BLOCK, BATCH_CLIPS = 500, 2
 HIGH_NOISE_SHARE, HIGH_NOISE = 0.6, (4.0, 700.0)  # of a batch, uniform in the logarithm; the rest is log-normal

@@ -17,10 +17,10 @@ from accelerate import Accelerator
 from diffusers import CogVideoXTransformer3DModel, SchedulerMixin
 from torch import nn
 from torch.distributed.tensor import DTensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from udpdiff.model.loading import rotary_embedding
 from udpdiff.model.streams import Streams
+from udpdiff.training.attention import training_attention
 from udpdiff.training.checkpoint import AVERAGE, OPTIMIZER, WEIGHTS, load_part
 from udpdiff.training.data import TrainingBatch
 from udpdiff.training.network import is_sharded
@@ -32,8 +32,6 @@ from udpdiff.training.settings import TrainingSettings
 Rotary = tuple[torch.Tensor, torch.Tensor] | None
 
 _TORCH_SEEDS = 2**64
-# Beyond this the weights of all pairs of tokens outgrow the caches, and later the memory.
-_MAX_PLAIN_TOKENS = 1024
 # Of the loss under fp16: a gradient that is infinite even so is so by itself.
 _LEAST_SCALE = 1.0
 
@@ -68,19 +66,6 @@ def learning_rate_at(settings: TrainingSettings, step: int) -> float:
 def dropout_seed(seed: int, step: int, process: int, processes: int) -> int:
     """Return what a step's random numbers in the network are seeded by, for any seed, in torch's range."""
     return ((seed * 2**32 + step) * processes + process) % _TORCH_SEEDS
-
-
-def training_attention(tokens: int, device: torch.device, mixed_precision: str) -> contextlib.AbstractContextManager:
-    """Return a context in which short sequences in bfloat16 on a CPU use two matrix products and a softmax.
-
-    Forward and backward take 0.5 to 0.8 of the fused kernel's time there (240 to 1000 tokens, one core of an AMD EPYC, torch
-    2.14); on GPUs, for longer sequences and without a backward pass the fused kernels stay.
-    """
-    if device.type != "cpu" or mixed_precision != "bf16" or tokens > _MAX_PLAIN_TOKENS:
-        return contextlib.nullcontext()
-    # Without this the products would be made in float32.
-    torch.backends.cuda.allow_fp16_bf16_reduction_math_sdp(True)
-    return sdpa_kernel(SDPBackend.MATH)
 
 
 def check_fit(batch: TrainingBatch, transformer: CogVideoXTransformer3DModel) -> None:
