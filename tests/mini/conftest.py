@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from udpdiff import checkpoints
-from udpdiff.mini import features, vae
+from udpdiff.mini import captioner, features, vae
 from udpdiff.mini.stages import STAGES
 from udpdiff.mini.trainers import TRAINERS, train_stage
 from udpdiff.mini.training import Options
@@ -25,6 +25,8 @@ SHIPPED = {
     "depthcrafter_vae": "depthcrafter/vae",
     "depthcrafter_first": "depthcrafter",
     "subject_encoder": "subject_encoder",
+    "image_encoder": "image_encoder",
+    "captioner_tower": "captioner",
 }
 
 
@@ -44,6 +46,8 @@ def train_briefly(monkeypatch, cache, tmp_path) -> Callable[..., Path]:
     for trainer in TRAINERS.values():
         monkeypatch.setattr(trainer, "train_scenes", 4)
         monkeypatch.setattr(trainer, "held_out_scenes", 2)
+    monkeypatch.setattr(captioner, "FRAMES_PER_STEP", 2)
+    monkeypatch.setattr(captioner, "CLIPS_PER_STEP", 2)
     monkeypatch.setattr(features, "BATCH_SIZE", dict.fromkeys(features.BATCH_SIZE, 2))
 
     monkeypatch.setattr(vae, "SCALING_BATCHES", 1)

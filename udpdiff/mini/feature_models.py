@@ -42,7 +42,7 @@ class SubjectLearner(nn.Module):
         from transformers import ViTConfig, ViTModel
 
         config = ViTConfig(
-            **_vision_sizes(), image_size=64, patch_size=8, layer_norm_eps=1e-6, attention_probs_dropout_prob=0.0
+            **vision_sizes(), image_size=64, patch_size=8, layer_norm_eps=1e-6, attention_probs_dropout_prob=0.0
         )
         self.model = ViTModel(config, add_pooling_layer=False)
         self.head = nn.Linear(config.hidden_size, len(FRAME_LABELS))
@@ -69,7 +69,7 @@ class VideoLearner(nn.Module):
         from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
         config = VideoMAEConfig(
-            **_vision_sizes(),
+            **vision_sizes(),
             image_size=64,
             patch_size=8,
             num_frames=9,
@@ -118,7 +118,7 @@ class ImageLearner(nn.Module):
             "bos_token_id": _BEGIN,
             "eos_token_id": _END,
         }
-        vision = {**_vision_sizes(), "image_size": 64, "patch_size": 8, "hidden_act": "gelu", "layer_norm_eps": 1e-6}
+        vision = {**vision_sizes(), "image_size": 64, "patch_size": 8, "hidden_act": "gelu", "layer_norm_eps": 1e-6}
         config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=64)
         self.model = CLIPModel(config)
 
@@ -201,7 +201,8 @@ def word_tokenizer():
     )
 
 
-def _vision_sizes() -> dict[str, int]:
+def vision_sizes() -> dict[str, int]:
+    """Width and depth of all the vision transformers here."""
     return {"hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "intermediate_size": 256}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from udpdiff.mini.base import BaseTrainer
+from udpdiff.mini.captioner import CaptionerTrainer
 from udpdiff.mini.cropformer import CropFormerTrainer
 from udpdiff.mini.depth_anything import DepthAnythingTrainer
 from udpdiff.mini.depthcrafter import DepthCrafterTrainer
@@ -26,6 +27,7 @@ TRAINERS = {
     "depthcrafter_vae": DepthCrafterVaeTrainer,
     "depthcrafter": DepthCrafterTrainer,
     "features": FeatureTrainer,
+    "captioner": CaptionerTrainer,
 }
 
 
