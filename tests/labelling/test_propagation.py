@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from udpdiff.labelling.cleanup import resolve_overlap
-from udpdiff.labelling.propagation import MaskTracker, init_state, preprocess_frames
+from udpdiff.labelling.propagation import MaskTracker, init_state, keep_highest, preprocess_frames
 from udpdiff.labelling.sam2_checkpoint import build_predictor
 
 CONFIG = "configs/sam2.1/sam2.1_hiera_t.yaml"
@@ -228,3 +228,13 @@ def test_shipped_checkpoint_follows_entities_of_an_unseen_scene():
     standing_still = np.repeat(clip.entity_ids[:1], len(labels), axis=0)
     ours, still = (tube_mean_iou(ids[1:], clip.entity_ids[1:], min_pixels=12).mean for ids in (labels, standing_still))
     assert ours > 0.8 and ours > still
+
+
+@pytest.mark.parametrize("objects", [1, 2, 5])
+def test_masks_are_kept_apart_as_the_package_does_it(tracker, objects):
+    logits = 20 * torch.randn(objects, 1, 33, 40, generator=torch.Generator().manual_seed(objects))
+    logits[:, :, :9] = logits[:, :, :9].round()
+    logits[-1, :, :5] = logits[0, :, :5]  # equal ones
+    expected = type(tracker.predictor)._apply_non_overlapping_constraints(tracker.predictor, logits)
+    assert torch.equal(keep_highest(logits), expected)
+    assert tracker.predictor._apply_non_overlapping_constraints is keep_highest

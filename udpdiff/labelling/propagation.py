@@ -58,6 +58,28 @@ def autocast(device: torch.device, dtype: torch.dtype | None):
     return torch.autocast(device.type, dtype=dtype, enabled=dtype not in (None, torch.float32))
 
 
+def keep_highest(logits: torch.Tensor) -> torch.Tensor:
+    """Let the highest of N masks stand at each place, the first of equal ones, and put the others at -10 or below.
+
+    Seam: replaces `SAM2Base._apply_non_overlapping_constraints` (sam2 1.1.0), whose argmax over the masks takes several times as
+    long on a CPU.
+
+    Args:
+        logits: Float (N, 1, H, W), without NaN.
+    """
+    import torch
+
+    if len(logits) == 1:
+        return logits
+    highest = logits.amax(dim=0)
+    free, kept = torch.ones_like(highest, dtype=torch.bool), []
+    for mask in logits:
+        own = free & (mask == highest)
+        kept.append(torch.where(own, mask, mask.clamp(max=-10.0)))
+        free &= ~own
+    return torch.stack(kept)
+
+
 class MaskTracker:
     """Tracks entity masks from the first frame through a clip with a SAM 2 video predictor.
 
@@ -76,6 +98,7 @@ class MaskTracker:
         self.dtype = dtype
         # The predictor stores memories as bfloat16 and widens them only by autocast or beside object pointers.
         predictor.memory_attention.register_forward_pre_hook(_widen_memory, with_kwargs=True)
+        predictor._apply_non_overlapping_constraints = keep_highest
 
     @classmethod
     def from_pretrained(
