@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -76,7 +78,8 @@ def test_no_clips_at_all(tmp_path):
     assert read_captions([tmp_path / "0.parquet"]) == {}
 
 
-def test_other_tables_are_refused(tmp_path):
+@pytest.mark.parametrize("kind", [Path, str])
+def test_other_tables_are_refused(tmp_path, kind):
     pd.DataFrame({"clip_id": ["a"]}).to_parquet(tmp_path / "0.parquet")
     with pytest.raises(StorageError, match="earlier version"):
-        read_captions([tmp_path / "0.parquet"])
+        read_captions([kind(tmp_path / "0.parquet")])

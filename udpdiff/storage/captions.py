@@ -162,5 +162,5 @@ def _read_rows(paths: list[str | Path]) -> Iterator[dict[str, Any]]:
     for path in paths:
         for row in read_table(path):
             if row.keys() != set(COLUMNS):
-                raise outdated(path)
+                raise outdated(Path(path))
             yield row
