@@ -43,7 +43,7 @@ def test_vae_keeps_video_entities_and_depth(vae, scenes):
 def test_latents_have_the_documented_shape_and_scale(vae, scenes):
     _, latents = vae_quality.reconstruct(vae, scenes.video[:2])
     assert vae.dtype == torch.float32
-    assert latents.shape == (2, 3, 16, 16, 16)
+    assert latents.shape == (2, 3, 8, 16, 16)
     assert 0.6 < latents.std() < 1.4
 
 

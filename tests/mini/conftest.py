@@ -15,9 +15,12 @@ from udpdiff.mini.training import Options
 
 # What ships of the stages that others start from, or something of the same form.
 SHIPPED = {
+    "vae_wide_unrefined": "cogvideox/vae",
+    "vae_wide": "cogvideox/vae",
     "vae_unrefined": "cogvideox/vae",
     "vae": "cogvideox/vae",
     "cogvideox_first": "cogvideox",
+    "cogvideox_wide": "cogvideox",
     "segmenter": "cropformer",
     "sam2_tracking": "sam2",
     "depth_anything_first": "depth_anything",

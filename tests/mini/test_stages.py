@@ -48,9 +48,9 @@ def test_every_stage_can_be_trained(name, train_briefly):
 @pytest.mark.parametrize(
     ("stage", "folders", "words"),
     [
-        ("unknown", {}, "expected one of vae_unrefined"),
+        ("unknown", {}, "expected one of vae_wide_unrefined"),
         ("vae", {}, "no --start-from; name the folder of vae_unrefined"),
-        ("vae_unrefined", {"vae": Path("vae")}, "starts from nothing of the kind"),
+        ("vae_wide_unrefined", {"vae": Path("vae")}, "starts from nothing of the kind"),
     ],
 )
 def test_what_a_stage_cannot_start_from_is_refused(tmp_path, stage, folders, words):

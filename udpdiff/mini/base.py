@@ -1,7 +1,8 @@
 """The base model of `mini:cogvideox`: a small CogVideoX transformer and T5 encoder, trained jointly on scenes.
 
-The first stage sees scenes as the other mini checkpoints do, with up to five solids; the second goes on from its averaged
-weights on scenes as the default run's, fewer and bigger solids, also seen in a mirror.
+The first stage sees scenes as the other mini checkpoints do, with up to five solids; the later ones go on from averaged
+weights on scenes as the default run's, fewer and bigger solids, also seen in a mirror. The last sees drawings, heat maps
+and outlines of them too, and has latents of fewer channels.
 
 The folder is a CogVideoXPipeline's. CogVideoX takes a pretrained T5; none is this small, so the encoder learns with
 the transformer. Objective: v-prediction, high noise levels drawn more often, cells with solids weighted up until the
@@ -18,7 +19,9 @@ from pathlib import Path
 
 import torch
 
-from udpdiff.mini.base_data import load_data, mirrored
+from udpdiff.mini.base_data import encode_latents, load_data
+from udpdiff.mini.latent_change import carry_over
+from udpdiff.mini.pictures import drawings, heat_maps, mirrored, outlines
 from udpdiff.mini.scenes import DEFAULT_SCENES, VARIED_SCENES
 from udpdiff.mini.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.mini.training import Budget, Options, Recipe, Trainer, save_half
@@ -27,6 +30,7 @@ from udpdiff.training.attention import training_attention
 TEXT_DIM, TEXT_LAYERS = 128, 2
 BATCH = 16
 PEAK_LEARNING_RATE, SECOND_LEARNING_RATE = 3e-3, 2.4e-3
+CARRIED_SCENES = 160  # whose latents say how one VAE's are those of another
 SOLIDS_WEIGHT, SOLIDS_WEIGHT_UNTIL = 3.0, 0.75  # solids fill a seventh of a picture; a training ends unweighted
 ADAM_NAMES = ("embed", "bias", "norm", "proj_out")  # so as the training of runs splits the same model
 MEASURED_TIMESTEPS = (100, 300, 500, 700, 900)
@@ -55,13 +59,15 @@ def build_scheduler():
     )
 
 
-def build_transformer():
-    """The transformer with zero-initialised gates and output, so that each block starts as the identity."""
+def build_transformer(channels: int = 16):
+    """The transformer for latents of so many channels, with zero-initialised gates and output, so that each block starts as the identity."""
     from diffusers import CogVideoXTransformer3DModel
 
     model = CogVideoXTransformer3DModel(
+        in_channels=channels,
+        out_channels=channels,
         num_attention_heads=4,
-        attention_head_dim=64,  # a width of 256: a widened model passes the noise of both streams through, 2 x 64 values a token
+        attention_head_dim=64,  # a width of 256, of which a widened model spends a part on passing the noise of both streams through
         num_layers=4,
         time_embed_dim=64,
         text_embed_dim=TEXT_DIM,
@@ -148,6 +154,7 @@ class BaseTrainer(Trainer):
     name = "cogvideox"
     notes = NOTES
     train_scenes, held_out_scenes = 6000, 48
+    mixed = False  # whether it sees other pictures of the scenes too
 
     def __init__(self, options: Options) -> None:
         from diffusers import AutoencoderKLCogVideoX
@@ -156,12 +163,20 @@ class BaseTrainer(Trainer):
         settings = DEFAULT_SCENES if self.second else VARIED_SCENES
         scenes = self.load_scenes(settings)
         self.scheduler = build_scheduler()
+        vae = AutoencoderKLCogVideoX.from_pretrained(options.vae).float()
         if self.second:
             pipeline = load_pipeline(options.start_from)
             self.tokenizer, transformer, text_encoder = pipeline.tokenizer, pipeline.transformer, pipeline.text_encoder
+            if pipeline.vae.config.latent_channels != vae.config.latent_channels:
+                seen = scenes.head(CARRIED_SCENES).video
+                old, new = (encode_latents(each, seen).float() for each in (pipeline.vae.float(), vae))
+                transformer = carry_over(transformer, old, new, activation_fn="gelu")
         else:
             self.tokenizer = build_tokenizer(scenes.brief + scenes.detailed)
-            transformer, text_encoder = build_transformer(), build_text_encoder(len(self.tokenizer))
+            transformer, text_encoder = (
+                build_transformer(vae.config.latent_channels),
+                build_text_encoder(len(self.tokenizer)),
+            )
         self.model = Objective(transformer, text_encoder, self.scheduler)
         self.recipe = Recipe(
             SECOND_LEARNING_RATE if self.second else PEAK_LEARNING_RATE,
@@ -171,12 +186,15 @@ class BaseTrainer(Trainer):
             adam_names=ADAM_NAMES,
             largest_matrix=math.inf,
         )
-        vae = AutoencoderKLCogVideoX.from_pretrained(options.vae)
-        views = (scenes, mirrored(scenes)) if self.second else (scenes,)
+        views = [scenes, mirrored(scenes)] if self.second else [scenes]
+        if self.mixed:
+            most, half, few = (scenes.head(int(len(scenes) * share) + 1) for share in (2 / 3, 1 / 2, 1 / 6))
+            views += [drawings(most, self.rng), heat_maps(half), outlines(few, self.rng)]
         self.examples = load_data(vae, self.tokenizer, *views)
         self.held_out = load_data(vae, self.tokenizer, self.load_held_out(settings))
         self.data = f"{len(scenes)} rendered scenes (seeds from 0) with their captions, "
         self.data += ("and their mirror images, " if self.second else "") + str(settings)
+        self.data += "; of some of them flat drawings, heat maps of depth and outlines" if self.mixed else ""
         self.data += f"; before, {VARIED_SCENES}" if self.second else ""
 
     def loss(self, budget: Budget) -> torch.Tensor:
@@ -214,3 +232,10 @@ class BaseTrainer(Trainer):
         for part in ("transformer", "text_encoder"):
             save_half(getattr(model, part), folder / part)
         shutil.copytree(self.options.vae, folder / "vae", dirs_exist_ok=True)
+
+
+class MixedBaseTrainer(BaseTrainer):
+    """On a mixture of pictures, as CogVideoX has seen every kind; with the latents of another VAE, if that is given."""
+
+    train_scenes = 3000
+    mixed = True

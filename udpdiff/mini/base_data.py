@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,23 +47,6 @@ def find_solids(entity_ids: np.ndarray) -> torch.Tensor:
     solids = torch.from_numpy(entity_ids >= FIRST_SOLID_ID).float()
     cells = F.max_pool2d(solids, 4)
     return torch.cat([cells[:, :1], F.max_pool3d(cells[:, None, 1:], (4, 1, 1))[:, 0]], 1).bool().unsqueeze(2)
-
-
-def mirrored(scenes: Scenes) -> Scenes:
-    """The scenes as a mirror shows them: pictures flipped, left and right exchanged in captions."""
-
-    def exchange(captions: list[str]) -> list[str]:
-        sides = {"left": "right", "right": "left"}
-        return [re.sub(r"\b(left|right)\b", lambda match: sides[match[0]], caption) for caption in captions]
-
-    return dataclasses.replace(
-        scenes,
-        video=scenes.video[..., ::-1, :],
-        entity_ids=scenes.entity_ids[..., ::-1],
-        z=scenes.z[..., ::-1],
-        brief=exchange(scenes.brief),
-        detailed=exchange(scenes.detailed),
-    )
 
 
 def load_data(vae, tokenizer, *scenes: Scenes) -> TrainingData:

@@ -31,12 +31,16 @@ class Stage:
 
 
 STAGES = {
-    "vae_unrefined": Stage("vae", 2271, shipped=False),
+    "vae_wide_unrefined": Stage("vae", 2271, shipped=False),
     # The decoder alone, on whole pictures: latents stay as they are.
-    "vae": Stage("vae", 626, seed=1, start_from="vae_unrefined"),
-    "cogvideox_first": Stage("base", 9000, vae="vae", shipped=False),
+    "vae_wide": Stage("vae_decoder", 626, seed=1, start_from="vae_wide_unrefined", shipped=False),
+    # Half the latent channels: a transformer of this size spends less of its width on passing noise through.
+    "vae_unrefined": Stage("narrow_vae", 559, start_from="vae_wide", shipped=False),
+    "vae": Stage("vae_decoder", 360, seed=1, start_from="vae_unrefined"),
+    "cogvideox_first": Stage("base", 9000, vae="vae_wide", shipped=False),
     # This and the other second stages: on scenes as the default run's.
-    "cogvideox": Stage("base", 13338, seed=1, start_from="cogvideox_first", vae="vae"),
+    "cogvideox_wide": Stage("base", 13338, seed=1, start_from="cogvideox_first", vae="vae_wide", shipped=False),
+    "cogvideox": Stage("mixed_base", 3600, seed=1, start_from="cogvideox_wide", vae="vae"),
     "segmenter": Stage("segmenter", 6000, shipped=False),
     # CropFormer's folder holds a plain Mask2Former too, so the segmenter is not shipped.
     "cropformer": Stage("cropformer", 4380, start_from="segmenter"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from udpdiff.mini.base import BaseTrainer
+from udpdiff.mini.base import BaseTrainer, MixedBaseTrainer
 from udpdiff.mini.captioner import CaptionerTrainer
 from udpdiff.mini.cropformer import CropFormerTrainer
 from udpdiff.mini.depth_anything import DepthAnythingTrainer
@@ -15,11 +15,14 @@ from udpdiff.mini.sam2 import Sam2Trainer
 from udpdiff.mini.segmenter import SegmenterTrainer
 from udpdiff.mini.stages import STAGES
 from udpdiff.mini.training import Options, train
-from udpdiff.mini.vae import VaeTrainer
+from udpdiff.mini.vae import NarrowVaeTrainer, VaeDecoderTrainer, VaeTrainer
 
 TRAINERS = {
     "vae": VaeTrainer,
+    "vae_decoder": VaeDecoderTrainer,
+    "narrow_vae": NarrowVaeTrainer,
     "base": BaseTrainer,
+    "mixed_base": MixedBaseTrainer,
     "segmenter": SegmenterTrainer,
     "cropformer": CropFormerTrainer,
     "sam2": Sam2Trainer,

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from diffusers.training_utils import EMAModel
 from safetensors import SafetensorError
 
 from udpdiff.mini.card import earlier_training, write_card
+from udpdiff.mini.resuming import SavedState
 from udpdiff.mini.scenes import HELD_OUT_SEED, Scenes, load_scenes
 from udpdiff.sources.scenes import SceneClip, SceneSettings, render_clip
 from udpdiff.storage.errors import writing
@@ -65,8 +66,11 @@ class Budget:
         if (steps is None) == (minutes is None):
             raise ValueError(f"got steps={steps}, minutes={minutes}; expected exactly one of --steps and --minutes")
         self.steps, self.seconds = steps, None if minutes is None else 60 * minutes
-        self.step = 0
-        self.started = time.monotonic()
+        self.go_on(0, 0.0)
+
+    def go_on(self, step: int, elapsed_seconds: float) -> None:
+        """Count from so many steps and seconds on."""
+        self.step, self.started = step, time.monotonic() - elapsed_seconds
 
     @property
     def elapsed_seconds(self) -> float:
@@ -150,6 +154,8 @@ class Trainer:
 def train(trainer: Trainer) -> dict[str, float]:
     """Train, printing a line every few steps; put the checkpoint in place every few minutes and at the end.
 
+    What a killed training left goes on from its last checkpoint, to the same end.
+
     Returns:
         The quality of the finished checkpoint on held-out scenes.
     """
@@ -159,8 +165,13 @@ def train(trainer: Trainer) -> dict[str, float]:
         *parts, lr=recipe.peak_learning_rate, weight_decay=recipe.weight_decay, adam_ratio=recipe.adam_ratio
     )
     average = weight_average(model.parameters(), recipe.average_decay)
-    budget, log = Budget(trainer.options.steps, trainer.options.minutes), []
-    losses, next_save = [], SAVE_EVERY_SECONDS
+    budget, log, losses = Budget(trainer.options.steps, trainer.options.minutes), [], []
+    training = repr(replace(trainer.options, cache=None))
+    saved = SavedState(trainer.options.out, training, model, optimizer, average, trainer.generator, trainer.rng)
+    if state := saved.restore():
+        budget.go_on(state["step"], state["seconds"])
+        log, losses = state["log"], state["losses"]
+    next_save = budget.elapsed_seconds + SAVE_EVERY_SECONDS
     while budget.progress < 1:
         for group in optimizer.param_groups:
             group["lr"] = recipe.learning_rate(budget)
@@ -177,8 +188,11 @@ def train(trainer: Trainer) -> dict[str, float]:
             losses.clear()
         if budget.elapsed_seconds > next_save and budget.progress < 1:
             _export(trainer, averaged_copy(model, average), budget, log)
+            saved.write(step=budget.step, seconds=budget.elapsed_seconds, log=log, losses=losses)
             next_save = budget.elapsed_seconds + SAVE_EVERY_SECONDS
-    return _export(trainer, averaged_copy(model, average), budget, log)
+    quality = _export(trainer, averaged_copy(model, average), budget, log)
+    saved.remove()
+    return quality
 
 
 def split_parameters(

@@ -1,6 +1,7 @@
 """The VAE of `mini:cogvideox`: AutoencoderKLCogVideoX, three levels, on scenes and on colormaps of their truth.
 
-The second stage goes on with the decoder alone, on whole pictures; the encoder, so every latent, stays as it is.
+One of 16 latent channels, as CogVideoX's, is trained first, then narrowed to those channels that a small transformer can
+afford. After each of the two the decoder is trained alone, on whole pictures; the encoder, so every latent, stays then.
 
 Objective: L1 + L1 of spatial and temporal differences (edges decide where an entity ends) + a small KL term. The
 decoder sees noisy latents and, for part of a batch, half-size latents, so that small errors of a diffusion model stay
@@ -20,6 +21,8 @@ import torch.nn.functional as F
 from einops import rearrange
 
 from udpdiff.mini import vae_quality
+from udpdiff.mini.latent_change import narrow_vae
+from udpdiff.mini.pictures import draw_colors
 from udpdiff.mini.scenes import VARIED_SCENES, Scenes
 from udpdiff.mini.training import Budget, Options, Recipe, Trainer, save_half
 from udpdiff.model.latents import encode_videos
@@ -29,9 +32,9 @@ WIDTHS = (16, 32, 64)
 CROP, CROP_BATCH, FULL_BATCH = 32, 12, 4
 SCALING_BATCHES = 8  # of CROP_BATCH whole pictures, whose spread is measured
 FULL_SIZE_FROM = 0.8  # share of the training after which whole pictures replace crops
-PEAK_LEARNING_RATE, SECOND_LEARNING_RATE = 4e-3, 1.5e-3
+PEAK_LEARNING_RATE, NARROW_LEARNING_RATE, DECODER_LEARNING_RATE = 4e-3, 2.5e-3, 1.5e-3
 KL_WEIGHT, EDGE_WEIGHT, HALF_SIZE_WEIGHT, LATENT_NOISE = 6e-4, 0.5, 0.25, 0.15
-BLACK_SHARE = 0.06  # of entities, besides what has no entity
+NARROW_CHANNELS = 8
 
 
 def build_vae():
@@ -52,13 +55,11 @@ def build_vae():
     )
 
 
-def load_decoder_to_refine(folder: Path):
-    """A trained VAE, in float32, whose encoder is frozen; its latents are scaled as before."""
+def load_vae(folder: Path):
+    """A trained VAE, in float32."""
     from diffusers import AutoencoderKLCogVideoX
 
-    vae = AutoencoderKLCogVideoX.from_pretrained(folder).float()
-    vae.encoder.requires_grad_(False)
-    return vae
+    return AutoencoderKLCogVideoX.from_pretrained(folder).float()
 
 
 class PictureSampler:
@@ -79,10 +80,7 @@ class PictureSampler:
         if kind == 0:
             picture = self.scenes.video[window]
         elif kind == 1:
-            palette = rng.integers(0, 256, (256, 3), dtype=np.uint8)
-            palette[rng.random(256) < BLACK_SHARE] = 0
-            palette[0] = 0
-            picture = palette[self.scenes.entity_ids[window]]
+            picture = draw_colors(rng)[self.scenes.entity_ids[window]]
         else:
             picture = encode_depth(self.scenes.depth[window] / np.float32(255))
         picture = picture[:, :, ::-1] if rng.random() < 0.5 else picture
@@ -108,38 +106,39 @@ def objective(vae, pixel_values: torch.Tensor, half_size: bool) -> torch.Tensor:
 
 
 class VaeTrainer(Trainer):
-    """The whole VAE, or the decoder of one that start_from names."""
+    """The whole VAE, from nothing: on parts of pictures, at the end on whole ones."""
 
     name = "cogvideox/vae"
     train_scenes, held_out_scenes = 1250, 48
+    learning_rate = PEAK_LEARNING_RATE
+    decoder_alone = False
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self.model = load_decoder_to_refine(options.start_from) if self.second else build_vae()
-        self.recipe = Recipe(
-            SECOND_LEARNING_RATE if self.second else PEAK_LEARNING_RATE,
-            warmup_steps=30,
-            weight_decay=0.0,
-            adam_names=(),
-            largest_matrix=math.inf,
-        )
         self.scenes, self.held_out = self.load_scenes(VARIED_SCENES), self.load_held_out(VARIED_SCENES)
         self.sampler = PictureSampler(self.scenes, self.rng)
+        self.model = self.build()
+        self.recipe = Recipe(
+            self.learning_rate, warmup_steps=30, weight_decay=0.0, adam_names=(), largest_matrix=math.inf
+        )
         self.data = (
             f"video, random-colour entities and Spectral depth of {len(self.scenes)} scenes (seeds from 0), "
             f"{VARIED_SCENES}"
         )
-        self.notes = "The last stage trained the decoder alone." if self.second else ""
+
+    def build(self):
+        """The model to train."""
+        return build_vae()
 
     def loss(self, budget: Budget) -> torch.Tensor:
-        full = self.second or budget.progress >= FULL_SIZE_FROM
+        full = self.decoder_alone or budget.progress >= FULL_SIZE_FROM
         pictures = self.sampler.batch(FULL_BATCH if full else CROP_BATCH, None if full else CROP)
         pixel_values = rearrange(torch.from_numpy(pictures), "b f h w c -> b c f h w").float() / 127.5 - 1
         with torch.autocast("cpu", torch.bfloat16):
-            return objective(self.model, pixel_values, half_size=budget.step % 2 == 0 and not self.second)
+            return objective(self.model, pixel_values, half_size=budget.step % 2 == 0 and not self.decoder_alone)
 
     def measure(self, model, finished: bool) -> dict[str, float]:
-        if not self.second:
+        if not self.decoder_alone:
             set_scaling_factor(model, self.scenes)
         return vae_quality.measure(model, self.held_out if finished else self.held_out.head(12))
 
@@ -147,8 +146,36 @@ class VaeTrainer(Trainer):
         save_half(model, folder)
 
 
+class NarrowVaeTrainer(VaeTrainer):
+    """The whole VAE with fewer latent channels, from the one that start_from names."""
+
+    learning_rate = NARROW_LEARNING_RATE
+    notes = f"The latent channels of an earlier VAE were narrowed to {NARROW_CHANNELS} by their principal directions."
+
+    def build(self):
+        wide = load_vae(self.options.start_from)
+        return narrow_vae(wide, NARROW_CHANNELS, sample_latents(wide, self.scenes))
+
+
+class VaeDecoderTrainer(VaeTrainer):
+    """The decoder alone, of the VAE that start_from names; latents stay as they are, and so does their scale."""
+
+    learning_rate = DECODER_LEARNING_RATE
+    decoder_alone = True
+    notes = "The last stage trained the decoder alone."
+
+    def build(self):
+        vae = load_vae(self.options.start_from)
+        vae.encoder.requires_grad_(False)
+        return vae
+
+
+def sample_latents(vae, scenes: Scenes) -> np.ndarray:
+    """Latents float32 (B, F, C, h, w) of video and colormaps, scaled."""
+    sampler = PictureSampler(scenes, np.random.default_rng(1))
+    return np.concatenate([encode_videos(vae, sampler.batch(CROP_BATCH, None)) for _ in range(SCALING_BATCHES)])
+
+
 def set_scaling_factor(vae, scenes: Scenes) -> None:
     """Write 1 / std of the latents of video and colormaps into the configuration, which must say 1 so far."""
-    sampler = PictureSampler(scenes, np.random.default_rng(1))
-    latents = np.concatenate([encode_videos(vae, sampler.batch(CROP_BATCH, None)) for _ in range(SCALING_BATCHES)])
-    vae.register_to_config(scaling_factor=round(float(1 / latents.std()), 4))
+    vae.register_to_config(scaling_factor=round(float(1 / sample_latents(vae, scenes).std()), 4))

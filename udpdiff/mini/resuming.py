@@ -1,0 +1,80 @@
+"""What a training of a mini checkpoint leaves beside its folder while it runs, so that a killed one goes on.
+
+Weights, optimizer, running mean, random generators and log, in one file that is replaced whole. It says which training it
+is of: another stage, seed, length or start begins anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers.training_utils import EMAModel
+
+
+class SavedState:
+    """The state of one training on disk.
+
+    Args:
+        folder: Of the checkpoint; the state lies beside it.
+        training: Words that tell this training from others.
+        model, optimizer, average, generator, rng: What it is made of.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        training: str,
+        model: torch.nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: EMAModel,
+        generator: torch.Generator,
+        rng: np.random.Generator,
+    ) -> None:
+        self.path = folder.with_name(f".{folder.name}.state")
+        self._training = f"{training} {_digest(model)}"
+        self._parts = {"model": model, "optimizer": optimizer, "average": average}
+        self._generator, self._rng = generator, rng
+
+    def write(self, **progress: Any) -> None:
+        """Replace the state by that of now; `progress` is plain data, which `restore` returns."""
+        state = {
+            "training": self._training,
+            **{name: part.state_dict() for name, part in self._parts.items()},
+            "generator": self._generator.get_state(),
+            "torch": torch.get_rng_state(),
+            "numpy": json.dumps(self._rng.bit_generator.state),  # holds integers of 128 bits
+            "progress": progress,
+        }
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
+        torch.save(state, partial)
+        os.replace(partial, self.path)
+
+    def restore(self) -> dict[str, Any] | None:
+        """Go on from the state, if there is one of this very training; return its progress."""
+        if not self.path.exists():
+            return None
+        state = torch.load(self.path, weights_only=True)
+        if state["training"] != self._training:
+            return None
+        for name, part in self._parts.items():
+            part.load_state_dict(state[name])
+        self._generator.set_state(state["generator"])
+        torch.set_rng_state(state["torch"])
+        self._rng.bit_generator.state = json.loads(state["numpy"])
+        return state["progress"]
+
+    def remove(self) -> None:
+        """The training is at its end."""
+        self.path.unlink(missing_ok=True)
+
+
+def _digest(model: torch.nn.Module) -> str:
+    """Of the names and shapes of a model's weights: a state of another architecture is of another training."""
+    shapes = [(name, tuple(weight.shape)) for name, weight in model.named_parameters()]
+    return hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]
