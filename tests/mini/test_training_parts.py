@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from udpdiff.mini import base, scenes
-from udpdiff.mini.base_data import find_solids, mirrored
+from udpdiff.mini.base_data import find_solids
+from udpdiff.mini.pictures import mirrored
 from udpdiff.mini.scenes import VARIED_SCENES, Scenes, disparity, load_scenes, scene_blocks
 from udpdiff.mini.training import Budget, Options, Recipe, Trainer, split_parameters, train
 from udpdiff.storage.errors import StorageError
