@@ -8,8 +8,8 @@ from pydantic import model_validator
 
 from udpdiff.config_values import Count, Positive, Section, Share, Text, real, whole
 
-InitIn = Literal["zero", "copy", "half", "resample", "orthogonal", "blend"]
-InitOut = Literal["copy", "resample", "zero", "orthogonal", "blend"]
+InitIn = Literal["zero", "copy", "half", "resample", "orthogonal"]
+InitOut = Literal["copy", "resample", "zero", "orthogonal"]
 
 
 class Model(Section):

@@ -15,7 +15,7 @@ PROMPTS = ["A red ball rolls to the right on a grey floor.", "Two cubes."]
 # Root mean square of the deviation, as a share of the spread of what is encoded. Measured, float16 last: 0.0048 and 0.0005
 # for latents, 0.021 and 0.0004 for prompts.
 LATENTS = {"bfloat16": 0.01, "float16": 0.001}
-TEXT = {"bfloat16": 0.03, "float16": 0.001}
+TEXT = {"bfloat16": 0.03, "float16": 0.002}
 
 
 @pytest.fixture(scope="module")

@@ -107,22 +107,6 @@ def test_orthogonal_directions_are_read_and_written_by_the_dense_half_alone(fami
 
 
 @torch.no_grad()
-def test_a_blend_is_orthogonal_directions_and_a_share_of_the_copy(family, make_tiny_transformer):
-    base = make_tiny_transformer(family, num_attention_heads=96)
-    copied, orthogonal, blended = (
-        expand_transformer(base, 2, init, init, torch.Generator().manual_seed(0))
-        for init in ("copy", "orthogonal", "blend")
-    )
-    ways_in = [model.patch_embed.proj.weight.flatten(1) for model in (copied, orthogonal, blended)]
-    values = len(base.proj_out.weight)
-    torch.testing.assert_close(ways_in[2][:, values:], 0.3 * ways_in[0][:, values:] + ways_in[1][:, values:])
-    for part in ("weight", "bias"):
-        ways_out = [getattr(model.proj_out, part) for model in (copied, orthogonal, blended)]
-        torch.testing.assert_close(ways_out[2][values:], 0.7 * ways_out[0][values:] + ways_out[1][values:])
-        assert torch.equal(ways_out[2][:values], ways_out[0][:values])
-
-
-@torch.no_grad()
 @pytest.mark.parametrize("num_streams", [3, 4])
 def test_streams_beyond_the_second_get_draws_of_their_own(family, num_streams, make_tiny_transformer):
     base = make_tiny_transformer(family, num_attention_heads=160)

@@ -138,9 +138,9 @@ def test_the_shard_and_the_timing_say_how_it_was_made(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("stream", "shape"),
     [
-        ("video", (2, 16, 16, 16)),
-        ("seg-pixelplanes-entityseg", (2, 2, 16, 16, 16)),
-        ("seg-location-entityseg", (2, 16, 16, 16)),
+        ("video", (2, 8, 16, 16)),
+        ("seg-pixelplanes-entityseg", (2, 2, 8, 16, 16)),
+        ("seg-location-entityseg", (2, 8, 16, 16)),
     ],
 )
 def test_a_killed_job_goes_on_to_the_same_content(monkeypatch, tmp_path, stream, shape):

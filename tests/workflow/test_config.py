@@ -34,11 +34,7 @@ def test_default_is_accepted_and_describes_itself():
         ("training.steps", "many", ["training.steps", "'many'", "integer"]),
         ("training.offload_optimizer", True, ["training", "offload_optimizer", "'muon'", "adamw alone"]),
         ("training.learning_rate", -1, ["training.learning_rate", "-1", "greater than 0"]),
-        (
-            "model.init_in",
-            "twice",
-            ["model.init_in", "twice", "'zero', 'copy', 'half', 'resample', 'orthogonal' or 'blend'"],
-        ),
+        ("model.init_in", "twice", ["model.init_in", "twice", "'zero', 'copy', 'half', 'resample' or 'orthogonal'"]),
         ("clips.num_frames", 10, ["clips.num_frames", "10", "8 n + 1", "9 or 17"]),
         ("clips.num_frames", 5, ["clips.num_frames", "5", "8 n + 1", "9 or 17"]),
         ("clips.num_frames", 13, ["clips.num_frames", "13", "8 n + 1", "9 or 17"]),

@@ -15,15 +15,12 @@ from einops import rearrange
 
 from udpdiff.model.transformer import PARENT_PARAMETERS, UDPDiffTransformer3DModel
 
-InitIn = Literal["zero", "copy", "half", "resample", "orthogonal", "blend"]
-InitOut = Literal["copy", "resample", "zero", "orthogonal", "blend"]
-_DIRECTED = {"orthogonal", "blend"}  # what draws free directions
+InitIn = Literal["zero", "copy", "half", "resample", "orthogonal"]
+InitOut = Literal["copy", "resample", "zero", "orthogonal"]
 LAYERS = ("patch_embed.proj.weight", "proj_out.weight", "proj_out.bias")  # those that widening changes
 # Of the size of the video's weights; found by trial at the mini scale. A faint way in leaves the video's share of what
 # the layer norms pass on nearly whole; the way out makes up for it.
 _ORTHOGONAL_IN_SCALE, _ORTHOGONAL_OUT_SCALE = 0.3, 1.5
-# Of the video's weights, in a blend. A base that has seen drawings and heat maps knows how to clean them, but as its video.
-_BLEND_IN_SHARE, _BLEND_OUT_SHARE = 0.3, 0.7
 
 
 def expand_transformer(
@@ -47,17 +44,17 @@ def expand_transformer(
         init_in: The input channels of each dense stream: `zero`; `copy` of the video's weights; `half`, those weights
             shared out equally among all streams, which keeps the scale of the activations; `resample`, video channels
             drawn with replacement; `orthogonal`, directions of the hidden space that neither the base nor another
-            stream writes its latents to or reads them from; `blend`, those directions and a share of `copy`.
-        init_out: The output channels of each dense stream: `copy`, `resample`, `zero`, `orthogonal`, which reads
-            those same directions, or `blend`, which reads them and a share of what `copy` does.
-        generator: On the CPU, for `resample`, `orthogonal` and `blend`.
+            stream writes its latents to or reads them from.
+        init_out: The output channels of each dense stream: `copy`, `resample`, `zero`, or `orthogonal`, which reads
+            those same directions.
+        generator: On the CPU, for `resample` and `orthogonal`.
 
     Raises:
         ValueError: The initialisation is unknown or lacks its generator, the hidden size has too few free directions
-            for `orthogonal` or `blend`, or the base is widened already.
+            for `orthogonal`, or the base is widened already.
 
     Source: UDPDiff, section 4.1 ("resampling the original channel weights"), which leaves the reading open;
-    `orthogonal` and `blend` are this project's.
+    `orthogonal` is this project's.
     """
     if isinstance(base, UDPDiffTransformer3DModel):
         raise ValueError(
@@ -110,16 +107,13 @@ def widened_layers(
     """
     _check(init_in, init_out, generator)
     weight_in, weight_out, bias_out = (state[name] for name in LAYERS)
-    drawn = _DIRECTED & {init_in, init_out}
-    free = _free_directions(weight_in, weight_out, generator, dense) if drawn else None
+    free = _free_directions(weight_in, weight_out, generator, dense) if "orthogonal" in (init_in, init_out) else None
     wide_in = _widen_input(weight_in, channels[0], dense, init_in, generator, free)
     rows = [_output_rows(channels[1], init_out, generator) for _ in range(dense)]
     wide_out, wide_bias = (_widen_output(tensor, channels[1], rows) for tensor in (weight_out, bias_out))
-    if init_out in _DIRECTED:
-        share = _BLEND_OUT_SHARE if init_out == "blend" else 0.0
+    if init_out == "orthogonal":
         directions = _ORTHOGONAL_OUT_SCALE * _row_size(weight_out) * free.T
-        wide_out[len(weight_out) :] = directions.to(weight_out) + share * wide_out[len(weight_out) :]
-        wide_bias[len(bias_out) :] *= share
+        wide_out[len(weight_out) :] = directions.to(weight_out)
     return dict(zip(LAYERS, (wide_in, wide_out, wide_bias), strict=True))
 
 
@@ -144,7 +138,7 @@ def _check(init_in: str, init_out: str, generator: torch.Generator | None) -> No
     ):
         if value not in choices:
             raise ValueError(f"Unknown {name}: got {value!r}, expected one of {choices}.")
-    for drawing in ({"resample"} | _DIRECTED) & {init_in, init_out}:
+    for drawing in {"resample", "orthogonal"} & {init_in, init_out}:
         if generator is None:
             raise ValueError(f"Got generator=None, expected a seeded torch.Generator: `{drawing}` draws at random.")
 
@@ -196,12 +190,9 @@ def _widen_input(
     elif init_in == "half":
         video = video / (1 + dense)
         added = [video] * dense
-    elif init_in in _DIRECTED:
-        share = _BLEND_IN_SHARE if init_in == "blend" else 0.0
+    elif init_in == "orthogonal":
         directions = _ORTHOGONAL_IN_SCALE * _row_size(weight.flatten(1).T) * free
-        added = [
-            directions.to(weight).reshape(len(video), dense * channels, -1) + share * torch.cat([video] * dense, 1)
-        ]
+        added = [directions.to(weight).reshape(len(video), dense * channels, -1)]
     else:
         added = [video[:, _draw_channels(channels, generator)] for _ in range(dense)]
     return torch.cat((video, *added), dim=1).reshape(len(video), -1, *weight.shape[2:])
@@ -211,7 +202,7 @@ def _output_rows(channels: int, init_out: InitOut, generator: torch.Generator | 
     """Return which video channel each output channel of a dense stream starts from, long (C,); None for zeros."""
     if init_out in ("zero", "orthogonal"):
         return None
-    return torch.arange(channels) if init_out in ("copy", "blend") else _draw_channels(channels, generator)
+    return torch.arange(channels) if init_out == "copy" else _draw_channels(channels, generator)
 
 
 def _widen_output(tensor: torch.Tensor, channels: int, rows: list[torch.Tensor | None]) -> torch.Tensor:
