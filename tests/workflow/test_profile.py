@@ -23,6 +23,8 @@ NETWORKS = (
     "udpdiff.metrics.feature",
     "udpdiff.planning.through",
 )
+# Of those, what reads files alone.
+LIGHT = ("from udpdiff.training.log import read_log", "from udpdiff.metrics.feature_shards import read_features")
 FEW = "clips: {train: 4, evaluation: 4}\nlabels: {entities: {entityseg: {segmenter: cropformer}}}\nsource: {path: table.csv}\n"
 
 
@@ -59,7 +61,10 @@ def asked(tmp_path_factory) -> dict[str, dict[str, str]]:
 def loads_a_model(rule: str) -> bool:
     script = "sample" if rule == "sample_video" else rule.replace("_run_", "_")
     script = ROOT / "scripts" / f"{script}.py"
-    return script.exists() and any(f"from {name}" in script.read_text() for name in NETWORKS)
+    text = script.read_text() if script.exists() else ""
+    for light in LIGHT:
+        text = text.replace(light, "")
+    return any(f"from {name}" in text for name in NETWORKS)
 
 
 def test_a_rule_that_loads_a_model_gets_a_gpu_and_no_other_does(asked):
