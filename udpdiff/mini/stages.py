@@ -60,5 +60,5 @@ STAGES = {
     # The vision tower alone names what it sees; then the language model learns to write. What is shipped of the second
     # stage has had fewer steps, see its card.
     "captioner_tower": Stage("captioner", 2200, start_from="image_encoder", shipped=False),
-    "captioner": Stage("captioner", 4000, start_from="captioner_tower"),
+    "captioner": Stage("captioner", 4413, start_from="captioner_tower"),
 }
