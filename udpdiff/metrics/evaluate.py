@@ -148,7 +148,8 @@ def evaluate_dense(
         return dict.fromkeys([key for each in keys for key in each], entry(NOTHING, labeller))
     own = {figure.key for figure in task.figures["generated"]}
     sources = {f"{name}_{key}": f"{name} against {labeller}" for name in comparators for key in own}
-    columns = {name: np.array([row.get(name, math.nan) for row in rows]) for name in _columns(rows)}
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: np.array([row.get(name, math.nan) for row in rows]) for name in names}
     for key, control in itertools.product(task.ceilings, CONTROLS):
         if f"{key}_{control}" in columns:
             columns[f"{key}_over_{control}"] = columns[key] - columns[f"{key}_{control}"]

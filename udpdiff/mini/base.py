@@ -25,6 +25,7 @@ from udpdiff.mini.pictures import drawings, heat_maps, mirrored, outlines
 from udpdiff.mini.scenes import DEFAULT_SCENES, VARIED_SCENES
 from udpdiff.mini.tokenizer import TEXT_LENGTH, build_tokenizer
 from udpdiff.mini.training import Budget, Options, Recipe, Trainer, save_half
+from udpdiff.mini.vae import load_vae
 from udpdiff.training.attention import training_attention
 
 TEXT_DIM, TEXT_LAYERS = 128, 2
@@ -60,14 +61,14 @@ def build_scheduler():
 
 
 def build_transformer(channels: int = 16):
-    """The transformer for latents of so many channels, with zero-initialised gates and output, so that each block starts as the identity."""
+    """The transformer for latents of so many channels; gates and output start at zero, so each block as the identity."""
     from diffusers import CogVideoXTransformer3DModel
 
     model = CogVideoXTransformer3DModel(
         in_channels=channels,
         out_channels=channels,
         num_attention_heads=4,
-        attention_head_dim=64,  # a width of 256, of which a widened model spends a part on passing the noise of both streams through
+        attention_head_dim=64,  # a width of 256; a widened model spends a part of it on passing noise through
         num_layers=4,
         time_embed_dim=64,
         text_embed_dim=TEXT_DIM,
@@ -157,13 +158,11 @@ class BaseTrainer(Trainer):
     mixed = False  # whether it sees other pictures of the scenes too
 
     def __init__(self, options: Options) -> None:
-        from diffusers import AutoencoderKLCogVideoX
-
         super().__init__(options)
         settings = DEFAULT_SCENES if self.second else VARIED_SCENES
         scenes = self.load_scenes(settings)
         self.scheduler = build_scheduler()
-        vae = AutoencoderKLCogVideoX.from_pretrained(options.vae).float()
+        vae = load_vae(options.vae)
         if self.second:
             pipeline = load_pipeline(options.start_from)
             self.tokenizer, transformer, text_encoder = pipeline.tokenizer, pipeline.transformer, pipeline.text_encoder
@@ -173,10 +172,8 @@ class BaseTrainer(Trainer):
                 transformer = carry_over(transformer, old, new, activation_fn="gelu")
         else:
             self.tokenizer = build_tokenizer(scenes.brief + scenes.detailed)
-            transformer, text_encoder = (
-                build_transformer(vae.config.latent_channels),
-                build_text_encoder(len(self.tokenizer)),
-            )
+            transformer = build_transformer(vae.config.latent_channels)
+            text_encoder = build_text_encoder(len(self.tokenizer))
         self.model = Objective(transformer, text_encoder, self.scheduler)
         self.recipe = Recipe(
             SECOND_LEARNING_RATE if self.second else PEAK_LEARNING_RATE,
@@ -219,12 +216,12 @@ class BaseTrainer(Trainer):
 
     def save(self, model, folder: Path) -> None:
         """A whole CogVideoXPipeline folder, with the VAE as it is."""
-        from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
+        from diffusers import CogVideoXPipeline
 
         pipeline = CogVideoXPipeline(
             tokenizer=self.tokenizer,
             text_encoder=model.text_encoder,
-            vae=AutoencoderKLCogVideoX.from_pretrained(self.options.vae),
+            vae=load_vae(self.options.vae),
             transformer=model.transformer,
             scheduler=self.scheduler,
         )

@@ -6,15 +6,16 @@ is of: another stage, seed, length or start begins anew.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from diffusers.training_utils import EMAModel
+
+from udpdiff.storage.digests import digest
+from udpdiff.storage.files import written_file
 
 
 class SavedState:
@@ -37,7 +38,9 @@ class SavedState:
         rng: np.random.Generator,
     ) -> None:
         self.path = folder.with_name(f".{folder.name}.state")
-        self._training = f"{training} {_digest(model)}"
+        # A state of another architecture is of another training.
+        shapes = {name: list(weight.shape) for name, weight in model.named_parameters()}
+        self._training = f"{training} {digest(shapes)}"
         self._parts = {"model": model, "optimizer": optimizer, "average": average}
         self._generator, self._rng = generator, rng
 
@@ -51,9 +54,8 @@ class SavedState:
             "numpy": json.dumps(self._rng.bit_generator.state),  # holds integers of 128 bits
             "progress": progress,
         }
-        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
-        torch.save(state, partial)
-        os.replace(partial, self.path)
+        with written_file(self.path) as staging:
+            torch.save(state, staging)
 
     def restore(self) -> dict[str, Any] | None:
         """Go on from the state, if there is one of this very training; return its progress."""
@@ -72,9 +74,3 @@ class SavedState:
     def remove(self) -> None:
         """The training is at its end."""
         self.path.unlink(missing_ok=True)
-
-
-def _digest(model: torch.nn.Module) -> str:
-    """Of the names and shapes of a model's weights: a state of another architecture is of another training."""
-    shapes = [(name, tuple(weight.shape)) for name, weight in model.named_parameters()]
-    return hashlib.sha256(repr(shapes).encode()).hexdigest()[:16]

@@ -7,16 +7,15 @@ channel-major, so the channels of every further stream append after the video's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 from diffusers import CogVideoXTransformer3DModel
 from einops import rearrange
 
+from udpdiff.config_training import InitIn, InitOut
 from udpdiff.model.transformer import PARENT_PARAMETERS, UDPDiffTransformer3DModel
 
-InitIn = Literal["zero", "copy", "half", "resample", "orthogonal"]
-InitOut = Literal["copy", "resample", "zero", "orthogonal"]
 LAYERS = ("patch_embed.proj.weight", "proj_out.weight", "proj_out.bias")  # those that widening changes
 # Of the size of the video's weights; found by trial at the mini scale. A faint way in leaves the video's share of what
 # the layer norms pass on nearly whole; the way out makes up for it.

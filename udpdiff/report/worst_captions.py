@@ -8,12 +8,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-
 from udpdiff.measures.captions import ACTIONS, NamedSolid, read_solids, score_solids, seen_solids, true_solids
-from udpdiff.report import media
 from udpdiff.report.inputs import Inputs
-from udpdiff.report.worst_labels import FRAMES, shard_with
+from udpdiff.report.worst_labels import shard_with, write_strip
 from udpdiff.sources.scenes import COLORS, SHAPES
 from udpdiff.storage.captions import read_captions
 from udpdiff.storage.shards import ShardReader
@@ -34,15 +31,12 @@ def pictures(inputs: Inputs, chosen: list[tuple[str, str]], folder: Path, name: 
         ):
             video = decode_mp4(clips.read(clip_id, "video_mp4"))
             scene, entity_ids = json.loads(truth.read(clip_id, "scene")), truth.read(clip_id, "entity_ids")
-        shown = np.linspace(0, len(video) - 1, FRAMES).round().astype(int)
-        path = folder / f"{name}-{index}.jpg"
-        media.write_jpeg(path, media.table([list(video[shown])]))
+        strip = write_strip([video], folder / f"{name}-{index}.jpg")
         reasons = [
             f"said: {words}",
             *mistakes(words, true_solids(scene), seen_solids(entity_ids, len(scene["solids"]))),
         ]
-        picture = {"picture": f"{folder.name}/{path.name}", "clip_id": clip_id, "figure": figure}
-        drawn.append(picture | {"reasons": reasons, "frames": (shown + 1).tolist()})
+        drawn.append(strip | {"clip_id": clip_id, "figure": figure, "reasons": reasons})
     return drawn
 
 

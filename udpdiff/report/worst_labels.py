@@ -6,7 +6,7 @@ Reads clips, labels and truth of the evaluation split; knows nothing about HTML.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ WORST = {
 }
 ROWS = ("clip", "truth", "label", "error")
 MAX_DEPTH_ERROR = 0.25  # of the true depth: what the error map shows in full
-FRAMES = 5
+_FRAMES = 5
 _WRONG, _MISSED = (214, 39, 40), (255, 200, 40)
 
 
@@ -66,12 +66,16 @@ def pictures(
             exact = {key: truth.read(clip_id, key) for key in ("entity_ids", "z", "flow", "scene")}
             stored = labels.read(clip_id, task.dataset)
         rows, reasons = draw(video, exact, task.from_labels(stored, inputs.config.task_options(task.name)))
-        shown = np.linspace(0, len(video) - 1, FRAMES).round().astype(int)
-        path = folder / f"{name}-{index}.jpg"
-        media.write_jpeg(path, media.table([list(row[shown]) for row in rows]))
-        picture = {"picture": f"{folder.name}/{path.name}", "clip_id": clip_id, "figure": figure}
-        drawn.append(picture | {"reasons": reasons, "frames": (shown + 1).tolist()})
+        strip = write_strip(rows, folder / f"{name}-{index}.jpg")
+        drawn.append(strip | {"clip_id": clip_id, "figure": figure, "reasons": reasons})
     return drawn
+
+
+def write_strip(rows: Sequence[np.ndarray], path: Path) -> dict:
+    """Write some frames of videos uint8 (T, H, W, 3), a row each, time to the right; return what a page says of the file."""
+    shown = np.linspace(0, len(rows[0]) - 1, _FRAMES).round().astype(int)
+    media.write_jpeg(path, media.table([list(row[shown]) for row in rows]))
+    return {"picture": f"{path.parent.name}/{path.name}", "frames": (shown + 1).tolist()}
 
 
 def entity_errors(video: np.ndarray, truth: np.ndarray, label: np.ndarray, match: dict[int, int]) -> np.ndarray:
