@@ -30,12 +30,12 @@ def _number(value: Any) -> Any:
 
 def whole(least: int, most: int) -> Any:
     """Return the type of whole numbers from `least` to `most`."""
-    return Annotated[int, BeforeValidator(_number), Field(ge=least, le=most)]
+    return Annotated[int, Field(ge=least, le=most), BeforeValidator(_number)]
 
 
 def real(**bounds: float) -> Any:
     """Return the type of finite numbers within bounds: gt, ge, lt, le."""
-    return Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False, **bounds)]
+    return Annotated[float, Field(allow_inf_nan=False, **bounds), BeforeValidator(_number)]
 
 
 Share = real(ge=0, le=1)
