@@ -29,7 +29,18 @@ rule render_report:
     output:
         quality="results/quality.json",
         page="results/report/index.html",
-        labels="results/report/labels.html",
+        pages=expand(
+            "results/report/{name}.html",
+            name=[
+                "samples",
+                "tables",
+                "data_set",
+                "training",
+                "goals",
+                "provenance",
+            ],
+        ),
+        data=directory("results/report/data"),
         media=directory("results/report/media"),
     log:
         "logs/render_report.log",
@@ -41,5 +52,5 @@ rule render_report:
         """
         python -m scripts.render_report --job {params.job:q} --results results --benchmarks benchmarks \
             --measured {input.measured:q} --summaries {input.summaries:q} --quality {output.quality:q} \
-            --page {output.page:q} --media {output.media:q} 2>&1 | tee {log:q}
+            --page {output.page:q} 2>&1 | tee {log:q}
         """

@@ -18,8 +18,9 @@ def main() -> None:
     parser.add_argument("--measured", required=True, nargs="+", type=Path, help="json files of the measuring rules")
     parser.add_argument("--summaries", required=True, nargs="+", type=Path, help="json files beside shards")
     parser.add_argument("--quality", required=True, type=Path)
-    parser.add_argument("--page", required=True, type=Path)
-    parser.add_argument("--media", required=True, type=Path)
+    parser.add_argument(
+        "--page", required=True, type=Path, help="the first one; the others and their files lie beside it"
+    )
     arguments = parser.parse_args()
 
     figures = render(
@@ -28,8 +29,7 @@ def main() -> None:
         arguments.benchmarks,
         arguments.measured,
         arguments.summaries,
-        arguments.page,
-        arguments.media,
+        arguments.page.parent,
     )
     write_json(arguments.quality, figures)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -252,18 +251,6 @@ def entry(values: list[float]) -> dict:
     """A figure as it stands in the files of the measuring rules."""
     mean = bootstrap_mean(values, resamples=100, seed=0)
     return {"value": mean.value, "low": mean.low, "high": mean.high, "n": mean.n, "per_video": values, "extractor": "x"}
-
-
-class Links(HTMLParser):
-    """Every reference of a page and every tag it uses."""
-
-    def __init__(self):
-        super().__init__()
-        self.found, self.tags = [], set()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.found += [value for name, value in attrs if name in ("src", "href", "poster", "data")]
 
 
 def open_in_browser(page: Path, folder: Path, width: int) -> tuple[str, Path]:

@@ -9,11 +9,11 @@ import shutil
 
 import numpy as np
 import pytest
+from page_elements import Elements
 from PIL import Image
 from small_results import (
     HOSTILE,
     VARIANTS,
-    Links,
     clip_ids,
     measure_labels,
     open_in_browser,
@@ -49,21 +49,21 @@ def measured(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["scenes", "videos"])
 def page(request, measured):
-    """labels.html with truth and without."""
+    """The data set's page with truth and without."""
     results, labels, _ = measured
     folder = results.parent / request.param
     paths, videos = ([labels], None) if request.param == "scenes" else ([], results.parent / "videos")
     job = small_job(request.param, videos)
     summaries = summary_paths(job, results)
-    render(job, results, results.parent / "benchmarks", paths, summaries, folder / "index.html", folder / "media")
-    return request.param, folder / "labels.html"
+    render(job, results, results.parent / "benchmarks", paths, summaries, folder)
+    return request.param, folder / "data_set.html"
 
 
 def test_hostile_text_stays_text_and_nothing_is_fetched(page):
     _, path = page
-    text, links = path.read_text(), Links()
-    links.feed(text)
-    assert not links.tags & {"script", "i", "b", "iframe", "object", "link"}
+    text = path.read_text()
+    links = Elements(text)
+    assert not links.tags & {"i", "b", "iframe", "object", "link"} and not links.foreign
     assert "&lt;script&gt;" in text and "low coverage: &lt;b&gt;0.1&lt;/b&gt;" in text
     assert not [link for link in links.found if re.match(r"(?i)\w+:|//", link)]
     for link in links.found:
@@ -137,9 +137,8 @@ def test_captions_have_their_rows_and_the_worst_are_shown_with_their_mistakes(me
     for item in worst["pictures"]:
         assert (tmp_path / item["picture"]).is_file() and item["reasons"][0] == f"said: {HOSTILE}"
         assert item["reasons"][1].startswith("true: ") and any(": missed" in line for line in item["reasons"])
-    paths = (tmp_path / "index.html", tmp_path / "media")
-    render(job, results, results.parent / "benchmarks", [other], summary_paths(job, results), *paths)
-    text = (tmp_path / "labels.html").read_text()
+    render(job, results, results.parent / "benchmarks", [other], summary_paths(job, results), tmp_path)
+    text = (tmp_path / "data_set.html").read_text()
     assert '<section id="captions">' in text and "<td><code>exchanged</code></td>" in text
     assert HOSTILE not in text and "mini:captioner</code>, which saw the clip" in text
 

@@ -1,13 +1,14 @@
-"""The report from a small results folder: complete, escaped, and without a word to the network."""
+"""The site from a small results folder: complete, escaped, and without a word to the network."""
 
 from __future__ import annotations
 
+import json
 import re
 
 import numpy as np
 import pytest
+from page_elements import Elements
 from small_results import (
-    Links,
     measure_labels,
     open_in_browser,
     set_against_base,
@@ -19,6 +20,8 @@ from small_results import (
 
 from udpdiff.report import quality
 from udpdiff.report.render import render
+
+PAGES = ("index", "samples", "tables", "data_set", "training", "goals", "provenance")
 
 
 @pytest.fixture(scope="module")
@@ -44,63 +47,79 @@ def rendered(tmp_path_factory):
     (results / "training/base").mkdir(parents=True)
     (results / "training/base/train.jsonl").write_text('{"step": 4, "loss": 77}\n')
     (results / "training/base/provenance.json").write_text('{"commit": "left over"}')
-    page, media = results / "report/index.html", results / "report/media"
     summaries = summary_paths(job, results)
-    figures = render(job, results, results.parent / "benchmarks", measured, summaries, page, media)
-    return page, figures
+    figures = render(job, results, results.parent / "benchmarks", measured, summaries, results / "report")
+    return results / "report", figures
 
 
-def test_hostile_text_stays_text_and_nothing_is_fetched(rendered):
-    page, _ = rendered
-    links = Links()
-    links.feed(page.read_text())
-    assert not links.tags & {"script", "i", "iframe", "object", "link"}
-    assert "&lt;script&gt;" in page.read_text()
-    assert "looping caption: &lt;b&gt;no" in page.read_text()
+def text_of(rendered, name: str) -> str:
+    return (rendered[0] / f"{name}.html").read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_hostile_text_stays_text_and_nothing_is_fetched(rendered, name):
+    folder, text = rendered[0], text_of(rendered, name)
+    links = Elements(text)
+    assert not links.tags & {"i", "iframe", "object", "link"} and not links.foreign
     assert links.found and not [link for link in links.found if re.match(r"(?i)\w+:|//", link)]
     for link in links.found:
-        assert link.startswith("#") or (page.parent / link).is_file(), link
+        assert link.startswith("#") or (folder / link.partition("#")[0]).is_file(), link
 
 
-def test_every_section_shows_what_there_is(rendered):
-    text = rendered[0].read_text()
-    films = re.findall(r'<video src="media/([^"]+)"', text)
-    data = [f"data-train-0-{index:03d}.mp4" for index in range(3)]
-    assert films == ["multi-seg-00.mp4", "multi-depth-00.mp4", "compared-00.mp4", *data]
-    assert "Run <code>multi</code>, entity segmentation" in text and "(one colour for each entity)" in text
-    assert "Run <code>multi</code>, depth estimation" in text and "(near is blue)" in text
-    assert "CogVideoX (base), UDPDiff (seg), UDPDiff (depth)" in text
-    counts = re.search(r"<td>train</td>(.*?)</tr>", text).group(1)
-    assert re.findall(r">(\d+)<", counts) == ["3", "2", "1"], "clips, source videos, rejected"
-    for reason in ("broken: &lt;b&gt;no", "looping caption"):
-        assert reason in text
-    assert "low coverage" not in text.split('id="training"')[0].split('id="data"')[1], "the judges' refusals alone"
-    assert 'src="media/curves.svg"' in text and 'src="media/timesteps.svg"' in text
-    assert (
-        "c0ffee" in text
-        and "2026-01-01T00:00:00" in text
-        and "peft" not in text.split('id="made"')[1].split("<pre>")[0]
+def test_hostile_text_is_shown(rendered):
+    assert "&lt;script&gt;" in text_of(rendered, "samples") and "looping caption: &lt;b&gt;no" in text_of(
+        rendered, "data_set"
     )
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_holds_its_data_and_the_same_lie_beside_it_with_their_schema(rendered, name):
+    folder = rendered[0] / "data"
+    published = json.loads((folder / f"{name}.json").read_text(), parse_constant=pytest.fail)
+    assert Elements(text_of(rendered, name)).data == published
+    schema = json.loads((folder / f"{name}.schema.json").read_text())
+    assert set(published) == set(schema["properties"]) and schema["additionalProperties"] is False
+
+
+def test_every_section_shows_what_there_is(rendered):
+    text = text_of(rendered, "samples")
+    assert re.findall(r'<video data-src="media/([^"]+)"', text) == [
+        "multi-seg-00.mp4",
+        "multi-depth-00.mp4",
+        "compared-00.mp4",
+    ]
+    assert "Run <code>multi</code>, entity segmentation" in text and "(one colour for each entity)" in text
+    assert "Run <code>multi</code>, depth estimation" in text and "(near is blue)" in text
+    assert "CogVideoX (base), UDPDiff (seg), UDPDiff (depth)" in text
+    text = text_of(rendered, "data_set")
+    films = re.findall(r'<video data-src="media/([^"]+)"', text)
+    assert films == [f"data-train-0-{index:03d}.mp4" for index in range(3)]
+    counts = re.search(r"<td>train</td>(.*?)</tr>", text).group(1)
+    assert re.findall(r">(\d+)<", counts) == ["3", "2", "1"], "clips, source videos, rejected"
+    assert "broken: &lt;b&gt;no" in text and "looping caption" in text
+    assert "low coverage" not in text.split('id="data"')[1].split("</section>")[0], "the judges' refusals alone"
+    text = text_of(rendered, "training")
+    assert 'src="media/curves.svg"' in text and 'src="media/timesteps.svg"' in text
+
+
 def test_how_it_was_made_is_told_by_the_first_run_and_a_line_for_each(rendered):
-    made = rendered[0].read_text().split('id="made"')[1].split("<pre>")[0]
-    assert "c0ffee" in made and "ab" * 32 in made and "facade" not in made
+    made = text_of(rendered, "provenance").split('id="made"')[1].split("<pre>")[0]
+    assert "c0ffee" in made and "ab" * 32 in made and "facade" not in made and "peft" not in made
     rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", made, re.S)]
     started = {words[0]: [word for word in words if "T00:00" in word] for words in rows if "T00:00" in " ".join(words)}
     assert started == {"base": ["2026-01-01T00:00:00"], "multi": ["2026-01-02T00:00:00"]}
 
 
 def test_quarters_of_the_noise_schedule_go_from_little_noise_to_much(rendered):
-    drawn = (rendered[0].parent / "media/timesteps.svg").read_text()
+    drawn = (rendered[0] / "media/timesteps.svg").read_text()
     titles = re.findall(r"<!-- timesteps (\d+)–(\d+) -->", drawn)
     assert titles == [("0", "249"), ("250", "499"), ("500", "749"), ("750", "999")]
 
 
 def test_runs_stand_against_the_base_from_the_job_to_the_cell(rendered):
     """Videos of `multi` for seg are the base's own: at 1 for certain; those for depth are farther from real ones."""
-    page, figures = rendered
-    section = page.read_text().split('id="compared"')[1].split("</section>")[0]
+    figures = rendered[1]
+    section = text_of(rendered, "tables").split('id="against-base"')[1].split("</section>")[0]
     rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", section, re.S)]
     seg, depth = rows[-2:]
     assert seg == ["multi", "seg", "1.000", "[1.000,", "1.000]", "1.000", "[1.000,", "1.000]", "0.300", "1.500"]
@@ -110,26 +129,25 @@ def test_runs_stand_against_the_base_from_the_job_to_the_cell(rendered):
     assert [verdict["met"] for verdict in quality.judge(figures, goals)] == [True, False]
     assert (figures["against_base.multi.fvd_ratio_seg_low"], figures["against_base.multi.fvd_ratio_seg_n"]) == (1, 24)
     assert figures["against_base.feature_dimensions"] == 6
-    text = page.read_text()
-    row = re.search(r"against_base.multi.video_loss_ratio</code>.*?</tr>", text.split('id="goals"')[1], re.S).group()
+    row = re.search(r"against_base.multi.video_loss_ratio</code>.*?</tr>", text_of(rendered, "goals"), re.S).group()
     assert "1.5000" in row and "missed" in row
 
 
 def test_losses_against_the_base_are_drawn_by_run(rendered):
-    drawn = (rendered[0].parent / "media/against_base.svg").read_text()
+    drawn = (rendered[0] / "media/against_base.svg").read_text()
     assert "<!-- video validation loss -->" in drawn and "<!-- multi -->" in drawn
-    assert 'src="media/against_base.svg"' in rendered[0].read_text()
+    assert 'src="media/against_base.svg"' in text_of(rendered, "training")
 
 
 def test_what_was_left_behind_is_not_shown(rendered):
-    text = rendered[0].read_text()
-    assert "left over" not in text and "abandoned" not in text
-    assert not list((rendered[0].parent / "media").glob("abandoned*"))
+    for name in PAGES:
+        assert "left over" not in text_of(rendered, name) and "abandoned" not in text_of(rendered, name)
+    assert not list((rendered[0] / "media").glob("abandoned*"))
     assert "cost.segment_entities_seconds" not in rendered[1]
 
 
 def test_goals_are_judged_by_what_was_measured(rendered):
-    page, figures = rendered
+    figures = rendered[1]
     goals = small_job().config.report.goals
     assert figures["labels.entity_miou"] == figures["labels.entity_miou_low"] == 1
     assert (
@@ -141,28 +159,28 @@ def test_goals_are_judged_by_what_was_measured(rendered):
     assert verdicts["labels.entity_miou"] is True
     assert verdicts["codec.vae_entity_miou"] is None, "what was not measured is not met"
     assert quality.judge(figures | {"labels.entity_miou": 0.79}, goals)[0]["met"] is False
-    assert "not measured" in page.read_text()
+    assert "not measured" in text_of(rendered, "goals")
 
 
 def test_paper_and_ours_stand_in_columns_of_their_own(rendered):
-    text = rendered[0].read_text()
-    row = re.search(r"CogVideoX 5B</td>(.*?)</tr>", text, re.S).group(1)
+    row = re.search(r"CogVideoX 5B</td>(.*?)</tr>", text_of(rendered, "tables"), re.S).group(1)
     assert [re.sub(r"\s+", " ", cell).strip() for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.S)][1] == "94.57"
 
 
-def test_a_page_without_goals_and_without_several_tasks(rendered, tmp_path):
+def test_a_site_without_goals_and_without_several_tasks(rendered, tmp_path):
     """Galleries then show the first run of each task, and there is no pair to compare."""
-    results = rendered[0].parents[1]
+    results = rendered[0].parent
     job = small_job(runs={"multi": {"tasks": {"depth": 1.0}}}, report={"goals": []})
-    page = tmp_path / "index.html"
-    figures = render(job, results, tmp_path, [], summary_paths(job, results), page, tmp_path / "media")
-    text = page.read_text()
-    assert re.findall(r'<video src="media/(multi[^"]+)"', text) == ["multi-depth-00.mp4"]
-    assert "trains no pair of models to compare" in text and "<th>goal</th>" not in text
+    figures = render(job, results, tmp_path, [], summary_paths(job, results), tmp_path)
+    text = (tmp_path / "samples.html").read_text()
+    assert re.findall(r'<video data-src="media/(multi[^"]+)"', text) == ["multi-depth-00.mp4"]
+    assert "trains no pair of models to compare" in text
+    assert "names no goals" in (tmp_path / "goals.html").read_text()
     assert not [key for key in figures if key.startswith(("labels.", "generated."))]
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_page_opens_from_disk_in_a_browser(rendered, tmp_path, width):
-    shown, shot = open_in_browser(rendered[0], tmp_path, width)
+def test_the_site_opens_from_disk_in_a_browser(rendered, tmp_path, width):
+    shown, shot = open_in_browser(rendered[0] / "index.html", tmp_path, width)
     assert "UDPDiff" in shown and shot.stat().st_size > 10_000
+    assert 'aria-label="Switch between light and dark"' in shown, "the page's own script has run"

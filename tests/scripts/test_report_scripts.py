@@ -19,6 +19,7 @@ from scripts import measure_throughput, plan, render_report  # noqa: E402
 from udpdiff.jobs import Execution, MeasureThroughput  # noqa: E402
 from udpdiff.timing import Throughput, read_throughputs  # noqa: E402
 
+PAGES = ("index", "samples", "tables", "data_set", "training", "goals", "provenance")
 RECORD = Throughput("depth", {}, {}, 2, 1.0, 2.0, 4.0, "a CPU", None, 1.5)
 
 
@@ -38,10 +39,11 @@ def test_render_report_writes_pages_and_figures(tmp_path, monkeypatch):
     measured = measure_labels(results, job)
     outputs = {"quality": results / "quality.json", "page": results / "report/index.html"}
     inputs = {"measured": [measured], "summaries": summary_paths(job, results), "benchmarks": tmp_path / "benchmarks"}
-    media = results / "report/media"
-    run(monkeypatch, render_report, job=job.dump(), results=results, **inputs, **outputs, media=media)
+    run(monkeypatch, render_report, job=job.dump(), results=results, **inputs, **outputs)
     assert json.loads(outputs["quality"].read_text())["labels.entity_miou"] == 1
-    assert outputs["page"].is_file() and (results / "report/labels.html").is_file() and list(media.iterdir())
+    report = results / "report"
+    assert {path.name for path in report.iterdir()} == {f"{name}.html" for name in PAGES} | {"data", "media"}
+    assert list((report / "media").iterdir())
 
 
 def test_plan_prints_every_stage(tmp_path, monkeypatch, capsys):

@@ -6,12 +6,11 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import yaml
+from page_elements import Elements
 
 from udpdiff import preflight, workflow_jobs
 from udpdiff.report.render import render
@@ -66,7 +65,7 @@ class Work:
         return [ShardReader(self.folder / f"results/{kind}/{split}/0.h5") for split in SPLITS]
 
     def page(self) -> str:
-        """Both pages of the report on the clips, with labels of one entity and of flat depth so that it shows them."""
+        """All pages of the report on the clips, with labels of one entity and of flat depth so that it shows them."""
         results = self.folder / "results"
         for split, clips in zip(SPLITS, self.shards("clips"), strict=True):
             _label(results, split, clips.clip_ids)
@@ -80,10 +79,9 @@ class Work:
         raw["report"] |= {"examples": 100, "tables": [], "goals": []}
         flow = preflight.check(raw, [self.folder / "mine.yaml"])
         summaries = [self.folder / path for path in flow.report_summaries()]
-        page = self.folder / "report/index.html"
         job = workflow_jobs.render_report(flow)
-        render(job, results, self.folder / "benchmarks", [], summaries, page, page.parent / "media")
-        return page.read_text() + page.with_name("labels.html").read_text()
+        render(job, results, self.folder / "benchmarks", [], summaries, self.folder / "report")
+        return "".join(page.read_text() for page in sorted((self.folder / "report").glob("*.html")))
 
     def assert_nothing_ran(self) -> None:
         """No file that a hostile text asks for exists, and nothing lies outside the work directory."""
@@ -99,21 +97,10 @@ def files(*kinds: str) -> list[str]:
 
 
 def assert_harmless(page: str) -> None:
-    """The page has no tag that texts could have brought, and no address outside its folder."""
-    tags = _Tags()
-    tags.feed(page)
-    assert not {"script", "iframe", "b", "link", "object"} & set(tags.found)
-    assert tags.addresses and not [address for address in tags.addresses if re.match(r"(?i)\w+:|//", address)]
-
-
-class _Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found, self.addresses = Counter(), []
-
-    def handle_starttag(self, tag, attrs):
-        self.found[tag] += 1
-        self.addresses += [value for name, value in attrs if name in ("src", "href", "poster")]
+    """The page has no tag that texts could have brought, no script but its own, and no address outside its folder."""
+    elements = Elements(page)
+    assert not {"iframe", "b", "object"} & elements.tags and not elements.foreign
+    assert elements.found and not [address for address in elements.found if re.match(r"(?i)\w+:|//", address)]
 
 
 def _label(results: Path, split: str, clip_ids: list[str]) -> None:

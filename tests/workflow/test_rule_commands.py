@@ -11,8 +11,8 @@ from udpdiff import jobs
 from udpdiff.mini.stages import STAGES
 
 WAITED_FOR = {"records", "before", "allowed", "checked"}  # inputs that no script opens
-# Found by the script under the results folder that it is told, and a page beside the page.
-UNNAMED = {"render_report": {"tables", "runs", "samples", "clips", "labels"}}
+# Found by the script under the results folder that it is told, and what lies beside the first page.
+UNNAMED = {"render_report": {"tables", "runs", "samples", "clips", "pages", "data", "media"}}
 # Of train, what outlives a failure stands in `params`.
 OPTION_OF = {"train": {"run": "output"}, "train_mini": {"folder": "out"}}
 # Options that are no file of the rule, and what each is handed.

@@ -6,15 +6,19 @@ A shard that an earlier configuration left behind is so not shown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from udpdiff.config import LABEL_KINDS
 from udpdiff.jobs import RenderReport
+from udpdiff.planning import costs
+from udpdiff.report import quality
 from udpdiff.storage.sealed import check_folder, read_record
 from udpdiff.storage.summaries import Summary, read_summary
 from udpdiff.tasks import TASKS, Task
 from udpdiff.workflow import VIDEO, Workflow
+from udpdiff.workflow_benchmarks import benchmark_names
 
 
 class Inputs:
@@ -25,6 +29,7 @@ class Inputs:
         results: The results folder.
         measured: Files of the measuring rules.
         summaries: Of the shards in `Workflow.report_summaries`.
+        benchmarks: The folder of Snakemake's benchmark files; None where nobody asks what the run cost.
 
     Attributes:
         shown: (run, task) pairs.
@@ -33,14 +38,41 @@ class Inputs:
     """
 
     def __init__(
-        self, job: RenderReport, results: str | Path, measured: Sequence[Path], summaries: Iterable[Path]
+        self,
+        job: RenderReport,
+        results: str | Path,
+        measured: Sequence[Path],
+        summaries: Iterable[Path],
+        benchmarks: Path | None = None,
     ) -> None:
         self.job, self.config, self.workflow = job, job.config, Workflow(job.config)
         self.results, self.measured = Path(results), [Path(path) for path in measured]
+        self.benchmarks = benchmarks
         self.summaries: list[Summary] = [read_summary(path) for path in summaries]
         self.shown = list(job.shown)
         self.runs = list(dict.fromkeys(run for run, _ in self.shown))
         self.examples = job.config.report.examples
+
+    @cached_property
+    def costs(self) -> list[costs.JobCost]:
+        """What each finished job of this configuration cost, none of what earlier ones left behind."""
+        named = benchmark_names(self.workflow)
+        return [job for job in self._finished if f"{job.rule}/{job.job}" in named]
+
+    @cached_property
+    def figures(self) -> dict[str, float]:
+        """The figures of quality.json, cost included."""
+        options = {"bootstrap_samples": self.config.metrics.bootstrap_samples, "seed": self.config.seed}
+        figures = quality.collect(self.measured, self.featured_run(), **options)
+        seconds = costs.Invocations(self.results).total_seconds(self._finished)
+        figures["cost.total_seconds"] = round(seconds, 1)
+        figures["cost.peak_rss_gb"] = round(costs.peak_rss_gb(self.costs), 3)
+        stages = costs.seconds_per_rule(self.costs)
+        return figures | {f"cost.{rule}_seconds": round(row["seconds"], 1) for rule, row in stages.items()}
+
+    @cached_property
+    def _finished(self) -> list[costs.JobCost]:
+        return costs.read_jobs(self.benchmarks) if self.benchmarks else []
 
     def path(self, name: str) -> Path:
         """Return where a file lies that the workflow names `results/...`."""

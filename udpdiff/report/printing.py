@@ -1,0 +1,25 @@
+"""Numbers as pages print them: a dash for what was not measured, a true minus, as many digits as a size can carry."""
+
+from __future__ import annotations
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure for people: a dash when it was not measured."""
+    if value is None or value != value:
+        return "–"
+    return (f"{value:.{digits}f}" if abs(value) < 1000 else f"{value:,.0f}").replace("-", "−")
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference, with its sign and a true minus."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def figure(value: float | None) -> str:
+    """A figure of a table: as many digits as its size can carry."""
+    return number(
+        value, 2 if value is not None and abs(value) >= 10 else 4 if value is not None and abs(value) < 0.1 else 3
+    )
+
+
+FILTERS = {"number": number, "signed": signed, "figure": figure}

@@ -1,0 +1,34 @@
+// What every page's script starts from: the page's data, and elements made without any HTML in strings.
+const pageData = JSON.parse(document.getElementById("page-data").textContent);
+
+// An element with attributes (`on...` as listeners, null ones left out) and children; strings become text, never markup.
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+// Calls `seen(element)` when an element comes near the view, `left(element)` when it goes.
+function watch(elements, seen, left = () => {}, margin = "200px") {
+  const observer = new IntersectionObserver((entries) => {
+    for (const entry of entries) (entry.isIntersecting ? seen : left)(entry.target);
+  }, { rootMargin: margin });
+  for (const element of elements) observer.observe(element);
+  return observer;
+}
+
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
+// Films that are marked: loaded when seen, played while seen if the reader's system allows motion, paused by a click.
+(() => {
+  const films = document.querySelectorAll("video[data-src]");
+  const load = (film) => { if (!film.src) { film.src = film.dataset.src; film.preload = "metadata"; } };
+  watch(films, (film) => {
+    load(film);
+    if (film.dataset.plays !== undefined && !calm.matches && !film.dataset.held) film.play().catch(() => {});
+  }, (film) => film.pause());
+})();
