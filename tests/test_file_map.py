@@ -1,4 +1,4 @@
-"""README's map of files and the page on the architecture name what is there, and all of it."""
+"""The page on the architecture, its map of files too, names what is there, and all of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def entries(folder: Path) -> set[str]:
 
 
 def mapped(indent: int) -> set[str]:
-    listing = (ROOT / "README.md").read_text().split("## Files")[1].split("```")[1]
+    listing = (ROOT / "docs" / "architecture.md").read_text().split("## Files")[1].split("```")[1]
     lines = [line for line in listing.splitlines() if line and len(line) - len(line.lstrip()) == indent]
     return {line.split()[0] for line in lines}
 

@@ -34,6 +34,7 @@ FLOORS = (
         "config_data",
         "config_files",
         "config_labels",
+        "config_page",
         "config_parsing",
         "config_layers",
         "config_sampling",

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from udpdiff.config import Config
 
 _SOURCES = {
-    "videos": "a folder of video files (README, section Your own videos)",
+    "videos": "a folder of video files (docs/data.md, Your own videos)",
     "panda70m": (
         "the official table of Panda-70M, csv or zip: panda70m_training_full.zip or a smaller split, as linked from "
-        "https://github.com/snap-research/Panda-70M (README, section Panda-70M)"
+        "https://github.com/snap-research/Panda-70M (docs/data.md, Panda-70M)"
     ),
 }
 _CROPFORMER = (

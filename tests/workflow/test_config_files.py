@@ -135,4 +135,4 @@ def test_a_killed_snakemake_is_started_again_by_two_commands(tmp_path):
     code, output = said(snakemake(ROOT, tmp_path, *build))
     assert code == 0, output
     assert half.read_text() != "{" and (half.parent / "0.h5").is_file()
-    assert "`snakemake --unlock`" in (ROOT / "README.md").read_text()
+    assert "`snakemake --unlock`" in (ROOT / "docs" / "use.md").read_text()

@@ -26,7 +26,7 @@ import numpy as np
 class DepthFlicker:
     """Means over the steps from frame to frame, as shares of depth per frame; steps float64 (T-1,), nan if unseen.
 
-    mean: the flicker. true_change: mean |log(z[t+1](x') / z[t](x))|, what a depth map that never changes would get.
+    mean: the flicker. true_change: mean ``|log(z[t+1](x') / z[t](x))|``, what a depth map that never changes would get.
     """
 
     mean: float

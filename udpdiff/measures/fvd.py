@@ -16,7 +16,7 @@ import numpy as np
 
 
 def frechet_distance(first: np.ndarray, second: np.ndarray, *, ddof: int = 1) -> float:
-    """|m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)) of features (N1, D) and (N2, D).
+    """``|m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2))`` of features (N1, D) and (N2, D).
 
     ddof 1 divides covariances by N-1, 0 by N. May be below 0 by rounding for identical sets.
     """

@@ -1,6 +1,7 @@
 """Reads entities off segmentation colormaps that a VAE has blurred and a generator has made noisy.
 
 All frames are decoded together, so that an entity keeps one id. The steps:
+
 1. A painted colormap (few colours, no ramps) is read off exactly.
 2. Otherwise its colours are the modes of the colours of flat pixels in the whole clip; close ones are split apart, and
    each is followed through time.

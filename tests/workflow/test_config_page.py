@@ -1,0 +1,50 @@
+"""docs/configuration.md names every key of config.yaml, with the bounds that hold and the comment that stands there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from udpdiff.config_page import as_markdown, entries
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "config.yaml").read_text()
+FOUND = {".".join(entry.path): entry for entry in entries(TEXT)}
+
+
+def test_the_page_is_current():
+    page = ROOT / "docs" / "configuration.md"
+    assert page.read_text() == as_markdown(TEXT), "write it anew: python -m udpdiff.config_page > docs/configuration.md"
+
+
+def test_every_key_of_the_file_is_there_with_its_default():
+    for section, values in yaml.safe_load(TEXT).items():
+        for key, value in (values if isinstance(values, dict) else {"": values}).items():
+            entry = FOUND[f"{section}.{key}".rstrip(".")]
+            assert isinstance(value, (dict, list)) or yaml.safe_load(entry.default) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "allowed", "words"),
+    [
+        ("clips.height", "whole number, 16 to 4,096", "multiples of the VAE's compression"),
+        ("filters.max_clipped_share", "number, > 0, <= 1", "at the ends of the luma range"),
+        ("source.kind", "`scenes`; `videos`; `panda70m`", "a folder of video files"),
+        ("panda70m.cookies", "text; null", "a file in Netscape's format"),
+        ("labels.depth.depthcrafter.model", "`depthcrafter`", ""),
+        ("labels.entities.grid8.points_per_side", "whole number, 1 to 64", ""),
+        ("training.optimizer", "`adamw`; `adamw_8bit`; `muon`", "reaches the same loss in fewer steps"),
+    ],
+)
+def test_what_may_stand_there_and_what_it_means(key, allowed, words):
+    assert FOUND[key].allowed == allowed
+    assert words in FOUND[key].words
+
+
+def test_a_comment_goes_on_below_and_stands_above():
+    text = "clips:\n  fps: 8  # frames\n          # a second\n  # told\n  # before\n  height: 64\n"
+    found = {entry.path: entry.words for entry in entries(text)}
+    assert found["clips", "fps"] == "frames a second"
+    assert found["clips", "height"] == "told before"
