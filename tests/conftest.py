@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
+from workers import ByGroup, longest_first, number_of_workers
 
 CAPTIONS = """a an the and of is with on over near red green blue yellow white black grey large small ball box cube
 cylinder cone sphere floor wall moves rolls falls entity segmentation depth estimation :"""
@@ -29,15 +29,38 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
+def pytest_xdist_auto_num_workers(config) -> int:
+    return number_of_workers(config)
+
+
+def pytest_xdist_make_scheduler(config, log) -> ByGroup:
+    return ByGroup(config, log)
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    if hasattr(config, "workerinput"):  # in one process, what fails soon should fail soon
+        longest_first(items)
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Say what tests recorded of the machine; only their reports reach this process from the others."""
+    reports = (report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []))
+    for name, value in dict.fromkeys(pair for report in reports for pair in report.user_properties):
+        terminalreporter.write_line(f"{name}: {value}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
-    """Tests share few cores with other work."""
+    """Tests share few cores with each other and with other work."""
+    import torch
+
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def tiny_vae():
     """AutoencoderKLCogVideoX, 3 levels: 4x spatial, 4x temporal, 16 latent channels."""
+    import torch
     from diffusers import AutoencoderKLCogVideoX
 
     torch.manual_seed(0)
@@ -67,6 +90,7 @@ def tiny_tokenizer():
 @pytest.fixture(scope="session")
 def tiny_text_encoder(tiny_tokenizer):
     """T5EncoderModel of width 32."""
+    import torch
     from transformers import T5Config, T5EncoderModel
 
     torch.manual_seed(1)
@@ -111,6 +135,7 @@ TRANSFORMER_FAMILIES = {
 
 def build_tiny_transformer(family: str = "2b_sincos", seed: int = 2, num_attention_heads: int = 2):
     """Return a CogVideoXTransformer3DModel of one family, every parameter random (none left at its zero start)."""
+    import torch
     from diffusers import CogVideoXTransformer3DModel
 
     torch.manual_seed(seed)

@@ -16,7 +16,7 @@ from cluster import Cluster
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("smallest.yaml")
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 600
 
 
 def edited_profile(folder: Path, slurm_extra: str = "", **train: Any) -> Path:
