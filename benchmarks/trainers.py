@@ -15,7 +15,8 @@ from diffusers import CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
 
 from benchmarks import shapes
 from udpdiff.checkpoints import resolve
-from udpdiff.model.loading import load_scheduler, rotary_embedding
+from udpdiff.model.base_parts import load_scheduler
+from udpdiff.model.loading import rotary_embedding
 from udpdiff.model.lora import add_lora
 from udpdiff.model.streams import Streams
 from udpdiff.training.data import TrainingBatch

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 from udpdiff.checkpoints import published
-from udpdiff.model.loading import base_folder
+from udpdiff.model.base_parts import base_folder
 from udpdiff.training.network import starting_transformer
 from udpdiff.training.settings import TrainingSettings
 

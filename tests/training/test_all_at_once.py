@@ -9,7 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from udpdiff.model.loading import load_scheduler
+from udpdiff.model.base_parts import load_scheduler
 from udpdiff.model.streams import Streams
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
 from udpdiff.training.checkpoint import newest_checkpoint, save_checkpoint

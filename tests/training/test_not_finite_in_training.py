@@ -10,7 +10,7 @@ import torch
 from accelerate import Accelerator
 
 from udpdiff.finite import NotFinite
-from udpdiff.model.loading import load_scheduler
+from udpdiff.model.base_parts import load_scheduler
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.training.data import SampleDraws, TrainingBatch, split_clips

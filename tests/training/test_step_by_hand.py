@@ -6,7 +6,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from udpdiff.model.loading import load_scheduler
+from udpdiff.model.base_parts import load_scheduler
 from udpdiff.training.data import SampleDraws, TrainingBatch, split_clips
 from udpdiff.training.network import run_streams, starting_transformer
 from udpdiff.training.step import Stepper

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 
-from udpdiff.model.loading import load_scheduler
+from udpdiff.model.base_parts import load_scheduler
 from udpdiff.training.attention import training_attention
 from udpdiff.training.data import SampleDraws, TrainingBatch, split_clips
 from udpdiff.training.network import run_streams, starting_transformer

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import CogVideoXPipeline
 
+from udpdiff.checkpoints import hub, local_folder
 from udpdiff.finite import check_finite
+from udpdiff.model.base_parts import parts_left_out
 from udpdiff.model.call_checks import check_returned
 from udpdiff.model.noise_schedule import dynamic_guidance
 from udpdiff.timing import timed
@@ -25,6 +28,27 @@ class CheckedPipeline(CogVideoXPipeline):
     """
 
     _dynamic_guidance: float | None = None  # the scale that a call's guidance grows to, where it does
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> CheckedPipeline:
+        """Load a pipeline; what the folder of a run leaves to its base comes from there.
+
+        Args:
+            pretrained_model_name_or_path: A folder, `mini:NAME`, or of the hub, `ID` or `ID@REVISION`.
+            options: Diffusers' own, and parts to take in place of stored ones.
+
+        Raises:
+            ValueError: There is no such mini checkpoint, or the base is not to be found.
+            StorageError: The weights of a mini checkpoint are damaged.
+        """
+        reference = str(pretrained_model_name_or_path)
+        if Path(reference).is_dir() or not hub.split(reference):
+            folder = local_folder(reference)
+        else:
+            name, revision = hub.split(reference)
+            folder = cls.download(name, **({"revision": revision} if revision else {}) | options)
+        loading = {name: options[name] for name in ("dtype", "torch_dtype") if name in options}
+        return super().from_pretrained(folder, **parts_left_out(folder, options, **loading) | options)
 
     @property
     def guidance_scale(self) -> float:

@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from udpdiff.checkpoints import hub, local_folder, resolve
+from udpdiff.checkpoints import hub, local_folder
 from udpdiff.default_device import default_device
+from udpdiff.model.base_parts import RUN_RECIPE, base_folder, base_of, load_base_parts
 from udpdiff.storage.sealed import check_folder
 
 if TYPE_CHECKING:
     from diffusers import (
         AutoencoderKLCogVideoX,
-        CogVideoXDDIMScheduler,
         CogVideoXTransformer3DModel,
     )
 
     from udpdiff.model.checked_pipeline import CheckedPipeline
     from udpdiff.model.pipeline import UDPDiffPipeline
-
-RUN_RECIPE = "run.json"
 
 
 def load_vae(base: str, device: str | None = None, dtype: str = "float32") -> AutoencoderKLCogVideoX:
@@ -36,26 +34,6 @@ def load_vae(base: str, device: str | None = None, dtype: str = "float32") -> Au
     folder = local_folder(base, ("vae",))
     vae = AutoencoderKLCogVideoX.from_pretrained(folder, subfolder="vae", dtype=getattr(torch, dtype))
     return vae.eval().requires_grad_(False).to(device or default_device())
-
-
-def base_folder(reference: str, whole: bool = False) -> str:
-    """Return the local folder of a base checkpoint, given by reference, which is fetched if need be.
-
-    Args:
-        whole: With the VAE, text encoder and tokenizer, which only an export needs.
-    """
-    return local_folder(reference, hub.BASE if whole else ("transformer", "scheduler"))
-
-
-def load_scheduler(folder: str) -> CogVideoXDDIMScheduler:
-    """Return the base's noise schedule as a DDIM scheduler with `trailing` timesteps.
-
-    Deterministic sampling is what makes runs comparable seed by seed; the spacing is set because stored copies of the
-    hub's configuration disagree on it.
-    """
-    from diffusers import CogVideoXDDIMScheduler
-
-    return CogVideoXDDIMScheduler.from_pretrained(folder, subfolder="scheduler", timestep_spacing="trailing")
 
 
 def load_trained(transformer: CogVideoXTransformer3DModel, weights: dict[str, torch.Tensor]) -> None:
@@ -118,28 +96,21 @@ def load_run(
 
 
 def _load_pipeline(folder: Path, loading: dict[str, Any], shared: dict[str, dict[str, Any]]) -> CheckedPipeline:
-    from diffusers import CogVideoXTransformer3DModel
-
     from udpdiff.model.checked_pipeline import CheckedPipeline
     from udpdiff.model.pipeline import UDPDiffPipeline
-    from udpdiff.model.transformer import UDPDiffTransformer3DModel
 
     if not (folder / RUN_RECIPE).exists():
         raise ValueError(f"{folder}: got no {RUN_RECIPE}, expected the folder of an exported run. Train the run first.")
     check_folder(folder, (RUN_RECIPE, "model_index.json", *hub.BASE))
     recipe = json.loads((folder / RUN_RECIPE).read_text(encoding="utf-8"))
     pipeline_class = UDPDiffPipeline if recipe["tasks"] else CheckedPipeline
-    if recipe["export"] == "pipeline":
-        return pipeline_class.from_pretrained(folder, trust_remote_code=False, **loading)
-    # `export: transformer`: the other parts are still the base's.
-    network = UDPDiffTransformer3DModel if recipe["tasks"] else CogVideoXTransformer3DModel
-    transformer = network.from_pretrained(folder, subfolder="transformer", **loading)
-    options = {name: recipe[name] for name in ("task_condition", "tasks")} if recipe["tasks"] else {}
-    own = {"transformer": transformer, "scheduler": load_scheduler(str(folder))}
-    base = _base_of(recipe)
-    if base not in shared:
-        shared[base] = _other_parts(base, loading)
-    return pipeline_class(**shared[base] | own, **options)
+    parts = {}
+    if recipe["export"] == "transformer":  # the other parts are still the base's
+        base = base_of(recipe)
+        if base not in shared:
+            shared[base] = load_base_parts(base, loading)
+        parts = {name: part for name, part in shared[base].items() if name != "scheduler"}  # which keeps a call's steps
+    return pipeline_class.from_pretrained(folder, trust_remote_code=False, **parts, **loading)
 
 
 def widened_pipeline(
@@ -164,27 +135,5 @@ def widened_pipeline(
     folder = base_folder(base, whole=True)
     transformer = CogVideoXTransformer3DModel.from_pretrained(folder, subfolder="transformer", **loading)
     transformer = expand_transformer(transformer, task_rows(list(tasks), task_condition)).eval()
-    parts = _other_parts(folder, loading)
+    parts = load_base_parts(folder, loading)
     return UDPDiffPipeline(**parts, transformer=transformer, tasks=tasks, task_condition=task_condition)
-
-
-def _base_of(recipe: dict[str, Any]) -> str:
-    """Return the base of a run, by reference; a folder that no workflow knows here, where the run was exported."""
-    exported_from = recipe.get("base_folder")
-    try:
-        resolve(recipe["base"])
-    except ValueError:
-        if not exported_from or not Path(exported_from).is_dir():
-            raise
-        return exported_from
-    return recipe["base"]
-
-
-def _other_parts(base: str, loading: dict[str, Any]) -> dict[str, Any]:
-    """Return all that a pipeline needs beside the transformer, of a base checkpoint given by reference."""
-    from diffusers import CogVideoXPipeline
-
-    folder = base_folder(base, whole=True)
-    parts = CogVideoXPipeline.from_pretrained(folder, transformer=None, trust_remote_code=False, **loading).components
-    del parts["transformer"]
-    return parts | {"scheduler": load_scheduler(folder)}

@@ -21,8 +21,9 @@ from udpdiff.checkpoints import hub
 from udpdiff.default_device import default_device
 from udpdiff.finite import check_finite, dtype_key
 from udpdiff.model.acceleration import accelerate
+from udpdiff.model.base_parts import RUN_RECIPE
 from udpdiff.model.checked_pipeline import CheckedPipeline
-from udpdiff.model.loading import RUN_RECIPE, load_run
+from udpdiff.model.loading import load_run
 from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.model.streams import VIDEO
 from udpdiff.progress import progress

@@ -12,7 +12,8 @@ from safetensors import SafetensorError
 
 from udpdiff.checkpoints import places
 from udpdiff.finite import check_finite
-from udpdiff.model.loading import RUN_RECIPE, base_folder, load_scheduler, load_trained
+from udpdiff.model.base_parts import RUN_RECIPE, base_folder, load_scheduler
+from udpdiff.model.loading import load_trained
 from udpdiff.model.lora import merge_lora, save_adapter
 from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder, write_json
@@ -60,8 +61,8 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
             for part in _SHARED_PARTS:
                 with writing(output, shutil.Error):
                     shutil.copytree(base / part, folder / part)
-            index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
-            write_json(folder / "model_index.json", index | _index_entries(settings, transformer))
+        index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
+        write_json(folder / "model_index.json", index | _index_entries(settings, transformer))
         recipe = {"run": settings.run, "base": settings.base, "export": settings.export, **entries}
         if settings.base.startswith(places.FOLDER):  # outside its workflow nobody knows what the name stands for
             recipe["base_folder"] = str(base)

@@ -17,7 +17,7 @@ import torch
 from accelerate import Accelerator
 
 from udpdiff.interruption import Interrupted, StopRequest
-from udpdiff.model.loading import base_folder, load_scheduler
+from udpdiff.model.base_parts import base_folder, load_scheduler
 from udpdiff.model.streams import Streams
 from udpdiff.progress import progress
 from udpdiff.storage.dataset import LatentSource

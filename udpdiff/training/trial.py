@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from diffusers import CogVideoXTransformer3DModel
 
-from udpdiff.model.loading import base_folder, load_scheduler
+from udpdiff.model.base_parts import base_folder, load_scheduler
 from udpdiff.training.data import TrainingBatch
 from udpdiff.training.network import run_streams, starting_transformer
 from udpdiff.training.processes import start_processes
