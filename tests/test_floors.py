@@ -25,6 +25,7 @@ FLOORS = (
         "provenance",
         "content_digests",
         "readable_errors",
+        "workflow_place",
     ),
     ("decoding", "launching", "local_gpus", "locking", "slurm_job"),
     ("video_io", "representations", "measures", "storage"),
@@ -58,6 +59,8 @@ FLOORS = (
     ("planning", "mini"),
     ("preflight",),
     ("report",),
+    ("command",),
+    ("__main__",),
 )
 # Modules of one floor that are files beside each other, not rooms, may use each other; `test_no_circles` watches them.
 SINGLE_MODULES = {path.stem for path in (ROOT / "udpdiff").glob("*.py")}

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from scripts import plan
+from udpdiff.command.configuration import layered
 from udpdiff.config_values import ConfigError
 
 
@@ -48,7 +49,7 @@ def test_of_two_files_the_second_wins(tmp_path):
     files = [tmp_path / "mine.yaml", tmp_path / "more.yaml"]
     files[0].write_text("clips: {train: 1000, evaluation: 50}\n")
     files[1].write_text("clips: {train: 2000}\n")
-    clips = plan.layered("one_gpu", files)["clips"]
+    clips = layered("one_gpu", files)["clips"]
     assert (clips["train"], clips["evaluation"]) == (2000, 50)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +18,32 @@ from udpdiff.model.base_parts import RUN_RECIPE, base_folder, load_scheduler
 from udpdiff.model.loading import load_trained
 from udpdiff.model.lora import merge_lora, save_adapter
 from udpdiff.storage.errors import writing
-from udpdiff.storage.files import replace_folder, write_json
+from udpdiff.storage.files import replace_folder, write_json, write_text
 from udpdiff.storage.sealed import seal_folder
 from udpdiff.tasks import get_task
+from udpdiff.training.card import model_card
 from udpdiff.training.checkpoint import read_result
+from udpdiff.training.log import read_log
 from udpdiff.training.network import DTYPES, run_streams, starting_transformer
 from udpdiff.training.settings import TrainingSettings
 
 _SHARED_PARTS = ("vae", "text_encoder", "tokenizer")
 ADAPTER_FOLDER = "adapter"
+LOG, CARD, INDEX = "train.jsonl", "README.md", "model_index.json"
 
 
-def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step: int) -> None:
+def export_run(
+    settings: TrainingSettings, checkpoints: Path, output: Path, step: int, clips: Mapping[str, int] | None = None
+) -> None:
     """Write the model of `checkpoints/checkpoint-<step>` as `output`, replacing what is there once all is written.
 
     The averaged weights if there are any, in the precision trained with. `export: pipeline` gives a whole pipeline
     folder; `export: transformer` leaves VAE, text encoder and tokenizer to the base checkpoint that `run.json` names.
     Low-rank updates are merged into the weights, and kept apart as well, in the folder `adapter` (see `model.lora`). The
-    digests of all files stand beside them.
+    digests of all files stand beside them, and a card, README.md.
+
+    Args:
+        clips: How many it was trained on, by task, for the card.
 
     Raises:
         DamagedCheckpoint: The checkpoint is not what was written.
@@ -61,16 +71,23 @@ def export_run(settings: TrainingSettings, checkpoints: Path, output: Path, step
             for part in _SHARED_PARTS:
                 with writing(output, shutil.Error):
                     shutil.copytree(base / part, folder / part)
-        index = json.loads((base / "model_index.json").read_text(encoding="utf-8"))
-        write_json(folder / "model_index.json", index | _index_entries(settings, transformer))
-        recipe = {"run": settings.run, "base": settings.base, "export": settings.export, **entries}
+        write_json(folder / INDEX, pipeline_index(base, entries))
+        recipe: dict[str, Any] = {
+            "run": settings.run,
+            "clips": dict(clips or {}),
+            "base": settings.base,
+            "export": settings.export,
+            **entries,
+        }
         if settings.base.startswith(places.FOLDER):  # outside its workflow nobody knows what the name stands for
             recipe["base_folder"] = str(base)
         write_json(folder / RUN_RECIPE, {**recipe, "streams": streams})
-        for name in ("train.jsonl", "provenance.json"):
+        for name in (LOG, "provenance.json"):
             if (checkpoints / name).exists():
                 with writing(output):
                     shutil.copy2(checkpoints / name, folder / name)
+        card = model_card(asdict(settings), clips or {}, read_log(checkpoints / LOG))
+        write_text(folder / CARD, card)
         seal_folder(folder)
 
 
@@ -91,11 +108,16 @@ def _task_entries(settings: TrainingSettings) -> dict[str, Any]:
     }
 
 
-def _index_entries(settings: TrainingSettings, transformer: CogVideoXTransformer3DModel) -> dict[str, Any]:
-    """Return what model_index.json says otherwise than the base's."""
-    entries = {"scheduler": ["diffusers", "CogVideoXDDIMScheduler"]}
-    if not settings.tasks:
-        return entries | {"_class_name": "CogVideoXPipeline"}
-    network = type(transformer)
-    entries |= {"_class_name": "UDPDiffPipeline", "transformer": [network.__module__, network.__name__]}
-    return entries | _task_entries(settings)
+def pipeline_index(base: Path, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the model_index.json of a run.
+
+    Args:
+        base: Folder of the base checkpoint, whose own says what the other parts are.
+        entries: `task_condition` and `tasks` of the run.
+    """
+    index = json.loads((base / INDEX).read_text(encoding="utf-8"))
+    index |= {"scheduler": ["diffusers", "CogVideoXDDIMScheduler"]}
+    if not entries["tasks"]:
+        return index | {"_class_name": "CogVideoXPipeline"}
+    network = ["udpdiff.model.transformer", "UDPDiffTransformer3DModel"]
+    return index | {"_class_name": "UDPDiffPipeline", "transformer": network} | entries

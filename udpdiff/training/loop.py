@@ -79,7 +79,8 @@ def train(
         _continue(settings, source, evaluation, folder, state, identity, accelerator, stop)
 
         def finish() -> None:
-            export_run(settings, state.folder, Path(output), settings.steps)
+            clips = {task: len(source.clip_ids([task])) for task in settings.tasks} or {"video": len(source.clip_ids())}
+            export_run(settings, state.folder, Path(output), settings.steps, clips)
             keep_result(state.folder, settings.steps, settings.keep_optimizer)
 
         # All wait for it: srun ends a step a while after the first of its processes has ended, however that one ended.

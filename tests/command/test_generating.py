@@ -1,0 +1,167 @@
+"""From a trained run to a small folder, and from that to a video with its prediction, by the command and by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from udpdiff import checkpoints, command
+from udpdiff.model.pipeline import UDPDiffPipeline
+from udpdiff.storage.dataset import LatentSource
+from udpdiff.storage.sealed import seal_folder, write_record
+from udpdiff.storage.shards import ShardWriter
+from udpdiff.training.loop import train
+from udpdiff.training.settings import TrainingSettings
+from udpdiff.video_io import probe, read_video
+
+ROOT = Path(__file__).parents[2]
+BASE = "mini:cogvideox"
+PROMPT = "A red ball rolls left."
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run of one step from the mini base, exported for real, as results/runs/multi with figures beside it."""
+    folder = tmp_path_factory.mktemp("work")
+    rng = np.random.default_rng(0)
+    for stream in ("video", "seg", "depth"):
+        with ShardWriter(folder / f"{stream}.h5", "latents", {"scaling_factor": 0.7, "vae": "mini"}) as shard:
+            for name in "ab":
+                shard.add(name, {"latents": rng.standard_normal((3, 8, 16, 16)).astype(np.float16)})
+    with ShardWriter(folder / "plain.h5", "text", {"text_style": "plain"}) as shard:
+        for name in ("a", "b", ""):
+            shard.add(name, dict.fromkeys(("brief", "detailed"), rng.standard_normal((48, 128)).astype(np.float16)))
+    source = LatentSource(
+        [folder / "video.h5"],
+        {task: [folder / f"{task}.h5"] for task in ("seg", "depth")},
+        {"plain": [folder / "plain.h5"]},
+    )
+    settings = TrainingSettings(
+        run="multi", base=BASE, seed=5, tasks={"seg": 0.5, "depth": 0.5}, steps=1, batch_size=2, learning_rate=1e-3,
+        validation_clips=0, mixed_precision="bf16", export="transformer", log_every_steps=1,
+    )  # fmt: skip
+    train(settings, source, folder / "state", folder / "results/runs/multi", cpu=True)
+    measured = {"depth_delta1": {"value": 0.625, "low": 0.5, "high": 0.75, "n": 24}}
+    write_record(folder / "results/metrics/multi/depth/quality.json", {"metrics": measured})
+    return folder / "results/runs/multi"
+
+
+@pytest.fixture(scope="module")
+def shared(run, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shared") / "udpdiff"
+    command.main(["export", str(run), str(folder), "--data", "two clips of noise"])
+    return folder
+
+
+def test_a_shared_run_is_small_and_says_what_it_is(run, shared):
+    names = {path.relative_to(shared).parts[0] for path in shared.rglob("*")}
+    assert names == {"transformer", "model_index.json", "run.json", "train.jsonl", "README.md", "digests.json"}
+    assert sum(path.stat().st_size for path in shared.rglob("*") if path.is_file()) < 20e6
+    card = (shared / "README.md").read_text()
+    assert card.startswith("---\nlicense: apache-2.0\nlibrary_name: diffusers\n")
+    assert "two clips of noise; 2 clips for seg, 2 clips for depth" in card and "Steps: 1 of 2 samples" in card
+    assert "| all streams | " in card and "| depth | δ1, aligned per video | 0.6250 (0.5000 to 0.7500) | 24 |" in card
+    written = (run / "README.md").read_text()  # with the export, before anything was measured
+    assert "Not measured when this card was written" in written and "2 clips for seg" in written
+    assert "base `mini:cogvideox`" in written and "whose licence" in written
+
+
+def test_a_run_without_its_other_parts_is_loaded_with_those_of_its_base(run, shared):
+    first, second = (UDPDiffPipeline.from_pretrained(folder) for folder in (run, shared))
+    assert second.config.tasks == {"seg": "pixelplanes", "depth": "spectral"}
+    assert second.scheduler.config.timestep_spacing == "trailing" and second.vae is not None
+    weights = first.transformer.state_dict()
+    assert all(torch.equal(weights[name], value) for name, value in second.transformer.state_dict().items())
+
+
+def test_mini_udpdiff_is_such_a_folder_in_the_package(shared, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoints, "_FOLDER", tmp_path)
+    (tmp_path / "cogvideox").symlink_to(Path(checkpoints.__file__).parent / "cogvideox")
+    shutil.copytree(shared, tmp_path / "udpdiff")
+    seal_folder(tmp_path, "*.safetensors")
+    digests = tmp_path / "digests.json"
+    listed = json.loads(digests.read_text())["files"]
+    listed |= {
+        name: value
+        for name, value in json.loads((ROOT / "udpdiff/checkpoints/digests.json").read_text())["files"].items()
+        if name.startswith("cogvideox/")
+    }
+    write_record(digests, {"files": listed})
+    out = tmp_path / "out"
+    command.main(["generate", PROMPT, "--task", "seg", "--out", str(out), "--steps", "2", "--device", "cpu"])
+    told = capsys.readouterr().out.split()
+    assert sorted(told) == sorted(str(path) for path in out.iterdir())
+    ids = np.load(out / "seg.npy")
+    assert ids.dtype == np.uint16 and ids.shape == (9, 64, 64)
+    assert read_video(out / "seg_colormap.mp4").shape == (9, 64, 64, 3)
+
+
+def test_depth_in_every_format(shared, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["generate", PROMPT, "--model", str(shared), "--steps", "1", "--guidance", "1", "--seed", "3", "--fps", "4"]
+    command.main([*words, "--format", "mp4,npy,png", "--height", "32", "--width", "48", "--device", "cpu"])
+    folder = tmp_path / "generated" / "a-red-ball-rolls-left-depth-3"
+    assert {path.name for path in folder.iterdir()} == {
+        "video.mp4", "video", "depth_colormap.mp4", "depth_colormap", "depth.mp4", "depth.npy", "depth", "strip.png",
+    }  # fmt: skip
+    depth = np.load(folder / "depth.npy")
+    assert depth.dtype == np.float32 and depth.shape == (9, 32, 48) and 0 <= depth.min() <= depth.max() <= 1
+    stored = np.stack([np.asarray(Image.open(folder / "depth" / f"{frame:04d}.png")) for frame in range(9)])
+    np.testing.assert_allclose(stored / 65535, depth, atol=1 / 65535)
+    assert np.asarray(Image.open(folder / "strip.png")).shape == (64, 288, 3)
+    assert probe(folder / "video.mp4").fps == 4
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["--model", "mini:nothing"], r"mini:nothing.*expected one of"),
+        (["--model", "here"], r"--model: got 'here'.*expected mini:udpdiff, a folder"),
+        (["--task", "normals"], r"task='normals', expected one of \['seg', 'depth'\]"),
+        (["--height", "60"], r"height 60 .*expected multiples of 8"),
+        (["--steps", "7"], r"7"),
+    ],
+)
+def test_mistakes_are_told_in_words(shared, tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "here").mkdir()
+    with pytest.raises(ValueError, match=told):
+        command.main(["generate", PROMPT, "--device", "cpu", "--model", str(shared), *words])
+    assert not (tmp_path / "generated").exists()
+
+
+def test_a_run_of_a_folder_of_this_machine_is_not_handed_on(run, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    recipe = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps(recipe | {"base": "folder:mine#1234"}))
+    seal_folder(copy)
+    with pytest.raises(ValueError, match=r"folder:mine#1234, a folder of the machine.*training\.export: pipeline"):
+        command.main(["export", str(copy), str(tmp_path / "out")])
+    with pytest.raises(ValueError, match="expected the folder of an exported run"):
+        command.main(["export", str(tmp_path), str(tmp_path / "out")])
+
+
+def test_help_is_instant_and_loads_no_network():
+    code = (
+        "import sys\nfrom udpdiff.command import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n"
+        "    print([m for m in ('torch', 'diffusers', 'snakemake', 'pandas', 'pydantic') if m in sys.modules])"
+    )
+    for words in (["--help"], *([name, "--help"] for name in command.COMMANDS)):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT)
+        assert done.stdout.splitlines()[-1] == "[]" and done.stdout.startswith("usage: udpdiff"), done
+
+
+def test_the_workflow_is_where_the_command_says(capsys):
+    command.main(["workflow", "--path"])
+    assert Path(capsys.readouterr().out.strip()) == ROOT / "Snakefile"

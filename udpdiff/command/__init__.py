@@ -1,0 +1,40 @@
+"""The command `udpdiff`: a module for each word that may follow it, none of which is loaded before it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from udpdiff import __version__
+from udpdiff.readable_errors import install
+
+# What each does, in its module: `add_arguments(parser)` and `run(arguments)`.
+COMMANDS = {
+    "generate": "a video with its depth or entities, from one prompt",
+    "label": "entities and depth of a video file",
+    "export": "a trained run as a small folder to hand on, with its card",
+    "plan": "what a scale of the workflow costs before it runs",
+    "workflow": "where the Snakemake workflow lies",
+}
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Run the command with these words, by default those of the command line."""
+    install()
+    words = list(sys.argv[1:] if words is None else words)
+    parser = argparse.ArgumentParser(
+        prog="udpdiff",
+        description="Video generated together with its dense prediction (UDPDiff, CVPR 2025).",
+        epilog="udpdiff COMMAND --help says more.",
+    )
+    parser.add_argument("--version", action="version", version=f"udpdiff {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    named = next((word for word in words if not word.startswith("-")), None)
+    for name, does in COMMANDS.items():
+        command = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+        if name == named:  # the others are only listed
+            import_module(f"{__name__}.{name}").add_arguments(command)
+    arguments = parser.parse_args(words)
+    import_module(f"{__name__}.{arguments.command}").run(arguments)

@@ -1,0 +1,153 @@
+"""`udpdiff label FILE`: entities and depth of a video file, by the labellers of the workflow's configuration."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from udpdiff.config import Config
+
+_MAX_BYTES = 4e9  # of the decoded frames; labellers take several times as much
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from udpdiff.command.written import formats
+
+    parser.epilog = (
+        "Without --entities and --depth, both. NAME is a labeller of the configuration's section `labels`; the mini ones,"
+        " which have only ever seen rendered scenes, are the default: name real checkpoints by the options below or by"
+        " --configfile."
+    )
+    parser.add_argument("file", type=Path, help="a video file of any kind")
+    parser.add_argument("--entities", nargs="?", const="entityseg", metavar="NAME", help="entity ids (by entityseg)")
+    parser.add_argument("--depth", nargs="?", const="depthcrafter", metavar="NAME", help="depth (by depthcrafter)")
+    parser.add_argument("--out", type=Path, help="folder to write to; by default labels/ and the file's name")
+    parser.add_argument("--segmenter", help="checkpoint of a CropFormer or Mask2Former: folder, hub id or mini:NAME")
+    parser.add_argument("--tracker", help="checkpoint of a SAM 2")
+    parser.add_argument("--depth-checkpoint", help="checkpoint of the depth estimator")
+    parser.add_argument("--preset", help="a scale in presets/, whose labellers are taken")
+    parser.add_argument("--configfile", action="append", default=[], type=Path, help="merged over it; may be repeated")
+    parser.add_argument("--frames", type=int, help="only the first so many")
+    parser.add_argument("--device", help="cpu, cuda, mps; by default a GPU where there is one")
+    parser.add_argument(
+        "--format", type=formats, default=("mp4", "npy"), help="mp4: films; npy: exact; png: 16-bit frames"
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from udpdiff.command.quiet import quiet_libraries
+    from udpdiff.video_io import read_video
+
+    if not (arguments.entities or arguments.depth):
+        arguments.entities, arguments.depth = "entityseg", "depthcrafter"
+    config = labellers(arguments)
+    quiet_libraries()
+    fps = check_file(arguments.file, arguments.frames)
+    video = read_video(arguments.file, arguments.frames)
+    folder = arguments.out or Path("labels") / arguments.file.stem
+    labels = {}
+    if arguments.entities:
+        labels["seg"] = label_entities(video, config, arguments)
+    if arguments.depth:
+        labels["depth"] = label_depth(video, config, arguments)
+    for path in write(video, labels, fps, folder, arguments.format):
+        print(path)
+
+
+def labellers(arguments: argparse.Namespace) -> Config:
+    """Return the configuration with the checkpoints that options name in it.
+
+    Raises:
+        ConfigError: It has no such labeller, or an option is for one of another kind.
+    """
+    from udpdiff.command.configuration import layered
+    from udpdiff.config_parsing import parse
+    from udpdiff.config_values import ConfigError
+
+    raw = layered(arguments.preset, arguments.configfile)
+    sections = raw["labels"]
+    for kind in ("entities", "depth"):
+        name = getattr(arguments, kind)
+        if name and name not in sections[kind]:
+            raise ConfigError(f"--{kind}: got {name!r}; allowed: {', '.join(sections[kind])}, see `labels.{kind}`")
+    if arguments.tracker:
+        sections["tracker"]["checkpoint"] = arguments.tracker
+    if arguments.segmenter and arguments.entities:
+        sections["entities"][arguments.entities]["segmenter"] = arguments.segmenter
+    if arguments.depth_checkpoint and arguments.depth:
+        sections["depth"][arguments.depth]["checkpoint"] = arguments.depth_checkpoint
+    config = parse(raw)
+    if arguments.entities and getattr(config.labels.entities[arguments.entities], "segmenter", "") is None:
+        raise ConfigError(
+            f"--segmenter: got none, and labels.entities.{arguments.entities} names none; name a CropFormer or Mask2Former,"
+            " such as mini:cropformer or facebook/mask2former-swin-large-coco-panoptic"
+        )
+    return config
+
+
+def check_file(path: Path, frames: int | None) -> float:
+    """Return the frame rate of a video that fits into memory.
+
+    Raises:
+        ValueError: It cannot be read, or is too big.
+    """
+    from udpdiff.video_io import probe
+
+    info = probe(path)
+    count = info.num_frames or round((info.duration_seconds or 0) * info.fps)
+    count = min(count, frames) if frames else count
+    size = count * info.height * info.width * 3
+    if size > _MAX_BYTES:
+        raise ValueError(
+            f"{path}: got {count:,} frames of {info.width} x {info.height}, {size / 1e9:.0f} GB of pixels, expected at most"
+            f" {_MAX_BYTES / 1e9:.0f}: labels of a clip are made as a whole. Take --frames N, or cut and shrink it: ffmpeg"
+            " -ss 0 -t 10 -i FILE -vf scale=720:-2 clip.mp4"
+        )
+    return info.fps
+
+
+def label_entities(video: np.ndarray, config: Config, arguments: argparse.Namespace) -> np.ndarray:
+    """Return entity ids uint16 (T, H, W), 0 = none, and say how much of the video they cover."""
+    from udpdiff.labelling.entities import EntityLabeller
+
+    _say("entities", arguments.entities, len(video))
+    section = config.labels.entities[arguments.entities]
+    labeller = EntityLabeller.from_settings(section, config.labels.tracker, config.labels.cleanup, arguments.device)
+    entity_ids, coverage = labeller.label(video)
+    print(f"entities: {len(set(entity_ids.flat) - {0})}, over {coverage.mean():.0%} of the pixels")
+    return entity_ids
+
+
+def label_depth(video: np.ndarray, config: Config, arguments: argparse.Namespace) -> np.ndarray:
+    """Return depth float32 (T, H, W) in [0, 1], 1 = nearest."""
+    from udpdiff.labelling.depth import load_estimator
+
+    _say("depth", arguments.depth, len(video))
+    return load_estimator(config.labels.depth[arguments.depth], arguments.device)(video)
+
+
+def write(video: np.ndarray, labels: dict[str, Any], fps: float, folder: Path, asked: tuple[str, ...]) -> list[Path]:
+    """Write labels by task, and a film of the video beside them: entities laid over it, depth in its colours."""
+    from udpdiff.command.written import write_array, write_film
+    from udpdiff.report.media import overlay, side_by_side
+    from udpdiff.tasks import get_task
+
+    panels, made = [video], []
+    for name, values in labels.items():
+        colors = get_task(name).picture(values)
+        panels.append(overlay(video, colors) if name == "seg" else colors)
+        file = {"seg": "entities"}.get(name, name)
+        made += write_array(folder, file, values, asked)
+        if "mp4" in asked:
+            made.append(write_film(folder, file, colors, fps))
+    return [*made, write_film(folder, "overlay", side_by_side(panels), fps)]
+
+
+def _say(what: str, labeller: str, frames: int) -> None:
+    import sys
+
+    print(f"{what} of {frames} frames by {labeller} ...", file=sys.stderr, flush=True)

@@ -1,0 +1,34 @@
+"""`udpdiff plan`: what a scale costs before it runs: jobs, hours, money, memory, disk and downloads, each with its source."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = "udpdiff plan --preset paper --device a100-80g --gpus 8 --price-per-gpu-hour 2.0"
+    parser.add_argument("--config", type=json.loads, help="json: a whole configuration, as the workflow has it")
+    parser.add_argument("--preset", help="a scale in presets/; without one the mini scale")
+    parser.add_argument("--configfile", action="append", default=[], type=Path, help="merged over it; may be repeated")
+    parser.add_argument("--device", help="a GPU of udpdiff/planning/devices.py, such as a100-80g, h100 or rtx4090")
+    parser.add_argument("--gpus", type=int, help="at hand, and of one training")
+    parser.add_argument("--price-per-gpu-hour", type=float)
+    parser.add_argument("--results", default="results")
+    parser.add_argument("--benchmarks", default="benchmarks")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from udpdiff.command.configuration import layered
+    from udpdiff.config_parsing import parse
+    from udpdiff.planning.answers import describe
+    from udpdiff.user_values import missing_values
+    from udpdiff.workflow import Workflow
+
+    raw = arguments.config or layered(arguments.preset, arguments.configfile)
+    told = {"gpu": arguments.device, "gpus": arguments.gpus, "gpu_price": arguments.price_per_gpu_hour}
+    config = parse(raw | {name: value for name, value in told.items() if value is not None})
+    workflow = Workflow(config, missing_values(config))
+    print(f"\n{describe(workflow, arguments.results, arguments.benchmarks)}\n")
