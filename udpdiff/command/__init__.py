@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from udpdiff import __version__
+import udpdiff
 from udpdiff.readable_errors import install
 
 # What each does, in its module: `add_arguments(parser)` and `run(arguments)`.
@@ -29,7 +29,7 @@ def main(words: Sequence[str] | None = None) -> None:
         description="Video generated together with its dense prediction (UDPDiff, CVPR 2025).",
         epilog="udpdiff COMMAND --help says more.",
     )
-    parser.add_argument("--version", action="version", version=f"udpdiff {__version__}")
+    parser.add_argument("--version", action="version", version=f"udpdiff {udpdiff.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     named = next((word for word in words if not word.startswith("-")), None)
     for name, does in COMMANDS.items():
