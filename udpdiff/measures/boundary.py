@@ -8,9 +8,12 @@ TrackEval, trackeval/metrics/j_and_f.py (matching for unsupervised tracks).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from udpdiff.measures.segmentation import frame_overlaps
 
 BOUNDARY_TOLERANCE = 0.008  # of the image diagonal
 
@@ -32,6 +35,8 @@ def j_and_f(predicted: np.ndarray, truth: np.ndarray, *, void: int | None = None
     """J, F of entity_ids predicted (T, H, W) against truth (T, H, W), 0 = none; predictions on void are dropped.
 
     A true entity without a partner scores 0 where it is seen and 1 where it is not; spurious predictions cost nothing.
+    Without true entities both are nan. Overlaps are counted once per frame for all pairs, and an outline is looked for
+    and grown in the part of the frame that its entity takes, never in the whole.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -40,52 +45,112 @@ def j_and_f(predicted: np.ndarray, truth: np.ndarray, *, void: int | None = None
     if void is not None:
         predicted = np.where(truth == void, 0, predicted)
         truth = np.where(truth == void, 0, truth)
-    true_ids = [value for value in np.unique(truth) if value != 0]
-    predicted_ids = [value for value in np.unique(predicted) if value != 0]
-    if not true_ids:
+    predicted_ids, true_ids, overlaps = _overlaps(predicted, truth)
+    if not len(true_ids):
         return JAndF(float("nan"), float("nan"), 0)
-    overlaps = np.array([[_region(predicted == p, truth == g) for g in true_ids] for p in predicted_ids])
-    empty = np.array([[_region(np.zeros_like(truth, bool), truth == g) for g in true_ids]])
-    fillers = max(0, len(true_ids) - len(predicted_ids))
-    table = np.concatenate([overlaps.reshape(-1, *empty.shape[1:]), empty.repeat(fillers, 0)])
-    rows, columns = linear_sum_assignment(-table.mean(-1))
-    f_values = []
-    for row, column in zip(rows, columns, strict=True):
-        mask = predicted == predicted_ids[row] if row < len(predicted_ids) else np.zeros_like(truth, bool)
-        f_values.append(boundary_f(mask, truth == true_ids[column]).mean())
-    return JAndF(float(table[rows, columns].mean()), float(np.mean(f_values)), len(true_ids))
+    rows, columns = linear_sum_assignment(-overlaps.mean(-1))
+    pairs = [(predicted_ids[row], true_ids[column]) for row, column in zip(rows, columns, strict=True)]
+    radius = _radius(truth.shape[1:])
+    frames = zip(predicted, truth, strict=True)
+    f_values = np.stack([_frame_f(*frame, pairs, radius) for frame in frames], axis=-1)
+    return JAndF(float(overlaps[rows, columns].mean()), float(f_values.mean(-1).mean()), len(true_ids))
 
 
-def _region(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """IoU per frame (T,) of two masks (T, H, W); 1 where both are empty."""
-    common, union = (predicted & truth).sum((1, 2)), (predicted | truth).sum((1, 2))
-    return np.where(union > 0, common / np.maximum(union, 1), 1.0)
+def _overlaps(predicted: np.ndarray, truth: np.ndarray) -> tuple[list, list, np.ndarray]:
+    """Predicted ids, padded by None up to as many as the true ones; true ids; IoU per frame (P, G, T).
+
+    The IoU is 1 where neither is seen. None is an entity that is nowhere.
+    """
+    predicted_ids, true_ids, frames = frame_overlaps(predicted, truth)
+    counts = np.stack(list(frames), axis=-1)
+    rows, columns = predicted_ids != 0, true_ids != 0
+    common = counts[np.ix_(rows, columns)]
+    missing = max(0, common.shape[1] - len(common))
+    common = np.pad(common, ((0, missing), (0, 0), (0, 0)))
+    sizes = np.pad(counts[rows].sum(1), ((0, missing), (0, 0)))
+    union = sizes[:, None] + counts[:, columns].sum(0) - common
+    iou = np.where(union > 0, common / np.maximum(union, 1), 1.0)
+    return [*predicted_ids[rows].tolist(), *[None] * missing], true_ids[columns].tolist(), iou
 
 
 def boundary_f(predicted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """F per frame (T,) of the boundaries of two bool masks (T, H, W), within a disk of 0.8 % of the diagonal."""
-    radius = int(np.ceil(BOUNDARY_TOLERANCE * np.hypot(*truth.shape[1:])))
-    return np.array([_frame_f(p, g, radius) for p, g in zip(_boundary(predicted), _boundary(truth), strict=True)])
+    frames = zip(predicted, truth, strict=True)
+    radius = _radius(truth.shape[1:])
+    return np.array([_frame_f(*(mask.astype(np.uint8) for mask in masks), [(1, 1)], radius)[0] for masks in frames])
 
 
-def _boundary(masks: np.ndarray) -> np.ndarray:
-    """Pixels that differ from their right, lower or lower right neighbour; the image's edge is no boundary."""
-    padded = np.pad(masks, ((0, 0), (0, 1), (0, 1)), mode="edge")
-    here = padded[:, :-1, :-1]
-    return (here ^ padded[:, :-1, 1:]) | (here ^ padded[:, 1:, :-1]) | (here ^ padded[:, 1:, 1:])
+def _radius(size: tuple[int, int]) -> int:
+    return int(np.ceil(BOUNDARY_TOLERANCE * np.hypot(*size)))
 
 
-def _frame_f(predicted: np.ndarray, truth: np.ndarray, radius: int) -> float:
-    if not predicted.any() or not truth.any():
-        return float(predicted.any() == truth.any())
-    precision = predicted[_grown(truth, radius)].sum() / predicted.sum()
-    recall = truth[_grown(predicted, radius)].sum() / truth.sum()
+def _frame_f(predicted: np.ndarray, truth: np.ndarray, pairs: Sequence[tuple], radius: int) -> list[float]:
+    """F of pairs of ids in one frame of each (H, W)."""
+    found, true = _Outlines(predicted, radius), _Outlines(truth, radius)
+    return [_f_of_outlines(found.of(p), true.of(g)) for p, g in pairs]
+
+
+def _f_of_outlines(predicted: _Outline, truth: _Outline) -> float:
+    if not predicted.size or not truth.size:
+        return float(predicted.size == truth.size)
+    precision, recall = truth.count_near(predicted) / predicted.size, predicted.count_near(truth) / truth.size
     return float(2 * precision * recall / (precision + recall)) if precision + recall else 0.0
 
 
-def _grown(mask: np.ndarray, radius: int) -> np.ndarray:
-    from scipy.ndimage import binary_dilation
+@dataclass(frozen=True)
+class _Outline:
+    """Boundary pixels of one entity in one frame: rows and columns (N,), and a window of what is near them.
 
-    steps = np.arange(-radius, radius + 1)
-    disk = steps[:, None] ** 2 + steps[None, :] ** 2 <= radius**2
-    return binary_dilation(mask, disk)
+    near: uint8 (h, w), whether a pixel lies within the tolerance of one of them; outside of it none does.
+    corner: row and column of the window's first pixel.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    near: np.ndarray
+    corner: tuple[int, int]
+
+    @property
+    def size(self) -> int:
+        return len(self.rows)
+
+    def count_near(self, other: _Outline) -> int:
+        """Return how many pixels of the other outline are near this one."""
+        rows, columns = other.rows - self.corner[0], other.columns - self.corner[1]
+        height, width = self.near.shape
+        inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        return int(np.count_nonzero(self.near[rows[inside], columns[inside]]))
+
+
+_NOWHERE = _Outline(np.zeros(0, int), np.zeros(0, int), np.zeros((0, 0), np.uint8), (0, 0))
+
+
+class _Outlines:
+    """The outlines of the entities of one frame (H, W), each looked for in the part that the entity takes."""
+
+    def __init__(self, entity_ids: np.ndarray, radius: int):
+        from scipy.ndimage import find_objects
+
+        self._entity_ids, self._radius = entity_ids, radius
+        steps = np.arange(-radius, radius + 1)
+        self._disk = (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
+        ids = np.unique(entity_ids)
+        self._boxes = dict(zip(ids.tolist(), find_objects(np.searchsorted(ids, entity_ids) + 1), strict=True))
+
+    def of(self, entity: int | None) -> _Outline:
+        """Return the pixels that differ from their right, lower or lower right neighbour in being of the entity.
+
+        The image's edge is no boundary.
+        """
+        import cv2
+
+        if entity not in self._boxes:
+            return _NOWHERE
+        top, left = (max(0, side.start - 1) for side in self._boxes[entity])
+        bottom, right = (side.stop + 1 for side in self._boxes[entity])
+        mask = self._entity_ids[top:bottom, left:right] == entity
+        padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
+        outline = (mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:])
+        rows, columns = np.nonzero(outline)
+        near = cv2.dilate(np.pad(outline.astype(np.uint8), self._radius), self._disk)
+        return _Outline(rows + top, columns + left, near, (top - self._radius, left - self._radius))

@@ -8,6 +8,7 @@ Source: Kim et al., Video Panoptic Segmentation (tube PQ); Kirillov et al., Pano
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,14 +56,37 @@ class Overlap:
 
 def overlap(predicted: np.ndarray, truth: np.ndarray, void: int | None = None) -> Overlap:
     """Count the pixels that each pair of ids shares, 0 included; pixels where truth is `void` count for nothing."""
-    predicted, truth = _checked(predicted, truth)
-    predicted_ids, predicted_index = np.unique(predicted, return_inverse=True)
-    true_ids, true_index = np.unique(truth, return_inverse=True)
-    pairs = predicted_index.ravel() * len(true_ids) + true_index.ravel()
-    counts = np.bincount(pairs, minlength=len(predicted_ids) * len(true_ids))
-    counts = counts.reshape(len(predicted_ids), len(true_ids))
+    predicted_ids, true_ids, frames = frame_overlaps(predicted, truth)
+    counts = np.zeros((len(predicted_ids), len(true_ids)), np.int64)
+    for frame in frames:
+        counts += frame
     ignored = true_ids == void if void is not None else np.zeros(len(true_ids), bool)
     return Overlap(predicted_ids, true_ids[~ignored], counts[:, ~ignored], counts[:, ignored].sum(1))
+
+
+def frame_overlaps(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, Iterator[np.ndarray]]:
+    """Return predicted ids (P,), true ids (G,), 0 included, and frame by frame how many pixels each pair shares.
+
+    Args:
+        predicted: Integers (T, H, W).
+        truth: The same shape.
+
+    Returns:
+        Both ids ascending, and int64 (P, G) for every frame.
+
+    Raises:
+        ValueError: The shapes differ, or an array is not of integers.
+    """
+    predicted, truth = _checked(predicted, truth)
+    predicted_ids, true_ids = np.unique(predicted), np.unique(truth)
+    shape = len(predicted_ids), len(true_ids)
+
+    def frames():
+        for found, true in zip(predicted, truth, strict=True):
+            pairs = np.searchsorted(predicted_ids, found) * shape[1] + np.searchsorted(true_ids, true)
+            yield np.bincount(pairs.ravel(), minlength=shape[0] * shape[1]).reshape(shape)
+
+    return predicted_ids, true_ids, frames()
 
 
 def tube_mean_iou(predicted: np.ndarray, truth: np.ndarray, *, min_pixels: int = 1, void: int | None = None) -> TubeIoU:
