@@ -82,3 +82,12 @@ def test_bad_ids_are_refused(ids):
 def test_impossible_draws_are_refused(count, distance):
     with pytest.raises(ValueError, match="draw_colors: got count"):
         draw_colors(count, np.random.default_rng(0), distance)
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (5, 4), (3, 5, 4), (2, 3, 5, 4), (0, 5, 4), (2, 0, 4), (2, 5, 0)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int64"])
+def test_clips_of_any_shape_are_painted_pixel_by_pixel(shape, dtype):
+    ids = np.random.default_rng(1).integers(0, 9, shape).astype(dtype)
+    colormap, colors = encode_entities(ids, np.random.default_rng(2))
+    np.testing.assert_array_equal(colormap, colors[ids])
+    np.testing.assert_array_equal(np.flatnonzero(colors.any(axis=1)), np.setdiff1d(np.unique(ids), [0]))

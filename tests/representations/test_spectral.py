@@ -65,6 +65,20 @@ def test_noisy_colors_decode_to_the_nearest_of_the_curve():
     assert np.abs(decoded - depth).mean() < 0.015  # labelling notes: 0.0118 with a plain table
 
 
+def test_no_segment_that_could_be_nearest_is_left_out(monkeypatch):
+    colors = np.random.default_rng(3).integers(0, 256, (1, 200, 300, 3), dtype=np.uint8)
+    colors[0, :8, :8] = np.stack(np.meshgrid(*[[0, 7, 8, 255]] * 3), axis=-1).reshape(8, 8, 3)
+    found = decode_depth(colors)
+    monkeypatch.setattr(spectral, "_near_segments", lambda: np.ones((10, 32**3), bool))
+    np.testing.assert_array_equal(decode_depth(colors), found)
+
+
+def test_a_pixel_is_decoded_alike_alone_and_among_others():
+    colors = np.random.default_rng(4).integers(0, 256, (1, 9, 13, 3), dtype=np.uint8)
+    alone = [[decode_depth(colors[:, y : y + 1, x : x + 1])[0, 0, 0] for x in range(13)] for y in range(9)]
+    np.testing.assert_array_equal(decode_depth(colors)[0], alone)
+
+
 def test_empty_and_single_pixels_decode():
     assert decode_depth(np.zeros((0, 4, 4, 3), np.uint8)).shape == (0, 4, 4)
     assert decode_depth(encode_depth(np.array(0.25))).shape == ()

@@ -22,6 +22,9 @@ import numpy as np
 
 from udpdiff.representations.color_modes import FlatPixels, assign_nearest, find_modes, frame_centers, split_modes
 from udpdiff.representations.exact_palette import decode_exact
+from udpdiff.representations.pixel_assignment import PixelAssignment, Votes
+from udpdiff.representations.smoothing import flatness, smooth, smooth_at
+from udpdiff.representations.specks import remove_specks
 
 _SAMPLE_PIXELS = 1 << 17
 
@@ -55,6 +58,11 @@ class DecodingSettings:
     black_distance: float = 20
     min_speck: int = 4
 
+    @property
+    def votes(self) -> Votes:
+        """The part that assigning pixels needs."""
+        return Votes(self.sure_distance, self.tile, self.reach, self.flat_gradient)
+
 
 def decode_entities(
     colormap: np.ndarray, settings: DecodingSettings = DecodingSettings(), palette: np.ndarray | None = None
@@ -70,23 +78,20 @@ def decode_entities(
     if palette is None:
         exact = decode_exact(colormap)
         if exact is not None:
-            return _number_by_appearance(exact)
+            return _number_by_appearance(exact, background=0)
     sample = _sample(colormap, settings)
     centers = _find_centers(sample, settings) if palette is None else np.vstack([np.zeros((1, 3)), palette])
     centers = centers.astype(np.float32)
     labels = assign_nearest(sample.colors, centers)
     tracks = frame_centers(sample, labels, centers, settings.drift_prior, len(colormap))
     ids = np.empty(colormap.shape[:3], np.uint16)
+    assign = PixelAssignment(settings.votes)
     for frame_idx, frame in enumerate(colormap):
-        nearest = _assign(frame, tracks[:, frame_idx], settings)
-        ids[frame_idx] = _remove_specks(nearest, settings.min_speck)
+        ids[frame_idx] = remove_specks(assign(frame, tracks[:, frame_idx]), settings.min_speck)
     if palette is not None:
         return ids
     black = np.linalg.norm(centers, axis=1)
-    ids += 1
-    if black.min() <= settings.black_distance:
-        ids[ids == black.argmin() + 1] = 0
-    return _number_by_appearance(ids)
+    return _number_by_appearance(ids, int(black.argmin()) if black.min() <= settings.black_distance else -1)
 
 
 def _as_bytes(colormap: np.ndarray) -> np.ndarray:
@@ -100,32 +105,30 @@ def _as_bytes(colormap: np.ndarray) -> np.ndarray:
             f"colormap: got {colormap.dtype} from {colormap.min()} to {colormap.max()}, expected uint8 or float in "
             "[0, 1] without NaN; convert or clip it."
         )
-    return np.rint(colormap * 255).astype(np.uint8)
-
-
-def _smooth(frames: np.ndarray, settings: DecodingSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Mean colours over 3 x 3 pixels, float32 (...,H,W,3), and how flat the place is, float32 (...,H,W) in (0, 1]."""
-    from scipy import ndimage
-
-    smoothed = frames.astype(np.float32)
-    squared = np.zeros(frames.shape[:-1], np.float32)
-    for axis in (-3, -2):
-        smoothed = ndimage.uniform_filter1d(smoothed, 3, axis=axis, mode="nearest")
-    for axis in (-3, -2):
-        slope = ndimage.correlate1d(smoothed, (-0.5, 0, 0.5), axis=axis, mode="nearest")
-        squared += np.einsum("...c,...c->...", slope, slope)
-    return smoothed, np.exp(-squared / settings.flat_gradient**2)
+    pixels = np.empty(colormap.shape, np.uint8)
+    for frame, given in zip(pixels, colormap, strict=True):
+        frame[...] = np.rint(given * 255)
+    return pixels
 
 
 def _sample(colormap: np.ndarray, settings: DecodingSettings) -> FlatPixels:
-    """Smooth every frame and keep pixels of all of them, on a grid so coarse that their number stays bounded."""
+    """Smoothed pixels of every frame, on a grid so coarse that their number stays bounded."""
     num_frames, height, width = colormap.shape[:3]
     stride = max(1, int(np.ceil(np.sqrt(num_frames * height * width / _SAMPLE_PIXELS))))
+    rows, columns = np.arange(0, height, stride), np.arange(0, width, stride)
+    # Each of the grid's rows and columns with its neighbours.
+    beside = [
+        np.clip(np.add.outer([-1, 0, 1], each), 0, size - 1).ravel()
+        for each, size in ((rows, height), (columns, width))
+    ]
+    shape = (3, len(rows), 3, len(columns), 3)
     colors, weights = [], []
     for frame in colormap:
-        smoothed, flatness = _smooth(frame, settings)
-        colors.append(smoothed[::stride, ::stride].reshape(-1, 3))
-        weights.append(flatness[::stride, ::stride].ravel())
+        around = smooth_at(frame, *beside) if stride > 2 else smooth(frame)[np.ix_(*beside)]
+        around = around.reshape(shape)
+        before, after = (np.stack([around[i, :, 1], around[1, :, i]]) for i in (0, 2))
+        colors.append(around[1, :, 1].reshape(-1, 3))
+        weights.append(flatness(before, after, settings.flat_gradient).ravel())
     frame_idx = np.repeat(np.arange(num_frames), len(weights[0]))
     return FlatPixels(np.concatenate(colors), np.concatenate(weights), frame_idx)
 
@@ -139,55 +142,19 @@ def _find_centers(sample: FlatPixels, settings: DecodingSettings) -> np.ndarray:
     return centers
 
 
-def _assign(frame: np.ndarray, centers: np.ndarray, settings: DecodingSettings) -> np.ndarray:
-    """Index of the nearest centre among those that sure pixels nearby have: intp (H,W)."""
-    from scipy import ndimage
-
-    smoothed, flatness = _smooth(frame, settings)
-    height, width = flatness.shape
-    norms = (centers**2).sum(axis=1)[:, None]
-
-    def gaps(colors: np.ndarray) -> np.ndarray:  # squared distances without the pixel's own norm, (K, H*W)
-        return norms - 2 * centers @ colors.reshape(-1, 3).T
-
-    smooth_gaps = gaps(smoothed)
-    nearest = smooth_gaps.argmin(axis=0)
-    distance = smooth_gaps.min(axis=0) + np.einsum("hwc,hwc->hw", smoothed, smoothed).ravel()
-    sure = np.flatnonzero(distance <= settings.sure_distance**2)
-    tile = settings.tile
-    votes = np.zeros((len(centers), -(-height // tile), -(-width // tile)), bool)
-    votes[nearest[sure], sure // width // tile, sure % width // tile] = True
-    near = ndimage.maximum_filter(votes, (1, 2 * settings.reach + 1, 2 * settings.reach + 1), mode="constant")
-    near |= ~near.any(axis=0)
-    allowed = near.repeat(tile, axis=1)[:, :height].repeat(tile, axis=2)[:, :, :width]
-    # Smoothing fights noise inside an entity and blurs its border, so each pixel is smoothed as far as it is flat.
-    colors = frame + flatness[..., None] * (smoothed - frame)
-    return np.where(allowed, gaps(colors).reshape(allowed.shape), np.inf).argmin(axis=0)
-
-
-def _remove_specks(labels: np.ndarray, min_speck: int) -> np.ndarray:
-    """Give connected patches (4 neighbours) of fewer than `min_speck` pixels the label of the nearest larger one."""
-    if min_speck <= 1:
-        return labels
-    from scipy import ndimage, sparse
-
-    nodes = np.arange(labels.size).reshape(labels.shape)
-    across, down = labels[:, 1:] == labels[:, :-1], labels[1:] == labels[:-1]
-    starts = np.concatenate([nodes[:, :-1][across], nodes[:-1][down]])
-    ends = np.concatenate([nodes[:, 1:][across], nodes[1:][down]])
-    links = sparse.coo_matrix((np.ones(len(starts), bool), (starts, ends)), shape=(labels.size,) * 2)
-    _, patches = sparse.csgraph.connected_components(links, directed=False)
-    specks = (np.bincount(patches)[patches] < min_speck).reshape(labels.shape)
-    if not specks.any() or specks.all():
-        return labels
-    rows, columns = ndimage.distance_transform_edt(specks, return_distances=False, return_indices=True)
-    return labels[rows, columns]
-
-
-def _number_by_appearance(ids: np.ndarray) -> np.ndarray:
-    """Number the ids other than 0 from 1, in the order of their first pixels: uint16, as ids."""
-    import pandas
-
-    indices, known = pandas.factorize(ids.ravel())
-    numbers = np.cumsum(known > 0) * (known > 0)
-    return numbers.astype(np.uint16)[indices].reshape(ids.shape)
+def _number_by_appearance(ids: np.ndarray, background: int) -> np.ndarray:
+    """Number ids from 1, in the order of their first pixels, the background 0: in place, uint16 (T,H,W)."""
+    numbers = np.zeros(int(ids.max()) + 1, np.uint16)
+    known = np.zeros(len(numbers), bool)
+    if 0 <= background < len(known):
+        known[background] = True
+    count = 0
+    for frame in ids:
+        if not np.take(known, frame, mode="clip").all():
+            found, first = np.unique(frame, return_index=True)
+            new = found[np.argsort(first)]
+            new = new[~known[new]]
+            numbers[new] = np.arange(count + 1, count + 1 + len(new))
+            known[new], count = True, count + len(new)
+        frame[...] = np.take(numbers, frame, mode="clip")
+    return ids

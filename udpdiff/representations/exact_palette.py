@@ -2,11 +2,14 @@
 
 A painted colormap has few colours, and nearly every pixel equals a neighbour. Blur makes ramps (pixels between their
 two neighbours in all channels), noise makes lone pixels close to a neighbour's colour; either is a sign of damage.
+Frames are gone through one by one, and only pixels beside another colour are looked at closely.
 """
 
 from __future__ import annotations
 
 import numpy as np
+
+from udpdiff.representations.painting import pack_colors
 
 _MIN_PIXELS_PER_COLOR = 8
 _MAX_COLORS = 65535
@@ -19,58 +22,82 @@ def decode_exact(colormap: np.ndarray) -> np.ndarray | None:
 
     colormap: uint8 (T,H,W,3). Returns uint16 (T,H,W): 0 where black, others numbered by colour code.
     """
-    codes = pack_colors(colormap)
-    first = np.unique(codes[0])
-    if not _few(len(first), codes.size):
+    num_pixels = colormap[..., 0].size
+    if not _few(len(_colors_of(colormap[0])), num_pixels):
         return None
-    # A table of all colours is cheaper than sorting a long clip.
-    present = np.zeros(1 << 24, bool) if codes.size > 1 << 20 else None
-    if present is None:
-        colors = np.unique(codes)
-    else:
-        for frame in codes:
-            present[frame] = True
-        colors = np.flatnonzero(present)
-    if not _few(len(colors), codes.size) or _is_degraded(colormap, codes, colors):
+    colors = _distinct(np.concatenate([_colors_of(frame) for frame in colormap]))
+    if not _few(len(colors), num_pixels) or _is_degraded(colormap, colors):
         return None
-    ids = np.searchsorted(colors, codes).astype(np.uint16)
-    return ids if colors[0] == 0 else ids + np.uint16(1)
-
-
-def pack_colors(colormap: np.ndarray) -> np.ndarray:
-    """Return one int32 code per pixel, red highest; equal codes mean equal colours."""
-    codes = colormap[..., 0].astype(np.int32)
-    for channel in (1, 2):
-        codes <<= 8
-        codes |= colormap[..., channel]
-    return codes
+    ids = np.empty(colormap.shape[:3], np.uint16)
+    for frame, decoded in zip(colormap, ids, strict=True):
+        codes = pack_colors(frame).ravel()
+        starts = _run_starts(codes)
+        numbers = np.searchsorted(colors, codes[starts]) + (colors[0] != 0)
+        decoded[...] = numbers.astype(np.uint16).repeat(np.diff(starts, append=codes.size)).reshape(decoded.shape)
+    return ids
 
 
 def _few(num_colors: int, num_pixels: int) -> bool:
     return num_colors <= min(_MAX_COLORS, max(num_pixels // _MIN_PIXELS_PER_COLOR, 4))
 
 
-def _is_degraded(colormap: np.ndarray, codes: np.ndarray, colors: np.ndarray) -> bool:
+def _colors_of(frame: np.ndarray) -> np.ndarray:
+    """The codes that occur in a frame uint8 (H,W,3), in order: int32 (K,)."""
+    codes = pack_colors(frame).ravel()
+    return _distinct(codes[_run_starts(codes)])
+
+
+def _run_starts(codes: np.ndarray) -> np.ndarray:
+    """Where runs of equal codes (n,) start, which are far fewer than pixels in a painted colormap."""
+    return np.flatnonzero(np.concatenate([[True], codes[1:] != codes[:-1]]))
+
+
+def _distinct(codes: np.ndarray) -> np.ndarray:
+    ordered = np.sort(codes)
+    return ordered[_run_starts(ordered)]
+
+
+def _is_degraded(colormap: np.ndarray, colors: np.ndarray) -> bool:
     edges = suspects = 0
     seen_whole = np.zeros(len(colors), bool)
-    for frame, frame_codes in zip(colormap.astype(np.int16), codes, strict=True):
-        edge, ramp, lone = _inspect(np.pad(frame, ((1, 1), (1, 1), (0, 0)), mode="edge"))
-        edges += np.count_nonzero(edge)
+    for frame in colormap:
+        codes = pack_colors(frame)
+        places = _edges(codes)
+        ramp, lone = _inspect(frame, places)
+        edges += len(places)
         suspects += np.count_nonzero(ramp | lone)
-        seen_whole[np.searchsorted(colors, frame_codes[~lone])] = True
+        starts = _run_starts(codes.ravel())
+        # A lone pixel is a run of its own.
+        whole = np.setdiff1d(starts, places[lone], assume_unique=True) if lone.any() else starts
+        seen_whole[np.searchsorted(colors, codes.flat[whole])] = True
     return suspects > _MAX_SUSPECT_SHARE * edges or np.count_nonzero(~seen_whole) > _MAX_SUSPECT_SHARE * len(colors)
 
 
-def _inspect(padded: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels (H,W) of a padded frame that differ from a neighbour; that lie on a ramp; that stand alone like noise."""
-    middle = padded[1:-1, 1:-1]
-    pairs = ((padded[:-2, 1:-1], padded[2:, 1:-1]), (padded[1:-1, :-2], padded[1:-1, 2:]))
-    steps = [np.abs(middle - neighbor).max(axis=-1) for pair in pairs for neighbor in pair]
-    ramp = np.zeros(middle.shape[:2], bool)
-    for before, after in pairs:
+def _edges(codes: np.ndarray) -> np.ndarray:
+    """Flat indices of the pixels that differ from one of their four neighbours."""
+    edge = np.zeros(codes.shape, bool)
+    down, across = codes[1:] != codes[:-1], codes[:, 1:] != codes[:, :-1]
+    edge[1:] |= down
+    edge[:-1] |= down
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    return np.flatnonzero(edge)
+
+
+def _inspect(frame: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether pixels (n,) of a frame that differ from a neighbour lie on a ramp, and whether they stand alone like noise."""
+    height, width = frame.shape[:2]
+    rows, columns = np.divmod(places, width)
+    # At the frame's border a pixel is its own neighbour, so that border pixels never count as lone.
+    steps = (width * (rows > 0), width * (rows < height - 1)), (1 * (columns > 0), 1 * (columns < width - 1))
+    pixels = frame.reshape(-1, 3)
+    middle = pixels[places].astype(np.int16)
+    ramp, gaps = np.zeros(len(places), bool), []
+    for back, on in steps:
+        before, after = pixels[places - back].astype(np.int16), pixels[places + on].astype(np.int16)
         low, high = np.minimum(before, after), np.maximum(before, after)
         between = ((low <= middle) & (middle <= high)).all(axis=-1)
         ramp |= between & ((low < middle) & (middle < high)).any(axis=-1)
-    smallest, largest = np.minimum.reduce(steps), np.maximum.reduce(steps)
-    # At the frame's border the padding repeats the pixel itself, so that border pixels never count as lone.
-    return largest > 0, ramp, (smallest > 0) & (smallest <= _NOISE_STEPS)
+        gaps += [np.abs(middle - neighbor).max(axis=-1) for neighbor in (before, after)]
+    smallest = np.minimum.reduce(gaps)
+    return ramp, (smallest > 0) & (smallest <= _NOISE_STEPS)

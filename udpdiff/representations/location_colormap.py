@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from udpdiff.representations.painting import paint
+
 _LEVELS = (0, 64, 128, 192, 255)
 PALETTE_SIZE = len(_LEVELS) ** 3 - 1
 
@@ -28,7 +30,7 @@ def encode_entities(entity_ids: np.ndarray, grid: int = 11) -> np.ndarray:
     colors = np.zeros((len(cells), 3), np.uint8)
     present = cells >= 0
     colors[present] = location_palette()[cells[present]]
-    return colors[entity_ids]
+    return paint(entity_ids, colors)
 
 
 def location_palette() -> np.ndarray:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from udpdiff.representations.entity_decoding import decode_entities
+from udpdiff.representations.painting import paint, unpack_colors
 
 __all__ = ["decode_entities", "draw_colors", "encode_entities"]
 
 _TRIES_PER_COLOR = 64
+_CHUNK_PIXELS = 1 << 18
 
 
 def encode_entities(
@@ -27,12 +29,21 @@ def encode_entities(
     entity_ids = np.asarray(entity_ids)
     if entity_ids.dtype.kind not in "ui" or (entity_ids.size and entity_ids.min() < 0):
         raise ValueError(f"entity_ids: got dtype {entity_ids.dtype}, expected integers >= 0; convert them to uint16.")
-    count = np.bincount(entity_ids.ravel(), minlength=1)
-    present = np.flatnonzero(count)
-    present = present[present > 0]
-    colors = np.zeros((len(count), 3), np.uint8)
-    colors[present] = draw_colors(len(present), rng, min_color_distance)
-    return colors[entity_ids], colors
+    present = _occurring(entity_ids.ravel())
+    present[0] = False
+    colors = np.zeros((len(present), 3), np.uint8)
+    colors[present] = draw_colors(np.count_nonzero(present), rng, min_color_distance)
+    return paint(entity_ids, colors), colors
+
+
+def _occurring(ids: np.ndarray) -> np.ndarray:
+    """Whether each id from 0 to the largest occurs among ids (n,): bool (N,)."""
+    occurs = np.zeros(int(ids.max(initial=0)) + 1, bool)
+    for start in range(0, len(ids), _CHUNK_PIXELS):
+        chunk = ids[start : start + _CHUNK_PIXELS]
+        occurs[chunk[0]] = True
+        occurs[chunk[1:][chunk[1:] != chunk[:-1]]] = True  # most pixels have their neighbour's id
+    return occurs
 
 
 def draw_colors(count: int, rng: np.random.Generator, min_color_distance: float = 0) -> np.ndarray:
@@ -48,7 +59,7 @@ def draw_colors(count: int, rng: np.random.Generator, min_color_distance: float 
             "a distance >= 0; correct the call."
         )
     if min_color_distance <= 1:  # different bytes are at least 1 apart
-        return _colors_of(rng.choice((1 << 24) - 1, size=count, replace=False) + 1)
+        return unpack_colors(rng.choice((1 << 24) - 1, size=count, replace=False) + 1)
     colors = np.zeros((count + 1, 3), np.int32)
     distance = float(min_color_distance)
     for filled in range(1, count + 1):
@@ -62,7 +73,3 @@ def draw_colors(count: int, rng: np.random.Generator, min_color_distance: float 
                 break
             distance *= 0.9
     return colors[1:].astype(np.uint8)
-
-
-def _colors_of(codes: np.ndarray) -> np.ndarray:
-    return np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)
