@@ -89,13 +89,14 @@ def test_pixels_get_the_colours_of_the_definition(seed, monkeypatch):
     centers = rng.uniform(-4, 259, (30, 3)).astype(np.float32)
     centers[10:20] = centers[:10] + rng.normal(0, 6, (10, 3))
     centers[5] = centers[4]
-    assign = PixelAssignment(settings.votes)
-    for _ in range(2):  # what the first frame writes must be gone for the second
-        frame = np.clip(centers[rng.integers(0, 30, (7, 9))] + rng.normal(0, 2, (7, 9, 3)), 0, 255)
+    assign, seen = PixelAssignment(settings.votes), centers
+    for _ in range(2):  # the first frame's colours must be forgotten in the second
+        frame = np.clip(seen[rng.integers(0, len(seen), (7, 9))] + rng.normal(0, 2, (7, 9, 3)), 0, 255)
         frame = frame.repeat(8, axis=0).repeat(7, axis=1)[:50, :61] + rng.normal(0, 6, (50, 61, 3))
         frame = np.clip(frame, 0, 255).astype(np.uint8)
         np.testing.assert_array_equal(assign(frame, centers), plain.assign(frame, centers, settings))
-        centers = centers[::-1] + np.float32(1)
+        centers = rng.uniform(0, 255, (30, 3)).astype(np.float32)
+        seen = np.concatenate([seen, centers])
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (5, 2), (40, 33)])
