@@ -88,6 +88,7 @@ if must_fit:
 told = {
     "EXECUTION": workflow_jobs.execution(flow).dump(),
     places.VARIABLE: places.tell(flow.places, Path(prefetching.FOLDER).resolve()),
+    "DEFAULT_CONFIG": default,
     "SOURCE_PATH": flow.config.source.path or "",
     "SOURCE_CAPTIONS": flow.config.source.captions or "",
 }

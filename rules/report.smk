@@ -52,5 +52,5 @@ rule render_report:
         """
         python -m scripts.render_report --job {params.job:q} --results results --benchmarks benchmarks \
             --measured {input.measured:q} --summaries {input.summaries:q} --quality {output.quality:q} \
-            --page {output.page:q} 2>&1 | tee {log:q}
+            --page {output.page:q} --default "$DEFAULT_CONFIG" 2>&1 | tee {log:q}
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from udpdiff import config_files, config_parsing
 from udpdiff.jobs import RenderReport
 from udpdiff.report.render import render
 from udpdiff.storage.files import write_json
@@ -21,6 +22,9 @@ def main() -> None:
     parser.add_argument(
         "--page", required=True, type=Path, help="the first one; the others and their files lie beside it"
     )
+    parser.add_argument(
+        "--default", required=True, type=Path, help="config.yaml, which the configuration is told apart from"
+    )
     arguments = parser.parse_args()
 
     figures = render(
@@ -30,6 +34,7 @@ def main() -> None:
         arguments.measured,
         arguments.summaries,
         arguments.page.parent,
+        config_parsing.parse(config_files.read(arguments.default)),
     )
     write_json(arguments.quality, figures)
 

@@ -256,18 +256,17 @@ class Workflow(ClipSet):
         return paths
 
     def report_clips(self) -> list[str]:
-        """Clips, captions and labels that the report draws, and the truth beside them where there is one."""
+        """Clips and labels that the report draws, the truth beside them where there is one, and all captions."""
         paths = []
         for split, shard in dict.fromkeys(self.sheet_shards() + self.example_shards()):
             folders = [folder for kind in LABEL_KINDS for folder in self.label_folders(kind)]
             if (split, shard) not in self.sheet_shards():
                 folders = [self.judge_folder(kind) for kind in LABEL_KINDS]
             paths += [f"results/{folder}/{split}/{shard}.h5" for folder in ("clips", *folders)]
-            paths.append(f"results/captions/{split}/{shard}.parquet")
         if self.config.source.kind == "scenes":  # the worst labels, by every variant, beside the truth
             folders = ["clips", "truth", *(folder for kind in LABEL_KINDS for folder in self.label_folders(kind))]
             paths += [path for folder in folders for path in self.shard_paths(folder, "evaluation")]
-            paths += self.described_captions("evaluation")
+        paths += [table for split in SPLITS for table in self.caption_tables(split)]
         return list(dict.fromkeys(paths))
 
     def report_summaries(self) -> list[str]:

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small_results import measure_labels, small_job, summary_paths, write_results
+
+from scripts import measure_throughput, plan, render_report
+from udpdiff.jobs import Execution, MeasureThroughput
+from udpdiff.timing import Throughput, read_throughputs
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests/report"))
-
-from small_results import measure_labels, small_job, summary_paths, write_results  # noqa: E402
-
-from scripts import measure_throughput, plan, render_report  # noqa: E402
-from udpdiff.jobs import Execution, MeasureThroughput  # noqa: E402
-from udpdiff.timing import Throughput, read_throughputs  # noqa: E402
 
 PAGES = ("index", "samples", "tables", "data_set", "training", "goals", "provenance")
 RECORD = Throughput("depth", {}, {}, 2, 1.0, 2.0, 4.0, "a CPU", None, 1.5)
@@ -39,6 +37,7 @@ def test_render_report_writes_pages_and_figures(tmp_path, monkeypatch):
     measured = measure_labels(results, job)
     outputs = {"quality": results / "quality.json", "page": results / "report/index.html"}
     inputs = {"measured": [measured], "summaries": summary_paths(job, results), "benchmarks": tmp_path / "benchmarks"}
+    inputs["default"] = ROOT / "config.yaml"
     run(monkeypatch, render_report, job=job.dump(), results=results, **inputs, **outputs)
     assert json.loads(outputs["quality"].read_text())["labels.entity_miou"] == 1
     report = results / "report"

@@ -157,13 +157,6 @@ def write_picture(kind: str, folder: Path) -> Path:
     return folder / f"picture.{kind}"
 
 
-def draw_curves(folder: Path) -> Path:
-    from udpdiff.report.plots import training_curves
-
-    logs = {"run": [{"step": step, "loss": 1 / step} for step in range(1, 50)]}
-    return training_curves(logs, {"loss": "all streams"}, folder / "curves.svg", "loss")
-
-
 def write_page(folder: Path) -> Path:
     from udpdiff.storage.files import write_text
 
@@ -196,7 +189,6 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "film": write_film,
     "png": lambda folder: write_picture("png", folder),
     "jpg": lambda folder: write_picture("jpg", folder),
-    "curves": draw_curves,
     "page": write_page,
     "checkpoint": write_checkpoint,
 }

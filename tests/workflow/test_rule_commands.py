@@ -25,6 +25,7 @@ FURTHER = {
     "number": lambda job: [job["wildcards"]["number"]],
     "results": lambda job: ["results"],
     "benchmarks": lambda job: ["benchmarks"],
+    "default": lambda job: ["config.yaml"],
     "folder": lambda job: ["a source"],
     "table": lambda job: ["a source"],
     "captions": lambda job: ["its captions"],
@@ -40,7 +41,7 @@ SCRIPT_OF = {
 BASH = """
 python() {{ printf '%s\\0' "$@"; }}
 tee() {{ cat; }}
-EXECUTION='the execution' SOURCE_PATH='a source' SOURCE_CAPTIONS='its captions' HUB_OFFLINE_ASKED=0
+DEFAULT_CONFIG='config.yaml' EXECUTION='the execution' SOURCE_PATH='a source' SOURCE_CAPTIONS='its captions' HUB_OFFLINE_ASKED=0
 {command}
 """
 

@@ -14,18 +14,16 @@ SHEET = [  # the evaluation shards that three examples lie in, and as many train
     path
     for shard in (0, 1)
     for path in [
-        *(f"results/{folder}/evaluation/{shard}.h5" for folder in
-          ("clips", *(f"entities/{name}" for name in ENTITIES), *(f"depth/{name}" for name in DEPTH))),
-        f"results/captions/evaluation/{shard}.parquet",
+        f"results/{folder}/evaluation/{shard}.h5"
+        for folder in ("clips", *(f"entities/{name}" for name in ENTITIES), *(f"depth/{name}" for name in DEPTH))
     ]
 ] + [
     path
     for shard in (0, 1)
     for path in [
-        *(f"results/{folder}/train/{shard}.h5" for folder in ("clips", "entities/entityseg", "depth/depthcrafter")),
-        f"results/captions/train/{shard}.parquet",
+        f"results/{folder}/train/{shard}.h5" for folder in ("clips", "entities/entityseg", "depth/depthcrafter")
     ]
-]  # fmt: skip
+]
 SUMMARIES = {
     *shards("clips/train", 3, "json"),
     *shards("clips/evaluation", 2, "json"),
@@ -224,7 +222,12 @@ READS = [
                 for shard in (0, 1)
                 for kind in (["clips"] if pair == "base/video" else ["clips", "dense"])
             ],
-            "clips": [*SHEET, *shards("truth/evaluation", 2)],
+            "clips": [
+                *SHEET,
+                *shards("truth/evaluation", 2),
+                *shards("captions/train", 3, "parquet"),
+                *shards("captions/evaluation", 2, "parquet"),
+            ],
             "summaries": sorted(SUMMARIES),
         },
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from udpdiff.checkpoints.hub import TOP, folder_of, split
 from udpdiff.checkpoints.places import place_of
 from udpdiff.storage.errors import StorageError
-from udpdiff.storage.sealed import check_folder
+from udpdiff.storage.sealed import DIGESTS, check_folder, read_record
 
 _SCHEME = "mini:"
 _FOLDER = Path(__file__).parent
@@ -56,6 +56,13 @@ def local_folder(ref: str, parts: Sequence[str] = TOP) -> str:
     if Path(place).parent == _FOLDER:
         _check_shipped(Path(place).name)
     return folder_of(place, parts) if split(place) and not Path(place).is_dir() else place
+
+
+def shipped_digests(ref: str) -> dict[str, str]:
+    """Return file -> sha256 of the weights of a mini checkpoint, as the package lists them; {} for any other reference."""
+    name = f"{ref.removeprefix(_SCHEME)}/"
+    listed = read_record(_FOLDER / DIGESTS)["files"] if ref.startswith(_SCHEME) else {}
+    return {file.removeprefix(name): digest for file, digest in listed.items() if file.startswith(name)}
 
 
 def _check_shipped(name: str) -> None:

@@ -5,7 +5,7 @@ Reads shards of samples, clips and labels; returns what the pages show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from udpdiff.clip import SPLITS
 from udpdiff.report import media
 from udpdiff.report.inputs import Inputs, labelled_task
-from udpdiff.storage.captions import read_captions, read_rejections
+from udpdiff.storage.captions import read_captions
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import get_task
 from udpdiff.video_io import decode_mp4
@@ -129,8 +128,8 @@ def labelled_clips(
             yield LabelledClip(clip_id, clips.attrs["fps"], video, views, notes, refused, captions.get(clip_id, {}))
 
 
-def data_set(inputs: Inputs, folder: Path) -> dict:
-    """Return films of training clips beside the judges' labels, counts per split and every rejection."""
+def data_set(inputs: Inputs, folder: Path) -> list[dict]:
+    """Return films of training clips beside the judges' labels."""
     films = []
     for split, number in inputs.workflow.example_shards():
         clips = labelled_clips(inputs, split, number, inputs.judges())
@@ -139,34 +138,4 @@ def data_set(inputs: Inputs, folder: Path) -> dict:
             film = media.write_film(folder, f"data-{split}-{number}-{index:03d}", panels, clip.fps)
             film |= {"clip_id": clip.clip_id, "notes": clip.notes, "refused": clip.refused, "words": clip.words}
             films.append(film)
-    return {"films": films, "counts": [_count(inputs, split) for split in SPLITS], "rejections": _rejections(inputs)}
-
-
-def _count(inputs: Inputs, split: str) -> dict:
-    """Accepted and rejected clips and source videos of one split."""
-    summaries = [summary for summary in inputs.summaries if (summary.folder, summary.split) == ("clips", split)]
-    return {
-        "split": split,
-        "accepted": sum(len(summary.clips) for summary in summaries),
-        "rejected": sum(len(summary.rejected) for summary in summaries),
-        "sources": sum(summary.sources for summary in summaries),
-    }
-
-
-def _rejections(inputs: Inputs) -> list[dict]:
-    """Clips left out by the source, by the judges, or for want of a caption: split, stage, clip id, reason."""
-    judges = {f"{kind}/{name}" for kind, names in inputs.judges().items() for name in names}
-    rows = [
-        {"stage": summary.schema, "split": summary.split, "clip_id": entry["clip_id"], "reason": entry["reason"]}
-        for summary in inputs.summaries
-        if summary.folder in {"clips", *judges}
-        for entry in summary.rejected
-    ]
-    for split, number in _caption_tables(inputs):
-        reasons = read_rejections([inputs.captions(split, number)])
-        rows += [{"stage": "captions", "split": split, "clip_id": name, "reason": why} for name, why in reasons.items()]
-    return rows
-
-
-def _caption_tables(inputs: Inputs) -> Iterable[tuple[str, int]]:
-    return dict.fromkeys([*inputs.workflow.example_shards(), *inputs.workflow.sheet_shards()])
+    return films

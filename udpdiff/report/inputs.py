@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from udpdiff.config import LABEL_KINDS
+from udpdiff.config import LABEL_KINDS, Config
 from udpdiff.jobs import RenderReport
 from udpdiff.planning import costs
 from udpdiff.report import quality
@@ -30,6 +30,7 @@ class Inputs:
         measured: Files of the measuring rules.
         summaries: Of the shards in `Workflow.report_summaries`.
         benchmarks: The folder of Snakemake's benchmark files; None where nobody asks what the run cost.
+        default: The configuration that this one is told apart from; None where nobody asks.
 
     Attributes:
         shown: (run, task) pairs.
@@ -44,10 +45,11 @@ class Inputs:
         measured: Sequence[Path],
         summaries: Iterable[Path],
         benchmarks: Path | None = None,
+        default: Config | None = None,
     ) -> None:
         self.job, self.config, self.workflow = job, job.config, Workflow(job.config)
         self.results, self.measured = Path(results), [Path(path) for path in measured]
-        self.benchmarks = benchmarks
+        self.benchmarks, self.default = benchmarks, default
         self.summaries: list[Summary] = [read_summary(path) for path in summaries]
         self.shown = list(job.shown)
         self.runs = list(dict.fromkeys(run for run, _ in self.shown))
@@ -84,6 +86,10 @@ class Inputs:
 
     def captions(self, split: str, number: int) -> Path:
         return self.path(f"results/captions/{split}/{number}.parquet")
+
+    def caption_tables(self, split: str) -> list[Path]:
+        """Return the tables of all captions of a split."""
+        return [self.path(name) for name in self.workflow.caption_tables(split)]
 
     def run_file(self, run: str, name: str) -> Path:
         """Return a file of a run's exported folder, once it has been compared with its digest."""

@@ -5,20 +5,23 @@ Takes what `label_quality` wrote where there is truth, else what the labellers s
 
 from __future__ import annotations
 
-from math import isnan
+from math import isfinite, isnan
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from udpdiff.config import LABEL_KINDS
 from udpdiff.metrics.bootstrap import bootstrap_mean
 from udpdiff.metrics.registry import CAPTIONER, CAPTIONS, Figure, describe, label_figures, labeller_figures
-from udpdiff.report import plots, worst_captions, worst_labels
+from udpdiff.report import worst_captions, worst_labels
 from udpdiff.report.contact_sheet import contact_sheet
 from udpdiff.report.inputs import Inputs
 
 # Figures whose spread over the clips is drawn.
 SPREAD = ("entity_miou", "entity_precision", "entity_recall", "entity_j_and_f", "id_switches",
           "depth_delta1", "depth_abs_rel", "depth_flicker", "caption_attributes")  # fmt: skip
+MOST_DOTS = 300  # of a variant
 MAIN = ("entity_miou", "depth_delta1", "depth_flicker")  # beside a clip of the contact sheet
 
 
@@ -28,7 +31,7 @@ def label_page(inputs: Inputs, media: Path) -> dict[str, Any]:
     sections = [
         _measured_section(kind, measured["variants"][kind], inputs, media)
         if measured
-        else _unmeasured_section(kind, inputs, media)
+        else _unmeasured_section(kind, inputs)
         for kind in LABEL_KINDS
     ]
     if measured and CAPTIONS in measured["variants"]:
@@ -73,13 +76,13 @@ def _measured_section(kind: str, variants: dict, inputs: Inputs, media: Path) ->
             worst.append({"variant": variant, "pictures": pictures})
     spread = {
         figure: {
-            variant: [figure.scaled(row[figure.key]) for row in found["clips"].values() if figure.key in row]
+            variant: {clip: figure.scaled(row[figure.key]) for clip, row in found["clips"].items() if figure.key in row}
             for variant, found in variants.items()
         }
         for figure in figures
         if figure.key in SPREAD
     }
-    return _section(kind, inputs, figures, spread, media) | {
+    return _section(kind, inputs, figures, spread) | {
         "rows": rows,
         "compared": _compared(figures, variants),
         "differences": _differences(_compared(figures, variants), variants),
@@ -88,38 +91,50 @@ def _measured_section(kind: str, variants: dict, inputs: Inputs, media: Path) ->
     }
 
 
-def _unmeasured_section(kind: str, inputs: Inputs, media: Path) -> dict[str, Any]:
+def _unmeasured_section(kind: str, inputs: Inputs) -> dict[str, Any]:
     """What the labellers said of themselves: clips labelled and refused, and what else they count."""
     options = {"resamples": inputs.config.metrics.bootstrap_samples, "seed": inputs.config.seed}
     figures = labeller_figures(kind)
     rows, spread = [], {figure: {} for figure in figures}
     for variant in inputs.labellers()[kind]:
         own = [summary for summary in inputs.summaries if summary.folder == f"{kind}/{variant}"]
-        scores = [row for summary in own for row in summary.clips.values()]
+        scores = {clip: row for summary in own for clip, row in summary.clips.items()}
         reasons = {entry["clip_id"]: entry["reason"] for summary in own for entry in summary.rejected}
         values = {}
         for figure in figures:
-            spread[figure][variant] = [figure.scaled(row[figure.key]) for row in scores]
+            spread[figure][variant] = {clip: figure.scaled(row[figure.key]) for clip, row in scores.items()}
             if scores:
-                mean = bootstrap_mean(spread[figure][variant], **options)
+                mean = bootstrap_mean(list(spread[figure][variant].values()), **options)
                 ends = {name: getattr(mean, name) for name in ("value", "low", "high")}
                 values[figure.key] = {name: None if isnan(end) else end for name, end in ends.items()}
         rows.append({"variant": variant, "values": values, "labelled": len(scores), "refused": len(reasons)})
         rows[-1]["reasons"] = reasons
-    return _section(kind, inputs, figures, spread, media) | {"rows": rows, "worst": [], "differences": []}
+    return _section(kind, inputs, figures, spread) | {"rows": rows, "worst": [], "differences": []}
 
 
-def _section(kind: str, inputs: Inputs, figures, spread: dict[Figure, dict], media: Path) -> dict[str, Any]:
-    """What both kinds of sections have; spread: figure -> variant -> its value of each clip, as printed."""
-    paths = [
-        plots.distribution(
-            values, media / f"labels-{figure.key}.svg", f"{figure.label}{figure.unit and ', ' + figure.unit}"
-        )
-        for figure, values in spread.items()
+def _section(kind: str, inputs: Inputs, figures, spread: dict[Figure, dict]) -> dict[str, Any]:
+    """What both kinds of sections have; spread: figure -> variant -> clip -> its value, as printed."""
+    spreads = [
+        {"key": figure.key, "label": figure.label, "unit": figure.unit}
+        | {"variants": [_spread(variant, values) for variant, values in found.items()]}
+        for figure, found in spread.items()
     ]
     judge = inputs.judges()[kind][0] if kind in LABEL_KINDS else CAPTIONER
     section = {"kind": kind, "heading": kind.capitalize(), "judge": judge}
-    return section | {"figures": figures, "plots": [f"{media.name}/{path.name}" for path in paths]}
+    return section | {"figures": figures, "spreads": spreads}
+
+
+def _spread(variant: str, values: dict[str, float]) -> dict[str, Any]:
+    """Quartiles of all clips, and the values of at most MOST_DOTS, evenly picked."""
+    finite = {clip: value for clip, value in values.items() if isfinite(value)}
+    picked = list(finite)[:: max(1, -(-len(finite) // MOST_DOTS))]
+    quartiles = np.percentile(list(finite.values()), (25, 50, 75)).tolist() if finite else []
+    return {
+        "name": variant,
+        "quartiles": quartiles,
+        "values": [float(f"{finite[clip]:.5g}") for clip in picked],
+        "clips": picked,
+    }
 
 
 def _compared(figures: list[Figure], variants: dict) -> list[Figure]:

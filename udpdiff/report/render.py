@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from udpdiff.config import Config
 from udpdiff.jobs import RenderReport
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.pages.data_set import data_set
@@ -27,6 +28,7 @@ def render(
     measured: Sequence[Path],
     summaries: Sequence[Path],
     folder: Path,
+    default: Config | None = None,
 ) -> dict[str, float]:
     """Write the site: its pages into `folder`, their data into `folder/data`, films and pictures into `folder/media`.
 
@@ -37,20 +39,21 @@ def render(
         measured: Files of the measuring rules.
         summaries: Of the shards in `Workflow.report_summaries`.
         folder: Of the site; its first page is `index.html`.
+        default: The configuration that this one is told apart from; None leaves that out.
 
     Returns:
         The figures of quality.json, cost included.
     """
-    inputs = Inputs(job, results, measured, summaries, benchmarks)
+    inputs = Inputs(job, results, measured, summaries, benchmarks, default)
     media = folder / "media"
     pages = [
         Page("index", "Overview", overview(inputs, media)),
         Page("samples", "Samples", samples(inputs, media)),
         Page("tables", "Tables", tables(inputs, media)),
-        Page("data_set", "Data set", data_set(inputs, media)),
-        Page("training", "Training", training(inputs, media)),
+        Page("data_set", "Data set", data_set(inputs, media), ("charts.js", "data_set.js")),
+        Page("training", "Training", training(inputs, media), ("charts.js", "training.js")),
         Page("goals", "Goals", goals(inputs, media)),
-        Page("provenance", "Provenance", provenance(inputs, media)),
+        Page("provenance", "Provenance", provenance(inputs, media), ("charts.js", "provenance.js")),
     ]
     write_site(folder, pages, {"config": job.config})
     return inputs.figures

@@ -22,6 +22,7 @@ from udpdiff.report.printing import FILTERS
 from udpdiff.storage.files import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
+_STYLES = ("site.css", "charts.css")
 _EVERY_PAGE = ("theme.js", "site.js")  # theme.js runs before anything is drawn
 
 
@@ -60,7 +61,7 @@ def write_site(folder: Path, pages: list[Page], shared: Mapping[str, Any]) -> No
         shared: What every template may read besides `page`, `pages` and `data`.
     """
     environment = _environment()
-    style = (TEMPLATES / "site.css").read_text()
+    style = "".join((TEMPLATES / name).read_text() for name in _STYLES)
     for page in pages:
         content = page.data.model_dump_json()  # not finite numbers as null
         scripts = [(TEMPLATES / name).read_text() for name in (*_EVERY_PAGE, *page.scripts)]

@@ -27,7 +27,7 @@ from udpdiff.training.log import read_log
 from udpdiff.video_io import encode_mp4
 from udpdiff.workflow import Workflow
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=http://example.com/x.png>"
 SIZE = {"height": 32, "width": 32, "num_frames": 5, "fps": 8}
 CLIPS = SIZE | {"train": 3, "evaluation": 3, "shard_clips": 3, "evaluation_share": 0.5}
