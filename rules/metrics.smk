@@ -4,11 +4,7 @@
 # Features of the real clips are extracted once, not once for each model.
 rule extract_features:
     input:
-        records=lambda wildcards: fetched(
-            "metrics.video_encoder"
-            if wildcards.split == "evaluation"
-            else "metrics.*_encoder"
-        )(wildcards),
+        records=fetched("metrics.*_encoder"),
         clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
     output:
         features="results/features/{split}/{shard}.h5",
@@ -23,15 +19,8 @@ rule extract_features:
     resources:
         gpu=1,
     params:
-        job=job(workflow_jobs.extract_features, "split"),
-        content=lambda wildcards: named_content(
-            flow.config,
-            *(
-                ["metrics.video_encoder"]
-                if wildcards.split == "evaluation"
-                else ["metrics.*_encoder", "metrics.interpolator"]
-            ),
-        ),
+        job=job(workflow_jobs.extract_features),
+        content=content("metrics.*_encoder", "metrics.interpolator"),
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.features:q} -- \

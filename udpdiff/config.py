@@ -78,6 +78,7 @@ class Extractors(Section):
     image_encoder: Text
     video_encoder: Text
     interpolator: Text
+    flow: Literal["dis"]
 
 
 class Metrics(Extractors):

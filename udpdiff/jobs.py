@@ -157,12 +157,14 @@ class Sample(Job):
 
 
 class ExtractFeatures(Job):
-    """Features and per-clip figures of one shard of videos; of reference clips the video features alone are needed."""
+    """Features and per-clip figures of one shard of videos, generated or real. caption: which of a clip's is the prompt."""
 
     video_encoder: str
     subject_encoder: str | None = None
     image_encoder: str | None = None
     interpolator: str | None = None
+    flow: str | None = None
+    caption: Literal["brief", "detailed"] = "detailed"
 
 
 class CompareSamples(Job):

@@ -188,12 +188,9 @@ def sample(workflow: Workflow, run: str, task: str, shard: int) -> jobs.Sample:
     )
 
 
-def extract_features(workflow: Workflow, split: str) -> jobs.ExtractFeatures:
-    extractors = workflow.config.extractors().model_dump()
-    # Of reference videos the distance alone wants features.
-    return jobs.ExtractFeatures(
-        **(extractors if split != "evaluation" else {"video_encoder": extractors["video_encoder"]})
-    )
+def extract_features(workflow: Workflow) -> jobs.ExtractFeatures:
+    """Real clips are measured as generated ones are: their figures are what those of a model are to be read beside."""
+    return jobs.ExtractFeatures(**workflow.config.extractors().model_dump(), caption=workflow.config.sampling.caption)
 
 
 def compare_samples(workflow: Workflow, run: str, task: str) -> jobs.CompareSamples:

@@ -135,5 +135,5 @@ def test_every_job_that_loads_a_checkpoint_waits_for_its_record(tmp_path):
         ("estimate_depth", "depthcrafter"): {crafter},
         ("estimate_depth", "depth_anything"): {""},
         ("write_captions", ""): {"lab--base@v1 lab--captioner"},
-        ("extract_features", ""): {"lab--v", "lab--i lab--s lab--v"},
+        ("extract_features", ""): {"lab--i lab--s lab--v"},
     }

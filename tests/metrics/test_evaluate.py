@@ -46,12 +46,12 @@ def test_longer_videos_weigh_more_in_consistencies_but_not_in_smoothness():
     assert metrics["background_consistency"]["value"] == pytest.approx((2 * first + 8 * second) / 10)
     first, second = (row["motion_smoothness_blend"] for row in generated.scores)
     assert metrics["motion_smoothness_blend"]["value"] == pytest.approx((first + second) / 2)
-    assert [metrics[name]["extractor"] for name in list(metrics)[:4]] == [
-        "subject network",
-        "image network",
-        "average",
-        "video network",
-    ]
+    figures = ("subject_consistency", "background_consistency", "motion_smoothness_blend", "fvd")
+    makers = ["subject network", "image network", "average", "video network"]
+    assert [metrics[name]["extractor"] for name in figures] == makers
+    reference = videos(2, 1).scores
+    real = metrics["subject_consistency_real"]
+    assert real["per_video"] == [row["subject_consistency"] for row in reference], "beside those of real videos"
 
 
 def test_distances_and_their_floor_which_is_that_of_real_videos():

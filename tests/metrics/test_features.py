@@ -11,6 +11,7 @@ from reference_weights import clip_visual_as_clip, dino_as_vit, rebuild
 from udpdiff.metrics import features, preprocessing
 from udpdiff.metrics.i3d import I3D
 
+WORDS = ("<pad>", "red", "<end>", "ball", "rolls", "cube")
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 
 
@@ -33,13 +34,18 @@ def subject_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def image_folder(tmp_path_factory):
-    from transformers import CLIPConfig, CLIPModel
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
     torch.manual_seed(1)
     folder = tmp_path_factory.mktemp("image")
     vision = SIZES | {"image_size": 24, "patch_size": 8}
     text = SIZES | {"vocab_size": 20, "max_position_embeddings": 8}
     CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)).save_pretrained(folder)
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<end>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A <end>", special_tokens=[("<end>", 2)])
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>").save_pretrained(folder)
     return str(folder)
 
 
@@ -74,6 +80,21 @@ def test_image_features_see_the_centre_only(image_folder, video):
     changed = video.copy()
     changed[:, :, 0] = 255
     np.testing.assert_array_equal(encoder.encode(changed), found)
+
+
+def test_prompts_are_read_by_the_other_tower_and_cut_where_it_ends(image_folder):
+    encoder = features.ImageEncoder.from_pretrained(image_folder)
+    found, cut = encoder.encode_text("red ball rolls")
+    assert found.shape == (8,) and np.linalg.norm(found) == pytest.approx(1, abs=1e-6) and not cut
+    assert np.abs(found - encoder.encode_text("cube rolls")[0]).max() > 1e-3
+    model = encoder.model
+    ids = torch.tensor([[1, 3, 4, 2]])  # end of text counts
+    expected = model.text_projection(model.text_model(input_ids=ids).pooler_output)[0].detach()
+    np.testing.assert_allclose(found, expected / expected.norm(), atol=1e-6)
+    longest, cut = encoder.encode_text("ball " * 7)
+    assert not cut, "8 tokens with the end mark"
+    np.testing.assert_array_equal(encoder.encode_text("ball " * 7 + "cube")[0], longest)
+    assert encoder.encode_text("ball " * 7 + "cube")[1]
 
 
 @pytest.mark.parametrize(("layer", "size"), [("logits", 5), ("pooled", 16)])

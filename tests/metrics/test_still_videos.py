@@ -20,12 +20,14 @@ from udpdiff.storage.shards import ShardWriter
 from udpdiff.tables.fill import compare_rows, fill_table
 from udpdiff.video_io import decode_mp4, encode_mp4
 
+PROMPTS = ("A red ball slides to the right.", "A cube. " * 30, "", "A wall.")
 FIGURES = ("subject_consistency", "background_consistency", "motion_smoothness_blend")
 JOB = ExtractFeatures(
     video_encoder="mini:video_encoder",
     subject_encoder="mini:subject_encoder",
     image_encoder="mini:image_encoder",
     interpolator="blend",
+    flow="dis",
 )
 
 
@@ -51,7 +53,8 @@ def measured(folder, name: str, videos: list[np.ndarray], lossless: bool = True)
     with ShardWriter(folder / f"{name}.clips.h5", "clips", size) as shard:
         texts = dict.fromkeys(("brief", "detailed", "source_id", "source_sha256", "record_sha256"), "")
         for number, video in enumerate(videos):
-            shard.add(f"{number}", {"video_mp4": encode_mp4(video, 8.0, lossless=lossless)} | texts)
+            data = {"video_mp4": encode_mp4(video, 8.0, lossless=lossless), "detailed": PROMPTS[number % 4]}
+            shard.add(f"{number}", texts | data)
     extract_features(folder / f"{name}.clips.h5", folder / f"{name}.h5", JOB)
     return read_features([folder / f"{name}.h5"])
 
@@ -70,6 +73,14 @@ def test_still_videos_are_left_out_and_counted(tmp_path, lossless):
         assert found["extractor"].endswith("; 2 of 4 videos do not move and are left out")
         assert "left out" not in expected[name]["extractor"] and None not in expected[name]["per_video"]
     assert metrics["fvd"]["n"] == 4 and json.dumps(metrics, allow_nan=False)
+    degree, share = metrics["dynamic_degree"], metrics["dynamic_share"]
+    assert degree["n"] == share["n"] == 4 and "left out" not in degree["extractor"]
+    assert degree["per_video"][1] == degree["per_video"][3] == 0 and min(degree["per_video"][::2]) > 0
+    assert share["per_video"] == [1, 0, 1, 0], "4 of 64 pixels to the right, in a tenth of the picture"
+    real = metrics["dynamic_degree_real"]
+    assert real["per_video"] == degree["per_video"][::2] and real["n"] == 2
+    assert metrics["prompt_fidelity"]["n"] == 3 and metrics["prompt_fidelity"]["per_video"][2] is None
+    assert "1 of 4 prompts are longer" in metrics["prompt_fidelity"]["extractor"]
 
 
 def test_where_all_are_still_there_is_no_figure(tmp_path):
@@ -108,7 +119,7 @@ def test_what_is_still():
 
 
 def test_features_and_middle_frames_that_are_not_finite_are_refused():
-    extractors = load_extractors(**JOB.model_dump())
+    extractors = load_extractors(**JOB.model_dump(exclude={"caption"}))
     for part, layer in (
         (extractors.subject, "layernorm"),
         (extractors.image, "vision_model.post_layernorm"),

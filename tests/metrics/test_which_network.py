@@ -9,6 +9,7 @@ import pytest
 
 from udpdiff.metrics.feature_shards import measure_video
 from udpdiff.metrics.features import Extractors
+from udpdiff.metrics.flow import FlowEstimator
 from udpdiff.metrics.interpolation import Interpolator
 
 VIDEO = np.zeros((3, 4, 4, 3), np.uint8)
@@ -24,17 +25,29 @@ def extractors(**parts) -> Extractors:
 def test_subject_background_and_smoothness(subject, image):
     networks = extractors(
         subject=SimpleNamespace(name="one", encode=lambda video: subject),
-        image=SimpleNamespace(name="two", encode=lambda video: image),
+        image=SimpleNamespace(
+            name="two", encode=lambda video: image, encode_text=lambda text: (np.float32([1, 0]), text == "long")
+        ),
+        flow=FlowEstimator("moved", lambda video: np.full((len(video) - 1, 4, 4, 2), 3.0)),
         interpolator=Interpolator("mine", "motion_smoothness_mine", lambda before, after: (before + after) / 2),
     )
     consistency = {id(STEADY): 1.0, id(TURNING): 0.25}  # to the frame before 0 and 0, to the first 0 and 1
-    assert measure_video(VIDEO, networks) == {
+    fidelity = {id(STEADY): 1.0, id(TURNING): 2 / 3}
+    found = measure_video(VIDEO, networks, fps=8, prompt="short")
+    assert found == {
         "subject_consistency": pytest.approx(consistency[id(subject)]),
         "background_consistency": pytest.approx(consistency[id(image)]),
         "motion_smoothness_mine": pytest.approx(1 - 51 / 255),
+        "prompt_fidelity": pytest.approx(fidelity[id(image)]),
+        "dynamic_degree": pytest.approx(3 * np.sqrt(2) / 4),
+        "dynamic_share": 1.0,
     }
-    assert networks.names == {"video": "videos", "subject": "one", "image": "two", "interpolator": "mine"}
+    assert measure_video(VIDEO, networks, fps=8, prompt="long") == found | {"cut_prompt": 1.0}
+    assert set(measure_video(VIDEO, networks, fps=8)) == set(found) - {"prompt_fidelity"}
+    assert networks.names == {
+        "video": "videos", "subject": "one", "image": "two", "interpolator": "mine", "flow": "moved",
+    }  # fmt: skip
 
 
 def test_what_has_no_network_has_no_figure():
-    assert measure_video(VIDEO, extractors()) == {}
+    assert measure_video(VIDEO, extractors(), fps=8, prompt="anything") == {}

@@ -10,6 +10,7 @@ import numpy as np
 from udpdiff import jobs
 from udpdiff.metrics import feature_shards
 from udpdiff.metrics.features import Extractors
+from udpdiff.metrics.flow import load_flow
 from udpdiff.metrics.interpolation import load_interpolator
 from udpdiff.storage.means import write_mean
 from udpdiff.storage.schema import SCHEMAS
@@ -44,7 +45,8 @@ def shard(path, schema, rows, attrs=None, rejected=()):
 
 def clips(path, videos, num_frames=FRAMES):
     attrs = {"height": SIZE, "width": SIZE, "num_frames": num_frames, "fps": 8, "source": "test"}
-    return shard(path, "clips", {name: {"video_mp4": encode_mp4(video, 8)} for name, video in videos.items()}, attrs)
+    rows = {name: {"video_mp4": encode_mp4(video, 8), "detailed": f"A {name}."} for name, video in videos.items()}
+    return shard(path, "clips", rows, attrs)
 
 
 def predictions(path, stored, task):
@@ -80,6 +82,9 @@ class StubNetwork:
                 raise KeyboardInterrupt
         return video.mean((1, 2)) + 1.0
 
+    def encode_text(self, text):
+        return np.ones(3), len(text) > 100
+
     def encode_videos(self, videos):
         self.batches.append(len(videos))
         return np.stack([video.mean((0, 1, 2)) + video.std() for video in videos]).astype(np.float64)
@@ -89,17 +94,18 @@ def use_stub(monkeypatch):
     """Let the stub stand for all networks of the metrics."""
     network = StubNetwork()
 
-    def load(video_encoder, subject_encoder=None, image_encoder=None, interpolator=None, device="cpu"):
+    def load(video_encoder, subject_encoder=None, image_encoder=None, interpolator=None, flow=None, device="cpu"):
         if subject_encoder is None:
             return Extractors(network)
-        return Extractors(network, network, network, load_interpolator(interpolator))
+        return Extractors(network, network, network, load_interpolator(interpolator), load_flow(flow))
 
     monkeypatch.setattr(feature_shards, "load_extractors", load)
     return network
 
 
-GENERATED = jobs.ExtractFeatures(video_encoder="v", subject_encoder="s", image_encoder="i", interpolator="blend")
-REAL = jobs.ExtractFeatures(video_encoder="v")
+GENERATED = jobs.ExtractFeatures(
+    video_encoder="v", subject_encoder="s", image_encoder="i", interpolator="blend", flow="dis"
+)
 EXECUTION = jobs.Execution(device="cpu")
 
 

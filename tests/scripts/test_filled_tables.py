@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pandas
-from hand_made_shards import REAL, clips, compare, evaluate, extract, moving_videos, ramps, run, use_stub
+from hand_made_shards import clips, compare, evaluate, extract, moving_videos, ramps, run, use_stub
 
 from udpdiff.metrics.registry import describe
 from udpdiff.tables.fill import fill_table
@@ -18,7 +18,7 @@ def test_every_cell_of_every_table_is_filled_by_a_script(tmp_path, monkeypatch):
     """From shards to csv: no column of a table has a source that no script makes, and none makes what nobody describes."""
     use_stub(monkeypatch)
     features = extract(monkeypatch, clips(tmp_path / "clips.h5", moving_videos(8, 1)), tmp_path / "generated.h5")
-    real = extract(monkeypatch, clips(tmp_path / "real_clips.h5", moving_videos(8, 2)), tmp_path / "real.h5", REAL)
+    real = extract(monkeypatch, clips(tmp_path / "real_clips.h5", moving_videos(8, 2)), tmp_path / "real.h5")
     depths, ids = ramps(4), {name: (each > 30000) + np.uint16(1) for name, each in ramps(4).items()}
     ids = {name: each.astype(np.uint16) for name, each in ids.items()}
     for each in ids.values():

@@ -9,7 +9,6 @@ import pytest
 from hand_made_shards import (
     EXECUTION,
     FRAMES,
-    REAL,
     SIZE,
     clips,
     compare,
@@ -48,7 +47,8 @@ def test_a_stopped_extraction_goes_on_with_the_same_batches(tmp_path, monkeypatc
     with ShardReader(whole) as first, ShardReader(stopped) as second:
         assert first.clip_ids == second.clip_ids and first.scores == second.scores
         assert set(first.scores["clip 0"]) == {
-            "subject_consistency", "background_consistency", "motion_smoothness_blend",
+            "subject_consistency", "background_consistency", "motion_smoothness_blend", "dynamic_degree", "dynamic_share",
+            "prompt_fidelity",
         }  # fmt: skip
         for clip_id in first.clip_ids:
             np.testing.assert_array_equal(*(each.read(clip_id, "video_features") for each in (first, second)))
@@ -59,7 +59,7 @@ def test_generated_and_real_videos_are_not_exchanged(tmp_path, monkeypatch):
     use_stub(monkeypatch)
     short = extract(monkeypatch, clips(tmp_path / "0.h5", moving_videos(3, 1)), tmp_path / "f0.h5")
     long = extract(monkeypatch, clips(tmp_path / "1.h5", moving_videos(3, 2, 9), 9), tmp_path / "f1.h5")
-    real = extract(monkeypatch, clips(tmp_path / "2.h5", moving_videos(12, 3)), tmp_path / "real.h5", REAL)
+    real = extract(monkeypatch, clips(tmp_path / "2.h5", moving_videos(12, 3)), tmp_path / "real.h5")
     document = json.loads(evaluate(tmp_path, monkeypatch, [short, long], [real]).read_text())
     metrics = document["metrics"]
     assert (document["run"], document["task"], document["seed"], document["n"]) == ("multi", "depth", 7, 6)

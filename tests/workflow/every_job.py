@@ -57,7 +57,7 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
             for name in labels.depth:
                 add("estimate_depth", workflow_jobs.estimate_depth(flow, name), name, split, shard, reads=clips)
             if split != "train":
-                add("extract_features", workflow_jobs.extract_features(flow, split), split, shard, reads=clips)
+                add("extract_features", workflow_jobs.extract_features(flow), split, shard, reads=clips)
     for name in labels.depth:
         add("mean_labels", None, name, reads=flow.label_means(name))
     streams = [flow.run_streams(run) for run in flow.config.runs]

@@ -76,11 +76,9 @@ LOADED = [
     ("write_captions", {"split": "train", "shard": "0"}, "cogvideox"),
     ("train", {"run": "seg"}, "cogvideox"),
     ("sample", {"run": "seg", "task": "seg", "shard": "0"}, "cogvideox"),
-    ("extract_features", {"split": "evaluation", "shard": "0"}, "video_encoder"),
-    (
-        "extract_features",
-        {"split": "samples/seg/seg", "shard": "0"},
-        "image_encoder subject_encoder video_encoder",
+    *(
+        ("extract_features", {"split": split, "shard": "0"}, "image_encoder subject_encoder video_encoder")
+        for split in ("evaluation", "samples/seg/seg")
     ),
     ("codec_quality", {}, "cogvideox"),
     ("measure_runtime", {}, "cogvideox"),

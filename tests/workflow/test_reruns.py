@@ -125,7 +125,7 @@ RERUNS = {
         "compare_samples compare_with_base estimate_depth evaluate_samples extract_features sample segment_entities",
     ),
     "sampling.codec": ("h264", "sample"),
-    "sampling.caption": ("brief", "sample"),
+    "sampling.caption": ("brief", "extract_features sample"),
     "sampling.num_inference_steps": (20, "measure_runtime sample"),
     "sampling.guidance_scale": (4.0, "measure_runtime sample"),
     "sampling.seed": (1, "sample"),
@@ -152,7 +152,7 @@ RERUNS = {
 }
 # What decides which class reads the section, or is a section of no keys.
 # With another value elsewhere; of the threshold see test_a_threshold_counts_where_the_acceleration_has_one.
-NO_VALUES = {"source.kind", "tasks.depth", "sampling.acceleration_threshold"} | {
+NO_VALUES = {"source.kind", "tasks.depth", "metrics.flow", "sampling.acceleration_threshold"} | {
     f"labels.{kind}.{name}.model" for kind in ("entities", "depth") for name in DEFAULT["labels"][kind]
 }
 # Keys of which no other value goes with muon.

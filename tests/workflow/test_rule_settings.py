@@ -195,20 +195,20 @@ TOLD = [
         )
         for shard, first, count in ((0, 0, 2), (1, 2, 1))
     ),
-    (
-        "extract_features",
-        {"split": "evaluation", "shard": "0"},
-        {"video_encoder": "mini:video_encoder", "subject_encoder": None, "image_encoder": None, "interpolator": None},
-    ),
-    (
-        "extract_features",
-        {"split": "samples/base/video", "shard": "0"},
-        {
-            "video_encoder": "mini:video_encoder",
-            "subject_encoder": "mini:subject_encoder",
-            "image_encoder": "mini:image_encoder",
-            "interpolator": "blend",
-        },
+    *(
+        (
+            "extract_features",
+            {"split": split, "shard": "0"},
+            {
+                "video_encoder": "mini:video_encoder",
+                "subject_encoder": "mini:subject_encoder",
+                "image_encoder": "mini:image_encoder",
+                "interpolator": "blend",
+                "flow": "dis",
+                "caption": "brief",
+            },
+        )
+        for split in ("evaluation", "samples/base/video")
     ),
     *(
         (

@@ -26,7 +26,7 @@ from udpdiff.metrics.bootstrap import (
     subsample_interval,
 )
 from udpdiff.metrics.comparison import Comparison, read_comparisons
-from udpdiff.metrics.feature_shards import STILL, VideoSet, read_features
+from udpdiff.metrics.feature_shards import CUT_PROMPT, STILL, VideoSet, read_features
 from udpdiff.tasks import Task, get_task, labels_control
 
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
@@ -63,10 +63,11 @@ def evaluate_samples(
 def evaluate_videos(
     generated: VideoSet, reference: VideoSet, *, bootstrap_samples: int = 2000, seed: int = 0
 ) -> dict[str, dict]:
-    """Return consistencies and smoothness of generated videos, and their distance to reference videos.
+    """Return the figures of generated videos, the same of reference videos (`..._real`), and the distance between both.
 
     Videos in which nothing moves are perfectly consistent and smooth: they are left out of these figures, and the
-    extractor's words say how many they are. The distances tell what they are worth.
+    extractor's words say how many they are. The distances and the dynamic degree, which is then 0, tell what they are
+    worth.
 
     Consistencies lie in [0, 1], and longer videos weigh more. `fvd` is biased upwards by small sets: read it beside
     `fvd_floor`, the distance between halves of the reference, and `fvd_infinity` (left out below 6 videos; the floor
@@ -81,24 +82,43 @@ def evaluate_videos(
             "videos, expected one network, as distances between two mean nothing. Extract both again."
         )
     options = {"resamples": bootstrap_samples, "seed": seed}
-    metrics = {}
-    for name, source, weights in (
-        ("subject_consistency", "subject", generated.num_frames - 1),
-        ("background_consistency", "image", generated.num_frames - 1),
-        (generated.smoothness, "interpolator", None),
+    metrics = _video_figures(generated, options)
+    real = {registry.of_real(name): figure for name, figure in _video_figures(reference, options).items()}
+    return metrics | real | _distances(reference.features, generated.features, generated.names["video"], seed)
+
+
+def _video_figures(videos: VideoSet, options: dict) -> dict[str, dict]:
+    """Return the means of the figures of single videos: those that any of them has."""
+    lengths = videos.num_frames - 1
+    found = {}
+    for name, source, weights, moving in (
+        ("subject_consistency", "subject", lengths, True),
+        ("background_consistency", "image", lengths, True),
+        (videos.smoothness, "interpolator", None, True),
+        ("dynamic_degree", "flow", None, False),
+        ("dynamic_share", "flow", None, False),
+        ("prompt_fidelity", "image", None, False),
     ):
-        metrics[name] = _mean_of_moving(generated, name, source, weights, options)
-    return metrics | _distances(reference.features, generated.features, generated.names["video"], seed)
+        if any(name in scores for scores in videos.scores):
+            found[name] = _mean_over_videos(videos, name, videos.names[source], weights, moving, options)
+    return found
 
 
-def _mean_of_moving(generated: VideoSet, name: str, source: str, weights: np.ndarray | None, options: dict) -> dict:
-    """Return the mean of a figure over the videos in which something moves."""
-    values = np.array([math.nan if STILL in scores else scores[name] for scores in generated.scores])
-    moving, made_by = ~np.isnan(values), generated.names[source]
-    if not moving.all():
-        made_by += f"; {np.count_nonzero(~moving)} of {len(values)} videos do not move and are left out"
-    weights = None if weights is None else weights[moving]
-    mean = bootstrap_mean(values[moving], weights=weights, **options) if moving.any() else NOTHING
+def _mean_over_videos(
+    videos: VideoSet, name: str, made_by: str, weights: np.ndarray | None, moving: bool, options: dict
+) -> dict:
+    """Return the mean of a figure over the videos that have it. moving: those in which nothing moves are left out."""
+    count, out = len(videos.scores), [moving and STILL in scores for scores in videos.scores]
+    values = np.array(
+        [math.nan if left else row.get(name, math.nan) for left, row in zip(out, videos.scores, strict=True)]
+    )
+    if any(out):
+        made_by += f"; {sum(out)} of {count} videos do not move and are left out"
+    if name == "prompt_fidelity" and (cut := sum(CUT_PROMPT in scores for scores in videos.scores)):
+        made_by += f"; {cut} of {count} prompts are longer than it reads, and are cut"
+    known = ~np.isnan(values)
+    weights = None if weights is None else weights[known]
+    mean = bootstrap_mean(values[known], weights=weights, **options) if known.any() else NOTHING
     return entry(mean, made_by, values)
 
 

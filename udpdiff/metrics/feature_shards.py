@@ -14,12 +14,16 @@ import numpy as np
 
 from udpdiff.jobs import ExtractFeatures
 from udpdiff.measures import vbench
+from udpdiff.measures.motion import STILL as NO_MOTION
+from udpdiff.measures.motion import frames_looked_at, motion
+from udpdiff.measures.prompt_fidelity import prompt_fidelity
 from udpdiff.metrics.features import Extractors, load_extractors
 from udpdiff.progress import progress
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import decode_mp4
 
 STILL = "still"  # a figure of videos that are
+CUT_PROMPT = "cut_prompt"  # of those whose prompt was too long for the text encoder
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,9 @@ class VideoSet:
     Attributes:
         clip_ids: N of them.
         features: float64 (N, D).
-        scores: Figures by video, each a mapping; empty ones of reference videos.
+        scores: Figures by video, each a mapping.
         num_frames: int (N,).
-        names: What made them: `video`, and of generated videos `subject`, `image`, `interpolator`.
+        names: What made them: `video`, `subject`, `image`, `interpolator`, `flow`.
         smoothness: Key of the figure of the interpolator, None without one.
     """
 
@@ -54,10 +58,10 @@ def extract_features(
     Args:
         clips_path: A shard with the schema `clips`.
         features_path: Where the shard with the schema `features` will stand.
-        job: The networks. Without a subject encoder, video features alone.
+        job: The networks, and which of a clip's captions is the prompt.
         device: Of the networks.
     """
-    extractors = load_extractors(**job.model_dump(), device=device)
+    extractors = load_extractors(**job.model_dump(exclude={"caption"}), device=device)
     with ShardReader(clips_path) as clips:
         attrs = {
             "names": extractors.names,
@@ -73,21 +77,41 @@ def extract_features(
                     clip_ids, videos, extractors.video.encode_videos(videos), strict=True
                 ):
                     if clip_id not in shard.done:
-                        shard.add(clip_id, {"video_features": features}, measure_video(video, extractors))
+                        prompt = clips.read(clip_id, job.caption)
+                        figures = measure_video(video, extractors, fps=clips.attrs["fps"], prompt=prompt)
+                        shard.add(clip_id, {"video_features": features}, figures)
 
 
-def measure_video(video: np.ndarray, extractors: Extractors) -> dict[str, float]:
-    """Return the figures, in [0, 1], of a video uint8 (T, H, W, 3): those that there is a network for.
+def measure_video(video: np.ndarray, extractors: Extractors, *, fps: float, prompt: str = "") -> dict[str, float]:
+    """Return the figures of a video: those that there is a network for, and a prompt.
 
-    A video in which nothing moves has the figure STILL besides, by which its others are left out of those of a set.
+    A video in which nothing moves has the figure STILL besides, by which its consistencies and its smoothness are left
+    out of those of a set; its dynamic degree is 0. CUT_PROMPT: its prompt was too long.
+
+    Args:
+        video: uint8 (T, H, W, 3).
+        extractors: The networks.
+        fps: Of the video.
+        prompt: What it is to show; "" where that is not known.
+
+    Raises:
+        ValueError: Fewer frames than a figure needs: 2 of the consistencies and of motion, 3 of smoothness.
     """
-    figures = {STILL: 1.0} if extractors.subject and vbench.is_still(video) else {}
+    still = bool(extractors.subject or extractors.flow) and vbench.is_still(video)
+    figures = {STILL: 1.0} if still else {}
     if extractors.subject:
         figures["subject_consistency"] = vbench.consistency(extractors.subject.encode(video))
     if extractors.image:
-        figures["background_consistency"] = vbench.consistency(extractors.image.encode(video))
+        frames = extractors.image.encode(video)
+        figures["background_consistency"] = vbench.consistency(frames)
+        if prompt:
+            text, cut = extractors.image.encode_text(prompt)
+            figures |= {"prompt_fidelity": prompt_fidelity(frames, text)} | ({CUT_PROMPT: 1.0} if cut else {})
     if extractors.interpolator:
         figures[extractors.smoothness] = vbench.motion_smoothness(video, extractors.interpolator.interpolate)
+    if extractors.flow:
+        moved = NO_MOTION if still else motion(extractors.flow.flow(frames_looked_at(video, fps)))
+        figures |= {"dynamic_degree": moved.degree, "dynamic_share": float(moved.is_dynamic)}
     return figures
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from udpdiff.finite import check_finite
 from udpdiff.metrics import preprocessing
+from udpdiff.metrics.flow import FlowEstimator, load_flow
 from udpdiff.metrics.interpolation import Interpolator, load_interpolator
 
 
@@ -67,20 +68,27 @@ class SubjectEncoder:
 
 
 class ImageEncoder:
-    """Projected image features of a CLIPModel, for background consistency."""
+    """Both towers of a CLIPModel: projected features of frames, for background consistency, and of their prompt.
 
-    def __init__(self, model, name: str, batch_frames: int = 32) -> None:
-        self.model, self.name, self.batch_frames = model.eval(), name, batch_frames
+    Attributes:
+        text_tokens: Of a prompt, which is cut there, its begin and end marks included.
+    """
+
+    def __init__(self, model, name: str, batch_frames: int = 32, tokenizer=None) -> None:
+        self.model, self.name, self.batch_frames, self.tokenizer = model.eval(), name, batch_frames, tokenizer
         self.image_size = int(model.config.vision_config.image_size)
+        self.text_tokens = int(model.config.text_config.max_position_embeddings)
 
     @classmethod
     def from_pretrained(cls, ref: str, *, device: str = "cpu", batch_frames: int = 32) -> ImageEncoder:
         """Load a CLIPModel from a hub id, a folder or `mini:NAME`."""
         import torch
-        from transformers import CLIPModel
+        from transformers import AutoTokenizer, CLIPModel
 
-        model = CLIPModel.from_pretrained(_folder(ref), dtype=torch.float32, trust_remote_code=False)
-        return cls(model.to(device), _name(ref, model), batch_frames)
+        folder = _folder(ref)
+        model = CLIPModel.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return cls(model.to(device), _name(ref, model), batch_frames, tokenizer)
 
     def encode(self, video: np.ndarray) -> np.ndarray:
         """Features float32 (T, D) of a video uint8 (T, H, W, 3), of length 1."""
@@ -93,6 +101,20 @@ class ImageEncoder:
 
     def forward(self, pixels):
         return self.model.get_image_features(pixel_values=pixels).pooler_output
+
+    def encode_text(self, text: str) -> tuple[np.ndarray, bool]:
+        """Return the feature float32 (D,) of a prompt, of length 1, and whether the prompt was too long and was cut."""
+        import torch
+
+        whole = len(self.tokenizer(text)["input_ids"])
+        tokens = self.tokenizer(text, truncation=True, max_length=self.text_tokens, return_tensors="pt")
+        with torch.inference_mode():
+            feature = self.model.get_text_features(
+                input_ids=tokens["input_ids"].to(self.model.device),
+                attention_mask=tokens["attention_mask"].to(self.model.device),
+            ).pooler_output
+        unit = torch.nn.functional.normalize(feature.float(), dim=-1).cpu()
+        return _checked(unit, self)[0], whole > self.text_tokens
 
 
 class VideoEncoder:
@@ -146,12 +168,13 @@ class VideoEncoder:
 
 @dataclass(frozen=True)
 class Extractors:
-    """The networks behind the video metrics; of reference videos, the features of whole videos alone."""
+    """What the video metrics are made with; there are no figures of what is None."""
 
     video: VideoFeatures
     subject: SubjectEncoder | None = None
     image: ImageEncoder | None = None
     interpolator: Interpolator | None = None
+    flow: FlowEstimator | None = None
 
     @property
     def names(self) -> dict[str, str]:
@@ -169,15 +192,17 @@ def load_extractors(
     subject_encoder: str | None = None,
     image_encoder: str | None = None,
     interpolator: str | None = None,
+    flow: str | None = None,
     *,
     device: str = "cpu",
 ) -> Extractors:
-    """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in as interpolator."""
+    """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in as interpolator; `dis`."""
     return Extractors(
         load_video_encoder(video_encoder, device=device),
         subject_encoder and SubjectEncoder.from_pretrained(subject_encoder, device=device),
         image_encoder and ImageEncoder.from_pretrained(image_encoder, device=device),
         interpolator and load_interpolator(interpolator),
+        flow and load_flow(flow),
     )
 
 

@@ -16,16 +16,35 @@ CAPTIONS, CAPTIONER = "captions", "captioner"  # a kind of labels beside those o
 _SUBSETS = " Two small sets of one kind are not at 0: read it beside the distance of real halves, at equal numbers."
 _STILL = " Videos in which nothing moves would be perfect, and are left out: n says how many are measured."
 _SMOOTHNESS = "How well every other frame is predicted from its neighbours, x 100." + _STILL
-_VIDEOS = (
+_REAL = "The same of the real videos, which models are to be read beside."
+_MOVING = (
     Figure("subject_consistency", "Subject consistency", "higher", 2, "Cosine between the features of a frame (DINO) and those of the first and of the previous one, mean over frames, x 100 as VBench prints it. Longer videos weigh more." + _STILL, scale=100),
     Figure("background_consistency", "Background consistency", "higher", 2, "The same with features of the whole picture (CLIP).", scale=100),
     Figure("motion_smoothness", "Motion smoothness", "higher", 2, _SMOOTHNESS + " By the network that VBench uses, AMT.", scale=100),
     Figure("motion_smoothness_blend", "Motion smoothness, by averages", "higher", 2, _SMOOTHNESS + " By the average of both neighbours, which needs no weights and is not what VBench uses; never to be set beside its figures.", scale=100),
+    Figure("dynamic_degree", "Dynamic degree", "neither", 2, "How much moves: length of the optical flow from frame to frame, at 8 frames a second, mean over pixels and frames, in percent of the picture's short side. 0 in a still video. Consistencies and smoothness reward slow videos: read them beside this, and this beside that of real videos.", "%", scale=100),
+    Figure("dynamic_share", "Dynamic videos", "neither", 1, "Share of the videos that move by VBench's rule: the fastest 5 % of the pixels go farther than 6/256 of the short side per frame, on average, in a quarter of the frames or more. VBench takes the flow from RAFT.", "%", scale=100),
+    Figure("prompt_fidelity", "Prompt fidelity", "higher", 2, "Cosine between the features of a frame and of the prompt (CLIP, both towers), mean over frames, x 100. What a prompt has beyond the tokens that the text tower reads does not count.", scale=100),
+)  # fmt: skip
+_DISTANCES = (
     Figure("fvd", "Frechet video distance", "lower", 2, "Distance between the features of generated and of real videos, each set taken as a normal distribution." + _SUBSETS),
     Figure("fvd_infinity", "FVD, bias removed", "lower", 2, "The distance extrapolated to endless samples from subsets of both sets."),
     Figure("kvd", "Kernel video distance", "lower", 4, "Maximum mean discrepancy of the same features with a cubic kernel; it has no bias, and may be below 0."),
     Figure("fvd_floor", "FVD of real against real halves", "neither", 2, "What the distance is between random halves of the real videos: about twice what real against real has at the full number."),
 )  # fmt: skip
+
+
+def of_real(key: str) -> str:
+    """Return the key of a video figure of the real videos."""
+    return f"{key}_real"
+
+
+def _as_real(figure: Figure) -> Figure:
+    label = f"{figure.label}, real videos"
+    return replace(figure, key=of_real(figure.key), label=label, direction="neither", words=_REAL)
+
+
+_VIDEOS = (*_MOVING, *map(_as_real, _MOVING), *_DISTANCES)
 RUNTIME_PARTS = {"text_encoder": "text encoder", "transformer": "transformer", "vae": "VAE"}
 _RUNTIME = (
     Figure("runtime_seconds", "Run time", "lower", 2, "Median time of one video with all its parts, once loaded and warm.", "s"),
@@ -165,7 +184,8 @@ def _derived_generated(name: str) -> Figure | None:
         return replace(
             video, label=f"Motion smoothness, by {task}", words=f"{_SMOOTHNESS} Not as VBench does, by {task}."
         )
-    return None
+    own = _derived_generated(base) if name == of_real(base) else None
+    return own and _as_real(own)
 
 
 def _derived_against_base(name: str) -> Figure | None:

@@ -69,7 +69,7 @@ _KINDS = {
     "labels.depth.*.base": Kind("Stable Video Diffusion", _STABLE_VIDEO, ("vae", "image_encoder")),
     "labels.captions.captioner": Kind("captioner", {"config.json": FAMILIES}),
     "metrics.subject_encoder": Kind("ViT", {"config.json": {"vit"}}),
-    "metrics.image_encoder": Kind("CLIP", {"config.json": {"clip"}}),
+    "metrics.image_encoder": Kind("CLIP", {"config.json": {"clip"}}, files=("tokenizer_config.json",)),
     "metrics.video_encoder": Kind("VideoMAE classifier", {"config.json": {"videomae"}}),
 }
 _DEPTH_ANYTHING = Kind("Depth Anything", {"config.json": {"depth_anything"}})

@@ -75,7 +75,12 @@ def _metric(name: str, *sources: str) -> Metric:
 # The frame average stands in where no AMT is given; the extractor's column says which it was.
 _CONSISTENCY = (_metric(SC), _metric(BC), _metric(MS, MS, f"{MS}_blend"))
 _WITH_FVD = (*_CONSISTENCY, _metric("fvd"))
-_FVD_EXTRA = (_metric("fvd_infinity"), _metric("kvd"), _metric("fvd_floor"))
+# Consistencies and smoothness are never shown without how much moves.
+_MOTION = tuple(
+    _metric(name)
+    for name in ("dynamic_degree", "dynamic_degree_real", "dynamic_share", "prompt_fidelity", "prompt_fidelity_real")
+)
+_FVD_EXTRA = (_metric("fvd_infinity"), _metric("kvd"), _metric("fvd_floor"), *_MOTION)
 # The paper's depth figures look like [0, 1] maps compared without alignment; ours after alignment follow as extra.
 _DEPTH = (_metric("delta1", "depth_delta1_unaligned"), _metric("rmse", "depth_rmse_unaligned"))
 _DEPTH_EXTRA = (
@@ -89,15 +94,15 @@ _RUNTIME_EXTRA = tuple(_metric(f"runtime_{part}_seconds") for part in RUNTIME_PA
 
 # Number -> (label of the row, run, task), the paper's columns, ours.
 _SPECS = {
-    1: ([("CogVideoX 5B", "base", "video"), ("UDPDiff (segmentation)", "seg", "seg"), ("UDPDiff (depth estimation)", "depth", "depth")], _CONSISTENCY, ()),
+    1: ([("CogVideoX 5B", "base", "video"), ("UDPDiff (segmentation)", "seg", "seg"), ("UDPDiff (depth estimation)", "depth", "depth")], _CONSISTENCY, _MOTION),
     2: ([("CogVideoX 5B", "base", "video"), ("UDPDiff (seg)", "multi", "seg"), ("UDPDiff (depth)", "multi", "depth")], _WITH_FVD, _FVD_EXTRA),
     3: ([("Depth Anything V2", "multi", "depth", "depth_anything"), ("UDPDiff (multi-depth)", "multi", "depth")], _DEPTH, _DEPTH_EXTRA),
     4: ([("CogVideoX 5B", "base", "video"), ("Ours (single task)", "depth", "depth"), ("Ours (multi task)", "multi", "depth")], _RUNTIME, _RUNTIME_EXTRA),
     5: ([("Text prompt", "multi_text", "depth"), ("Task embedding", "multi", "depth")], _WITH_FVD, _FVD_EXTRA),
-    6: ([("Location-aware colormap", "seg_location", "seg"), ("Pixelplanes", "seg", "seg")], _CONSISTENCY, ()),
-    7: ([("(0.3, 0.7)", "multi_30_70", "depth"), ("(0.7, 0.3)", "multi_70_30", "depth"), ("(0.5, 0.5)", "multi", "depth")], _CONSISTENCY, ()),
-    8: ([("Depth Anything V2", "depth_anything", "depth"), ("DepthCrafter", "depth", "depth")], _CONSISTENCY, ()),
-    9: ([("8×8", "seg_grid8", "seg"), ("12×12", "seg_grid12", "seg"), ("EntitySeg", "seg", "seg")], _CONSISTENCY, ()),
+    6: ([("Location-aware colormap", "seg_location", "seg"), ("Pixelplanes", "seg", "seg")], _CONSISTENCY, _MOTION),
+    7: ([("(0.3, 0.7)", "multi_30_70", "depth"), ("(0.7, 0.3)", "multi_70_30", "depth"), ("(0.5, 0.5)", "multi", "depth")], _CONSISTENCY, _MOTION),
+    8: ([("Depth Anything V2", "depth_anything", "depth"), ("DepthCrafter", "depth", "depth")], _CONSISTENCY, _MOTION),
+    9: ([("8×8", "seg_grid8", "seg"), ("12×12", "seg_grid12", "seg"), ("EntitySeg", "seg", "seg")], _CONSISTENCY, _MOTION),
 }  # fmt: skip
 TABLES: dict[int, TableSpec] = {
     number: TableSpec(number, tuple(Row(*row) for row in rows), metrics, extra)
