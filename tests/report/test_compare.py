@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from udpdiff.report.compare import as_text, compare, compared
+from udpdiff import command
+from udpdiff.report.compare import as_text, compared
 from udpdiff.storage.sealed import write_record
 
 
@@ -101,9 +102,10 @@ def test_labels_are_paired_labeller_by_labeller(tmp_path):
     assert row.high == pytest.approx(-0.1)
 
 
-def test_the_page_and_the_table_for_a_terminal(folders, tmp_path):
-    text = compare(*folders, tmp_path / "out")
-    lines = text.splitlines()
+def test_the_page_and_the_table_for_a_terminal(folders, tmp_path, capsys):
+    command.main(["compare", *map(str, folders), "--out", str(tmp_path / "out")])
+    *lines, gap, place = capsys.readouterr().out.splitlines()
+    assert (gap, place) == ("", str(tmp_path / "out/compare.html"))
     assert lines[0].split() == ["measured", "figure", "A", "B", "B", "-", "A", "95", "%", "interval"]
     assert len(lines) == 1 + 3 + 1 + 1 and lines[-2:] == ["only in B: codec", "clips.train: 3 in A, 4 in B"]
     data = json.loads((tmp_path / "out/data/compare.json").read_text())

@@ -15,6 +15,7 @@ COMMANDS = {
     "generate": "a video with its depth or entities, from one prompt",
     "label": "entities and depth of a video file",
     "export": "a trained run as a small folder to hand on, with its card",
+    "compare": "what differs between two result folders",
     "plan": "what a scale of the workflow costs before it runs",
     "workflow": "where the Snakemake workflow lies",
 }
