@@ -24,6 +24,7 @@ rule render_report:
         tables=expand("results/table{number}.csv", number=flow.report_tables()),
         runs=flow.shown_runs(),
         samples=flow.shown_samples(),
+        scores=flow.shown_scores(),
         clips=flow.report_clips(),
         summaries=flow.report_summaries(),
     output:

@@ -174,6 +174,25 @@ def write_samples(results, scene):
     for run, task in (("base", "video"), ("multi", "seg"), ("multi", "depth")):
         write_sample_shard(results, run, task, 0, {"clip": scene.video}, predictions.get(task))
 
+    write_scores(results, "base", "video", {"clip": {}})
+    write_scores(results, "multi", "seg", {"clip": {"entity_tube_iou": 0.5, "entity_tube_iou_shuffled": 0.1}})
+    write_scores(results, "multi", "depth", {"clip": {"depth_delta1": 0.25}})
+
+
+def write_scores(results, run, task, dense, number=0):
+    """Shards of features and comparisons of samples, as far as a report reads them: their figures, by clip id."""
+    names = {"names": {"video": "a network"}, "smoothness": None, "num_frames": 5}
+    with ShardWriter(results / f"features/samples/{run}/{task}/{number}.h5", "features", names) as shard:
+        for index, clip_id in enumerate(dense):
+            figures = {"subject_consistency": 0.9 + index / 100} | ({"still": 1.0} if index else {})
+            shard.add(clip_id, {"video_features": np.zeros(6)}, figures)
+    if task != "video":
+        with ShardWriter(
+            results / f"comparisons/{run}/{task}/{number}.h5", "comparisons", {"task": task, "judge": "x"}
+        ) as shard:
+            for clip_id, figures in dense.items():
+                shard.add(clip_id, {}, figures)
+
 
 def write_sample_shard(results, run, task, number, videos, prediction=None):
     """One shard of generated videos (by clip id), all with one prediction beside them."""

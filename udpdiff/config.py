@@ -95,6 +95,8 @@ class Report(Section):
     tables: list[whole(1, 9)]
     goals: list[Annotated[str, Field(pattern=r"^[\w.]+ (>=|<=) [-+.e\d]+$|^[\w.]+ > [a-z]+$")]]
     examples: whole(1, 1000)
+    films: whole(1, 10_000)
+    worst_films: whole(0, 1000)
     contact_sheet: whole(1, 10_000)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil
 
 from udpdiff import jobs
 from udpdiff.clip import SPLITS
@@ -245,15 +244,22 @@ class Workflow(ClipSet):
         return list(dict.fromkeys(f"results/runs/{run}" for run, _ in self.shown_pairs()))
 
     def shown_samples(self) -> list[str]:
-        """Shards of the samples that the report draws: of every pair it shows, the first."""
-        paths = []
-        for run, task in self.shown_pairs():
-            for shard in range(
-                ceil(min(self.config.report.examples, self.prompt_count) / self.config.sampling.shard_prompts)
-            ):
-                kinds = ("clips",) if task == VIDEO else ("clips", "dense")
-                paths += [f"results/samples/{run}/{task}/{shard}.{kind}.h5" for kind in kinds]
-        return paths
+        """Shards of the samples of every pair that the report shows: any of them may be the worst by some figure."""
+        return [
+            f"results/samples/{run}/{task}/{shard}.{kind}.h5"
+            for run, task in self.shown_pairs()
+            for shard in self.shard_numbers(f"samples/{run}/{task}")
+            for kind in (("clips",) if task == VIDEO else ("clips", "dense"))
+        ]
+
+    def sample_scores(self, run: str, task: str) -> list[str]:
+        """Shards that hold the figures of single samples of one run and task."""
+        found = self.evaluation_inputs(run, task)
+        return [*found["features"], *found["comparisons"]]
+
+    def shown_scores(self) -> list[str]:
+        """Those of every pair that the report shows."""
+        return [path for run, task in self.shown_pairs() for path in self.sample_scores(run, task)]
 
     def report_clips(self) -> list[str]:
         """Clips and labels that the report draws, the truth beside them where there is one, and all captions."""

@@ -1,13 +1,13 @@
-"""Films of the report: in which order, of which clips, in which colours."""
+"""Films of the data set: in which order, of which clips, in which colours."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from small_results import clip_ids, small_inputs, small_job, write_results, write_sample_shard
+from small_results import clip_ids, small_inputs, small_job, write_results
 
 from udpdiff.report import gallery, media
-from udpdiff.report.inputs import Inputs, labelled_task
+from udpdiff.report.inputs import labelled_task
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import TASKS, get_task
 
@@ -34,38 +34,6 @@ def drawn(monkeypatch):
 
 def grey(level: int) -> np.ndarray:
     return np.full((5, 32, 32, 3), level, np.uint8)
-
-
-def test_shards_come_by_number_and_no_more_than_wanted(tmp_path, drawn):
-    job = small_job(clips={"evaluation": 12}, sampling={"shard_prompts": 1, "prompts": 12}, report={"examples": 11})
-    for number in range(12):
-        write_sample_shard(
-            tmp_path, "multi", "seg", number, {f"clip {number}": grey(8 * number)}, np.ones((5, 32, 32), np.uint16)
-        )
-    films = gallery.generated(Inputs(job, tmp_path, [], []), "multi", "seg", tmp_path / "media")["films"]
-    assert [film["clip_id"] for film in films] == [f"clip {number}" for number in range(11)]
-    assert [round(videos[0].mean() / 8) for videos in drawn.values()] == list(range(11))
-
-
-def test_models_are_compared_on_the_same_clip(tmp_path, drawn):
-    """Shards may hold other clips, in another order: the id decides."""
-    ones = np.ones((5, 32, 32), np.uint16)
-    write_sample_shard(tmp_path, "base", "video", 0, {"a": grey(40), "b": grey(120), "c": grey(200)})
-    write_sample_shard(tmp_path, "multi", "seg", 0, {"c": grey(200), "b": grey(120)}, ones)
-    write_sample_shard(tmp_path, "multi", "depth", 0, {"b": grey(120), "d": grey(0), "c": grey(200)}, ones)
-    rows = gallery.compared(Inputs(small_job(), tmp_path, [], []), tmp_path / "media")
-    assert rows[0]["labels"] == ["CogVideoX (base)", "UDPDiff (seg)", "UDPDiff (depth)"]
-    levels = [[round(video.mean() / 40) for video in videos] for videos in drawn.values()]
-    assert levels == [[3, 3, 3], [5, 5, 5]]
-    assert (tmp_path / rows[1]["strip"]).is_file()
-
-
-@pytest.mark.parametrize("task", ["seg", "depth"])
-def test_predictions_are_drawn_as_their_task_draws_them(results, drawn, task):
-    gallery.generated(small_inputs(small_job(), results), "multi", task, results / "media")
-    (video, dense, picture) = drawn[f"multi-{task}-00"]
-    assert video.shape == dense.shape == picture.shape == (5, 32, 32, 3)
-    assert np.abs(dense.astype(int) - picture).mean() < 12, "the dense stream of this folder is the picture itself"
 
 
 def test_a_label_is_shown_near_as_near(results):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from page_elements import Elements
 from small_results import (
+    HOSTILE,
     measure_labels,
     open_in_browser,
     set_against_base,
@@ -20,6 +21,7 @@ from small_results import (
 
 from udpdiff.report import quality
 from udpdiff.report.render import render
+from udpdiff.storage.sealed import write_record
 
 PAGES = ("index", "samples", "tables", "data_set", "training", "goals", "provenance")
 
@@ -67,7 +69,9 @@ def test_hostile_text_stays_text_and_nothing_is_fetched(rendered, name):
 
 
 def test_hostile_text_is_shown(rendered):
-    assert "&lt;script&gt;" in text_of(rendered, "samples") and "looping caption: &lt;b&gt;no" in text_of(
+    data = Elements(text_of(rendered, "samples")).data
+    assert data["prompts"] == [{"id": "clip", "text": HOSTILE}]
+    assert "&lt;script&gt;" in text_of(rendered, "index") and "looping caption: &lt;b&gt;no" in text_of(
         rendered, "data_set"
     )
 
@@ -82,20 +86,37 @@ def test_a_page_holds_its_data_and_the_same_lie_beside_it_with_their_schema(rend
 
 
 def test_every_section_shows_what_there_is(rendered):
-    text = text_of(rendered, "samples")
-    assert re.findall(r'<video data-src="media/([^"]+)"', text) == [
-        "multi-seg-00.mp4",
-        "multi-depth-00.mp4",
-        "compared-00.mp4",
-    ]
-    assert "Run <code>multi</code>, entity segmentation" in text and "(one colour for each entity)" in text
-    assert "Run <code>multi</code>, depth estimation" in text and "(near is blue)" in text
-    assert "CogVideoX (base), UDPDiff (seg), UDPDiff (depth)" in text
     text = text_of(rendered, "data_set")
     films = re.findall(r'<video data-src="media/([^"]+)"', text)
     assert films == [f"data-train-0-{index:03d}.mp4" for index in range(3)]
     assert "broken: &lt;b&gt;no" in text and "looping caption" in text
     assert "low coverage" not in text.split('id="rejections"')[1].split("</section>")[0], "the judges' refusals alone"
+
+
+def test_samples_have_films_and_figures_of_every_run(rendered):
+    data = Elements(text_of(rendered, "samples")).data
+    pairs = {(pair["run"], pair["task"]): pair for pair in data["pairs"]}
+    assert list(pairs) == [("base", "video"), ("multi", "seg"), ("multi", "depth")] and data["base"] == 0
+    for (run, task), pair in pairs.items():
+        assert pair["film"]["prompts"] == [0] and (rendered[0] / f"media/{run}/{task}/0000.mp4").is_file()
+    assert pairs["multi", "seg"]["scores"] == {"subject_consistency": [9000], "entity_tube_iou": [5000]}
+    strip = Elements(text_of(rendered, "index")).data["strip"]
+    assert [(item["task"], item["figure"]) for item in strip] == [("seg", "entity_tube_iou"), ("depth", "depth_delta1")]
+
+
+def test_verdicts_on_claims_stand_on_the_first_page(rendered, tmp_path):
+    line = {"label": "consistency", "difference": 0.25, "low": None, "high": None, "paper_difference": 1.5}
+    line |= {"row": {"label": "ours"}, "against": {"label": "base"}, "outcome": "not shown"}
+    claim = {"says": HOSTILE, "section": "4.2", "table": 1, "outcome": "not shown", "reason": None, "parts": [line]}
+    found = {"scale": {"words": "Small."}, "seeds": {"words": "One training: about these weights."}, "claims": [claim]}
+    write_record(tmp_path / "verdicts.json", found)
+    results = rendered[0].parent
+    job = small_job(runs={"multi": {"tasks": {"depth": 1.0}}})
+    render(job, results, tmp_path, [], summary_paths(job, results), tmp_path, verdicts=tmp_path / "verdicts.json")
+    text = (tmp_path / "index.html").read_text()
+    claims = text.split('id="claims"')[1].split("</section>")[0]
+    assert "about these weights" in claims and "not shown" in claims and "0.250" in claims and "1.500" in claims
+    assert HOSTILE not in text and "Small." in text
 
 
 def test_how_it_was_made_has_a_line_for_each_run(rendered):
@@ -152,13 +173,13 @@ def test_paper_and_ours_stand_in_columns_of_their_own(rendered):
 
 
 def test_a_site_without_goals_and_without_several_tasks(rendered, tmp_path):
-    """Galleries then show the first run of each task, and there is no pair to compare."""
+    """The overview then shows the first run of each task, and there is no base."""
     results = rendered[0].parent
     job = small_job(runs={"multi": {"tasks": {"depth": 1.0}}}, report={"goals": []})
     figures = render(job, results, tmp_path, [], summary_paths(job, results), tmp_path)
-    text = (tmp_path / "samples.html").read_text()
-    assert re.findall(r'<video data-src="media/(multi[^"]+)"', text) == ["multi-depth-00.mp4"]
-    assert "trains no pair of models to compare" in text
+    data = Elements((tmp_path / "index.html").read_text()).data
+    assert [(item["run"], item["task"], item["prompt"]) for item in data["strip"]] == [("multi", "depth", 0)]
+    assert Elements((tmp_path / "samples.html").read_text()).data["base"] is None
     assert "names no goals" in (tmp_path / "goals.html").read_text()
     assert not [key for key in figures if key.startswith(("labels.", "generated."))]
 

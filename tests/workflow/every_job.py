@@ -91,6 +91,7 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
     add("measure_runtime", workflow_jobs.measure_runtime(flow), reads=flow.runtime_files())
     for number in flow.report_tables():
         add("fill_table", None, number, reads=flow.table_inputs(number))
-    reads = flow.measured_files() + flow.report_clips() + flow.report_summaries() + flow.shown_samples()
+    reads = flow.measured_files() + flow.report_clips() + flow.report_summaries()
+    reads += flow.shown_samples() + flow.shown_scores()
     add("render_report", workflow_jobs.render_report(flow), reads=reads)
     return found

@@ -148,6 +148,8 @@ RERUNS = {
     "report.tables": ([1, 2], "compare_samples compare_with_base evaluate_samples fill_table"),
     "report.goals": ([], ""),
     "report.examples": (7, ""),
+    "report.films": (12, ""),
+    "report.worst_films": (2, ""),
     "report.contact_sheet": (100, ""),
 }
 # What decides which class reads the section, or is a section of no keys.

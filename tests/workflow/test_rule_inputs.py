@@ -32,6 +32,13 @@ SUMMARIES = {
     *(path for name in ENTITIES for path in shards(f"entities/{name}/evaluation", 2, "json")),
     *(path for name in DEPTH for path in shards(f"depth/{name}/evaluation", 2, "json")),
 }
+SCORES = [
+    path
+    for pair in PAIRS
+    for kind in ("features/samples", "comparisons")
+    for path in shards(f"{kind}/{pair}", 2)
+    if kind != "comparisons" or pair == "multi/seg" or not pair.endswith(("/seg", "/video"))
+]
 # (rule, wildcards, everything that it reads) of the scenes.
 READS = [
     ("all", {}, {"report": ["results/report/index.html"], "quality": ["results/quality.json"], "tables": TABLES}),
@@ -222,6 +229,7 @@ READS = [
                 for shard in (0, 1)
                 for kind in (["clips"] if pair == "base/video" else ["clips", "dense"])
             ],
+            "scores": SCORES,
             "clips": [
                 *SHEET,
                 *shards("truth/evaluation", 2),

@@ -1,6 +1,6 @@
-"""Films of the report: what was generated, and the data set with its labels.
+"""Films of the data set with its labels, and its counts.
 
-Reads shards of samples, clips and labels; returns what the pages show.
+Reads shards of clips and labels; returns what the pages show.
 """
 
 from __future__ import annotations
@@ -17,52 +17,7 @@ from udpdiff.report import media
 from udpdiff.report.inputs import Inputs, labelled_task
 from udpdiff.storage.captions import read_captions
 from udpdiff.storage.shards import ShardReader
-from udpdiff.tasks import get_task
 from udpdiff.video_io import decode_mp4
-from udpdiff.workflow import VIDEO
-
-_COMPARED_PROMPTS = 6  # at most
-
-
-def generated(inputs: Inputs, run: str, task: str, folder: Path) -> dict:
-    """Return the first samples of one run and task: each video beside its dense stream and what that decodes to."""
-    films = []
-    for clip_path, dense_path in inputs.samples(run, task):
-        with ShardReader(clip_path) as clips, ShardReader(dense_path) as dense:
-            for clip_id in clips.clip_ids[: inputs.examples - len(films)]:
-                prediction = get_task(task).from_storage(dense.read(clip_id, "prediction"))
-                panels = [
-                    decode_mp4(clips.read(clip_id, "video_mp4")),
-                    decode_mp4(dense.read(clip_id, "dense_mp4")),
-                    get_task(task).picture(prediction),
-                ]
-                film = media.write_film(folder, f"{run}-{task}-{len(films):02d}", panels, clips.attrs["fps"])
-                films.append(film | {"caption": clips.read(clip_id, "detailed"), "clip_id": clip_id})
-    return {"run": run, "phrase": get_task(task).phrase, "legend": get_task(task).legend, "films": films}
-
-
-def compared(inputs: Inputs, folder: Path) -> list[dict]:
-    """Return one row per prompt: each model's video from the same noise, as a film and as the paper's strip of frames."""
-    base = next((pair for pair in inputs.shown if pair[1] == VIDEO), None)
-    pairs = {f"UDPDiff ({task})": (run, task) for run, task in inputs.featured_pairs() if run == inputs.featured_run()}
-    if base:
-        pairs = {f"CogVideoX ({base[0]})": base} | pairs
-    rows: list[dict] = []
-    if len(pairs) < 2:
-        return rows
-    for shards in zip(*(inputs.samples(run, task) for run, task in pairs.values()), strict=True):
-        with ExitStack() as stack:
-            readers = [stack.enter_context(ShardReader(clips)) for clips, _ in shards]
-            shared = [clip_id for clip_id in readers[0].clip_ids if all(clip_id in r.scores for r in readers)]
-            for clip_id in shared[: min(inputs.examples, _COMPARED_PROMPTS) - len(rows)]:
-                videos = [decode_mp4(reader.read(clip_id, "video_mp4")) for reader in readers]
-                name = f"compared-{len(rows):02d}"
-                row = media.write_film(folder, name, videos, readers[0].attrs["fps"])
-                strip = media.strip([video.repeat(2, axis=1).repeat(2, axis=2) for video in videos])
-                media.write_png(folder / f"{name}-strip.png", strip)
-                row["strip"] = f"{folder.name}/{name}-strip.png"
-                rows.append(row | {"caption": readers[0].read(clip_id, "detailed"), "labels": list(pairs)})
-    return rows
 
 
 @dataclass(frozen=True)

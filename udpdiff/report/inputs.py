@@ -31,6 +31,7 @@ class Inputs:
         summaries: Of the shards in `Workflow.report_summaries`.
         benchmarks: The folder of Snakemake's benchmark files; None where nobody asks what the run cost.
         default: The configuration that this one is told apart from; None where nobody asks.
+        verdicts: File of the verdicts on the paper's claims; None where nothing was judged.
 
     Attributes:
         shown: (run, task) pairs.
@@ -46,10 +47,11 @@ class Inputs:
         summaries: Iterable[Path],
         benchmarks: Path | None = None,
         default: Config | None = None,
+        verdicts: Path | None = None,
     ) -> None:
         self.job, self.config, self.workflow = job, job.config, Workflow(job.config)
         self.results, self.measured = Path(results), [Path(path) for path in measured]
-        self.benchmarks, self.default = benchmarks, default
+        self.benchmarks, self.default, self._verdicts = benchmarks, default, verdicts
         self.summaries: list[Summary] = [read_summary(path) for path in summaries]
         self.shown = list(job.shown)
         self.runs = list(dict.fromkeys(run for run, _ in self.shown))
@@ -113,6 +115,10 @@ class Inputs:
             for number in self.workflow.shard_numbers(folder)
         ]
 
+    def score_shards(self, run: str, task: str) -> list[Path]:
+        """Return the shards with figures of single samples: of the videos, and of what was generated beside them."""
+        return [self.path(path) for path in self.workflow.sample_scores(run, task)]
+
     def label_quality(self) -> dict[str, Any] | None:
         """Return the content of labels.json; None where the clips have no truth."""
         return self._measurement("labels.json")
@@ -120,6 +126,10 @@ class Inputs:
     def against_base(self) -> dict[str, Any] | None:
         """Return the content of against_base.json; None where there is no base to be set against."""
         return self._measurement("against_base.json")
+
+    def verdicts(self) -> dict[str, Any] | None:
+        """Return the content of verdicts.json; None where nothing was judged."""
+        return read_record(self._verdicts) if self._verdicts else None
 
     def _measurement(self, name: str) -> dict[str, Any] | None:
         path = next((path for path in self.measured if path.name == name), None)

@@ -22,4 +22,11 @@ def figure(value: float | None) -> str:
     )
 
 
-FILTERS = {"number": number, "signed": signed, "figure": figure}
+def duration(seconds: float) -> str:
+    """A time as people say it: seconds up to a minute and a half, then minutes, then hours."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+FILTERS = {"duration": duration, "number": number, "signed": signed, "figure": figure}

@@ -29,6 +29,7 @@ def render(
     summaries: Sequence[Path],
     folder: Path,
     default: Config | None = None,
+    verdicts: Path | None = None,
 ) -> dict[str, float]:
     """Write the site: its pages into `folder`, their data into `folder/data`, films and pictures into `folder/media`.
 
@@ -40,15 +41,17 @@ def render(
         summaries: Of the shards in `Workflow.report_summaries`.
         folder: Of the site; its first page is `index.html`.
         default: The configuration that this one is told apart from; None leaves that out.
+        verdicts: File of the verdicts on the paper's claims; None where nothing was judged.
 
     Returns:
         The figures of quality.json, cost included.
     """
-    inputs = Inputs(job, results, measured, summaries, benchmarks, default)
+    inputs = Inputs(job, results, measured, summaries, benchmarks, default, verdicts)
     media = folder / "media"
+    generated = samples(inputs, media)
     pages = [
-        Page("index", "Overview", overview(inputs, media)),
-        Page("samples", "Samples", samples(inputs, media)),
+        Page("index", "Overview", overview(inputs, generated), ("film.js", "overview.js")),
+        Page("samples", "Samples", generated, ("film.js", "samples.js")),
         Page("tables", "Tables", tables(inputs, media)),
         Page("data_set", "Data set", data_set(inputs, media), ("charts.js", "data_set.js")),
         Page("training", "Training", training(inputs, media), ("charts.js", "training.js")),

@@ -1,25 +1,166 @@
-"""The first page: what was made, at which scale, at what cost."""
+"""The first page: the best of what was made, what was run at which scale, what the paper's claims came to, and the cost."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from itertools import chain, zip_longest
 from typing import Any
 
-from udpdiff.report import gallery
+from pydantic import Field
+
+from udpdiff.clip import SPLITS
+from udpdiff.planning import costs
 from udpdiff.report.inputs import Inputs
+from udpdiff.report.pages.samples import Film, Pair, Samples
 from udpdiff.report.site import PageData
+from udpdiff.tasks import get_task
+from udpdiff.workflow import VIDEO
+
+_STRIP_FILMS = 8
+_STAGES = 12  # with the longest times
+
+
+class StripItem(PageData):
+    """A sample of the strip; its film is media/RUN/TASK/NNNN.mp4 of the prompt."""
+
+    run: str
+    task: str
+    phrase: str
+    film: Film
+    prompt: int
+    text: str
+    figure: str = Field(description="Key of the figure by which it is among the best.")
+    figure_label: str
+    of: int = Field(description="Prompts it was chosen from.")
+
+
+class Run(PageData):
+    run: str
+    label: str
+    origin: str | None = Field(description="The checkpoint that it comes from; null for a run of this workflow.")
+    tasks: dict[str, float] = Field(description="Share of the training samples by task.")
+    steps: int
+    batch_size: int
+    shown: list[str] = Field(description="Tasks of its samples.")
+
+
+class Part(PageData):
+    """A comparison of a claim, in the units of its table."""
+
+    label: str
+    row: str
+    against: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    paper_difference: float
+    outcome: str
+    reason: str | None
+
+
+class Claim(PageData):
+    says: str
+    section: str
+    table: int | None
+    outcome: str
+    reason: str | None
+    parts: list[Part]
+
+
+class Stage(PageData):
+    rule: str
+    seconds: float = Field(description="Of all its jobs.")
 
 
 class Overview(PageData):
-    generated: list[dict[str, Any]]
+    strip: list[StripItem]
+    scale: str | None = Field(description="What was run, in a sentence.")
+    seeds: str | None = Field(description="What verdicts are about, in a sentence.")
+    train_clips: int
+    evaluation_clips: int
+    prompts: int
+    runs: list[Run]
+    claims: list[Claim]
+    stages: list[Stage] = Field(description="The longest ones, longest first.")
     total_seconds: float
     peak_rss_gb: float
 
 
-def overview(inputs: Inputs, media: Path) -> Overview:
-    """Return what the page shows, its films written into `media`."""
+def overview(inputs: Inputs, samples: Samples) -> Overview:
+    """Return what the page shows; its strip is of the samples' own films."""
+    verdicts = inputs.verdicts() or {}
+    clips = {
+        split: sum(len(each.clips) for each in inputs.summaries if (each.folder, each.split) == ("clips", split))
+        for split in SPLITS
+    }
+    stages = [Stage(rule=rule, seconds=row["seconds"]) for rule, row in costs.seconds_per_rule(inputs.costs).items()]
     return Overview(
-        generated=[gallery.generated(inputs, run, task, media) for run, task in inputs.featured_pairs()],
+        strip=_strip(inputs, samples),
+        scale=verdicts.get("scale", {}).get("words"),
+        seeds=verdicts.get("seeds", {}).get("words"),
+        train_clips=clips["train"],
+        evaluation_clips=clips["evaluation"],
+        prompts=len(samples.prompts),
+        runs=[_run(inputs, run) for run in inputs.runs],
+        claims=[_claim(claim) for claim in verdicts.get("claims", [])],
+        stages=sorted(stages, key=lambda stage: -stage.seconds)[:_STAGES],
         total_seconds=inputs.figures["cost.total_seconds"],
         peak_rss_gb=inputs.figures["cost.peak_rss_gb"],
     )
+
+
+def _strip(inputs: Inputs, samples: Samples) -> list[StripItem]:
+    """The best films of each featured run and task by its task's main figure, tasks in turns."""
+    pairs = [pair for pair in samples.pairs if (pair.run, pair.task) in inputs.featured_pairs() and pair.film]
+    if not pairs:
+        return []
+    each = -(-_STRIP_FILMS // len(pairs))
+    turns = zip_longest(*(_best(pair, samples)[:each] for pair in pairs))
+    return [item for item in chain.from_iterable(turns) if item][:_STRIP_FILMS]
+
+
+def _best(pair: Pair, samples: Samples) -> list[StripItem]:
+    """All films of a pair, best first; in the order of the prompts where the figure was not measured."""
+    figures = {figure.key: figure for figure in samples.figures}
+    key = get_task(pair.task).main_figure
+    values = pair.scores.get(key, [None] * len(samples.prompts))
+    ordered = sorted(pair.film.prompts, key=lambda index: -(values[index] if values[index] is not None else -(10**9)))
+    return [
+        StripItem(
+            run=pair.run,
+            task=pair.task,
+            phrase=pair.phrase,
+            film=pair.film,
+            prompt=index,
+            text=samples.prompts[index].text,
+            figure=key,
+            figure_label=figures[key].label if key in figures else "order",
+            of=len(samples.prompts),
+        )
+        for index in ordered
+    ]
+
+
+def _run(inputs: Inputs, run: str) -> Run:
+    recipe = inputs.config.recipe(run)
+    return Run(
+        run=run,
+        label=inputs.run_label(run),
+        origin=None,
+        tasks=inputs.config.runs[run].tasks,
+        steps=recipe.steps,
+        batch_size=recipe.batch_size,
+        shown=["video" if task == VIDEO else task for each, task in inputs.shown if each == run],
+    )
+
+
+def _claim(claim: dict[str, Any]) -> Claim:
+    parts = [
+        Part(
+            **{name: part[name] for name in ("label", "difference", "low", "high", "paper_difference", "outcome")},
+            row=part["row"]["label"],
+            against=part["against"]["label"],
+            reason=part.get("reason"),
+        )
+        for part in claim["parts"]
+    ]
+    return Claim(**{name: claim[name] for name in ("says", "section", "table", "outcome", "reason")}, parts=parts)
