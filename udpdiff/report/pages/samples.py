@@ -100,7 +100,7 @@ def _pair(inputs: Inputs, run: str, task: str, scores: SampleScores, indices: di
         frames=shape.frames,
         fps=shape.fps,
         values=shape.values,
-        prompts=[indices[clip_id] for clip_id in wanted],
+        prompts=sorted(indices[clip_id] for clip_id in wanted),
     )
     return Pair(
         run=run,
