@@ -22,6 +22,7 @@ rule all:
     input:
         report="results/report/index.html",
         quality="results/quality.json",
+        verdicts="results/verdicts.json",
         tables=expand("results/table{number}.csv", number=flow.report_tables()),
 
 

@@ -16,6 +16,7 @@ from udpdiff import (
     preflight,
     prefetching,
     workflow_jobs,
+    workflow_tables,
 )
 from udpdiff.checkpoints import places
 from udpdiff.launching import bash_words

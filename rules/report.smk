@@ -1,4 +1,4 @@
-# Tables 1-9, ours beside the paper's, and the report.
+# Tables 1-9, ours beside the paper's, verdicts on the paper's claims, and the report.
 
 
 rule fill_table:
@@ -7,14 +7,35 @@ rule fill_table:
     output:
         table="results/table{number}.csv",
         digest="results/table{number}.csv.sha256",
+        comparisons="results/table{number}_comparisons.json",
     log:
         "logs/fill_table/{number}.log",
     conda:
         environment
+    params:
+        job=job(workflow_tables.fill_table),
     shell:
         """
-        python -m scripts.fill_table --number {wildcards.number:q} --measured {input.measured:q} \
-            --table {output.table:q} --digest {output.digest:q} 2>&1 | tee {log:q}
+        python -m scripts.fill_table --number {wildcards.number:q} --job {params.job:q} --measured {input.measured:q} \
+            --table {output.table:q} --digest {output.digest:q} --comparisons {output.comparisons:q} 2>&1 | tee {log:q}
+        """
+
+
+rule judge_claims:
+    input:
+        **flow.claim_inputs(),
+    output:
+        verdicts="results/verdicts.json",
+    log:
+        "logs/judge_claims.log",
+    conda:
+        environment
+    params:
+        job=job(workflow_tables.judge_claims),
+    shell:
+        """
+        python -m scripts.judge_claims --job {params.job:q} --comparisons {input.comparisons:q} \
+            --measured {input.measured:q} --verdicts {output.verdicts:q} 2>&1 | tee {log:q}
         """
 
 

@@ -6,6 +6,7 @@ import argparse
 
 from udpdiff import jobs
 from udpdiff.metrics.evaluate import evaluate_runtime, quality_document
+from udpdiff.metrics.records import ROUNDS
 from udpdiff.model.runtime import time_runs
 from udpdiff.storage.sealed import write_record
 from udpdiff.timing import device_name
@@ -23,7 +24,8 @@ def main() -> None:
     timings = time_runs(job, execution, arguments.runs)
     for path, (run, task), found in zip(arguments.runtimes, job.runs, timings, strict=True):
         metrics = evaluate_runtime(found, hardware=device_name(execution.device))
-        write_record(path, quality_document(run, task, job.seed, len(found), metrics))
+        rounds = {ROUNDS: [f"round {number}" for number in range(len(found))]}
+        write_record(path, quality_document(run, task, job.seed, len(found), metrics, rounds))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ FLOORS = (
         "content_digests",
         "readable_errors",
         "workflow_place",
+        "replicates",
     ),
     ("decoding", "launching", "local_gpus", "locking", "slurm_job"),
     ("video_io", "representations", "measures", "storage"),
@@ -53,6 +54,7 @@ FLOORS = (
         "workflow_clips",
         "named_content",
         "workflow_jobs",
+        "workflow_tables",
         "user_values",
         "prefetching",
     ),
@@ -111,6 +113,7 @@ def test_nobody_imports_the_trainers_of_mini_checkpoints():
     [
         "preflight",
         "workflow_jobs",
+        "workflow_tables",
         "jobs",
         "tables.specs",
         "planning.costs",

@@ -258,6 +258,34 @@ class MeasureMemory(Job):
     batches: tuple[int, ...]
 
 
+class FillTable(Job):
+    """One table, with intervals and tests of the differences of its rows. seed: of every draw."""
+
+    seed: int
+    bootstrap_samples: int
+
+
+class Scale(Job):
+    """What was run, as far as verdicts on the paper's claims depend on it. steps: of a training, unless a run has its own."""
+
+    source: str
+    base: str
+    steps: int
+    train: int
+    prompts: int
+    num_frames: int
+    height: int
+    width: int
+
+
+class JudgeClaims(Job):
+    """The paper's claims, at a scale. seed: of every draw."""
+
+    seed: int
+    bootstrap_samples: int
+    scale: Scale
+
+
 class RenderReport(Job):
     """The report. shown: (run, task) pairs. sheet: how many clips the contact sheet shows."""
 

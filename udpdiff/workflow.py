@@ -14,7 +14,7 @@ from udpdiff import jobs
 from udpdiff.clip import SPLITS
 from udpdiff.config import LABEL_KINDS
 from udpdiff.config_values import ConfigError
-from udpdiff.tables import specs
+from udpdiff.tables import claims, specs
 from udpdiff.tasks import TASKS, get_task
 from udpdiff.workflow_clips import VIDEO, ClipSet
 
@@ -200,6 +200,14 @@ class Workflow(ClipSet):
                     f"does not define; defined: {', '.join(self.config.runs)}"
                 )
         return self.runtime_files() if number == 4 else self.quality_files(specs.needed(number))
+
+    def claim_inputs(self) -> dict[str, list[str]]:
+        """What the paper's claims are judged by: comparisons of the report's tables, and runs of claims across tables."""
+        shown = self.shown_pairs()
+        return {
+            "comparisons": [f"results/table{number}_comparisons.json" for number in self.report_tables()],
+            "measured": self.quality_files([pair for pair in claims.needed() if pair in shown]),
+        }
 
     def report_tables(self) -> list[int]:
         """Numbers of the report's tables, each once, in order; `preflight` refused those without their runs."""

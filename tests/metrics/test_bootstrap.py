@@ -11,7 +11,8 @@ from udpdiff.metrics.bootstrap import (
     bootstrap_mean,
     bootstrap_median,
     bootstrap_share,
-    subsample_interval,
+    draw_subsets,
+    subset_interval,
 )
 
 
@@ -59,10 +60,17 @@ def test_one_value_has_no_interval():
     assert math.isnan(estimate.low) and math.isnan(estimate.high)
 
 
+def over_subsets(distance, reference, features, *, resamples=100, share=0.5):
+    """A distance and its interval from subsets."""
+    drawn = draw_subsets(len(reference), len(features), subsets=resamples, share=share, seed=0)
+    values = [distance(reference[real], features[rows]) for real, rows in drawn]
+    return subset_interval(distance(reference, features), values, share=share, n=len(features))
+
+
 def test_distance_interval_holds_its_own_value_where_a_bootstrap_would_not():
     rng = np.random.default_rng(6)
     reference, features = rng.normal(size=(2, 60, 20))
-    estimate = subsample_interval(frechet_distance, reference, features)
+    estimate = over_subsets(frechet_distance, reference, features)
     assert estimate.low < estimate.value < estimate.high
     redrawn = [
         frechet_distance(reference[rng.integers(60, size=60)], features[rng.integers(60, size=60)]) for _ in range(40)
@@ -74,14 +82,14 @@ def test_distance_interval_is_as_wide_as_fresh_draws_spread():
     rng = np.random.default_rng(7)
     values = [frechet_distance(*rng.normal([0, 0.7], 1, (80, 8, 2)).transpose(2, 0, 1)) for _ in range(150)]
     reference, features = rng.normal([0, 0.7], 1, (80, 8, 2)).transpose(2, 0, 1)
-    estimate = subsample_interval(frechet_distance, reference, features, resamples=200)
+    estimate = over_subsets(frechet_distance, reference, features, resamples=200)
     spread = np.percentile(values, 97.5) - np.percentile(values, 2.5)
     assert 0.6 < (estimate.high - estimate.low) / spread < 1.6
 
 
-def test_few_videos_have_no_distance_interval():
-    features = np.random.default_rng(8).normal(size=(5, 3))
-    assert math.isnan(subsample_interval(frechet_distance, features, features + 1).low)
+def test_without_subsets_there_is_no_interval():
+    estimate = subset_interval(2.0, [], share=0.5, n=5)
+    assert (estimate.value, estimate.n) == (2, 5) and math.isnan(estimate.low) and math.isnan(estimate.high)
 
 
 def test_values_must_be_numbers():
@@ -101,7 +109,7 @@ def test_median_of_timings():
 def test_distance_interval_does_not_depend_on_how_large_the_subsets_are(share):
     """Of a plain mean the spread of fresh samples is known: sigma / sqrt(n), whatever the share."""
     features = np.random.default_rng(9).normal(size=(200, 1))
-    estimate = subsample_interval(
+    estimate = over_subsets(
         lambda reference, generated: generated.mean(), features, features, resamples=4000, share=share
     )
     assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * features.std() / np.sqrt(200), rel=0.1)

@@ -59,12 +59,13 @@ def test_distances_and_their_floor_which_is_that_of_real_videos():
     metrics = evaluate_videos(generated, reference, bootstrap_samples=20, seed=5)
     assert metrics["fvd"]["value"] == pytest.approx(fvd.frechet_distance(reference.features, generated.features))
     assert metrics["kvd"]["value"] == pytest.approx(fvd.kernel_distance(reference.features, generated.features))
-    floor = fvd.split_floor(reference.features, np.random.default_rng(5))
+    by_id = np.argsort(np.array(reference.clip_ids))
+    floor = fvd.split_floor(reference.features[by_id], np.random.default_rng(5))
     assert metrics["fvd_floor"]["value"] == pytest.approx(floor) and metrics["fvd_floor"]["n"] == 6
     assert metrics["fvd"]["n"] == metrics["kvd"]["n"] == metrics["fvd_infinity"]["n"] == 9
     other = evaluate_videos(videos(9, 8, shift=4), reference, bootstrap_samples=20, seed=5)
     assert other["fvd_floor"] == metrics["fvd_floor"], "what was generated does not move the floor"
-    document = quality_document("base", "video", 7, 9, metrics)
+    document = quality_document("base", "video", 7, 9, metrics, {"videos": generated.clip_ids})
     assert json.loads(json.dumps(document, allow_nan=False)) == document
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from udpdiff.metrics.bootstrap import bootstrap_mean, subsample_interval
+from udpdiff.metrics.bootstrap import bootstrap_mean, draw_subsets, subset_interval
 
 
 def test_every_draw_is_weighted_as_the_mean_is():
@@ -19,9 +19,15 @@ def difference(reference, features):
     return float(features.mean() - reference.mean())
 
 
+def interval(reference, features):
+    drawn = draw_subsets(len(reference), len(features), subsets=100, share=0.5, seed=0)
+    values = [difference(reference[real], features[rows]) for real, rows in drawn]
+    return subset_interval(difference(reference, features), values, share=0.5, n=len(features))
+
+
 def test_sets_of_one_size_are_drawn_as_pairs_and_others_apart():
     reference = np.random.default_rng(0).normal(size=(40, 1))
-    paired = subsample_interval(difference, reference, reference + 1)
+    paired = interval(reference, reference + 1)
     assert (paired.value, paired.low, paired.high) == pytest.approx((1, 1, 1))
-    apart = subsample_interval(difference, reference[:-1], reference + 1)
+    apart = interval(reference[:-1], reference + 1)
     assert apart.high - apart.low > 0.3

@@ -17,7 +17,9 @@ from udpdiff.metrics.feature_shards import extract_features, read_features
 from udpdiff.metrics.features import load_extractors
 from udpdiff.storage.sealed import write_record
 from udpdiff.storage.shards import ShardWriter
-from udpdiff.tables.fill import compare_rows, fill_table
+from udpdiff.tables.comparisons import compare_table
+from udpdiff.tables.fill import fill_table
+from udpdiff.tables.measured import read_measurements
 from udpdiff.video_io import decode_mp4, encode_mp4
 
 PROMPTS = ("A red ball slides to the right.", "A cube. " * 30, "", "A wall.")
@@ -94,18 +96,22 @@ def test_where_all_are_still_there_is_no_figure(tmp_path):
 def test_a_table_says_so_and_pairs_the_same_videos(tmp_path):
     def figure(values):
         known = [value for value in values if value is not None]
-        words = "ViT" if len(known) == len(values) else "ViT; 1 of 3 videos do not move and are left out"
+        words = "ViT" if len(known) == len(values) else "ViT; 1 of 4 videos do not move and are left out"
         mean = float(np.mean(known))
-        return {"value": mean, "low": mean, "high": mean, "n": len(known), "per_video": values, "extractor": words}
+        ends = {"value": mean, "low": mean, "high": mean, "n": len(known)}
+        return ends | {"per_video": values, "clips": "videos", "extractor": words}
 
-    for run, values in (("seg_location", [0.5, 0.7, None]), ("seg", [0.6, None, 0.9])):
+    for run, values in (("seg_location", [0.5, 0.7, None, 0.4]), ("seg", [0.6, None, 0.9, 0.5])):
         document = {"run": run, "task": "seg", "seed": 0, "n": 3, "metrics": dict.fromkeys(FIGURES, figure(values))}
+        document["clips"] = {"videos": ["a", "b", "c", "d"]}
         write_record(tmp_path / f"{run}.json", document)
     files = [tmp_path / f"{run}.json" for run in ("seg", "seg_location")]
-    table = fill_table(6, files)
-    assert set(table["subject_consistency_extractor"]) == {"ViT; 1 of 3 videos do not move and are left out"}
-    line = compare_rows(6, files).set_index("metric").loc["subject_consistency"]
-    assert (line["difference"], line["n"]) == (pytest.approx(10), 1)
+    measured = read_measurements(files)
+    table = fill_table(6, measured)
+    assert set(table["subject_consistency_extractor"]) == {"ViT; 1 of 4 videos do not move and are left out"}
+    line = compare_table(6, measured)[0]
+    assert (line["metric"], line["difference"]) == ("subject_consistency", pytest.approx(10))
+    assert (line["n"], line["left_out"]) == (2, 2)
 
 
 def test_what_is_still():

@@ -8,8 +8,10 @@ import numpy as np
 import pandas
 from hand_made_shards import clips, compare, evaluate, extract, moving_videos, ramps, run, use_stub
 
+from udpdiff import jobs
 from udpdiff.metrics.registry import describe
 from udpdiff.tables.fill import fill_table
+from udpdiff.tables.measured import read_measurements
 from udpdiff.tables.specs import TABLES
 from udpdiff.tasks import TASKS, get_task
 
@@ -53,9 +55,11 @@ def test_every_cell_of_every_table_is_filled_by_a_script(tmp_path, monkeypatch):
             continue  # run times are measured elsewhere
         files = [measured[row.run, row.task] for row in spec.rows]
         places = {"table": tmp_path / "table.csv", "digest": tmp_path / "table.csv.sha256"}
-        run("fill_table", monkeypatch, number=number, measured=files, **places)
+        places["comparisons"] = tmp_path / f"table{number}_comparisons.json"
+        job = jobs.FillTable(seed=5, bootstrap_samples=50)
+        run("fill_table", monkeypatch, number=number, job=job, measured=files, **places)
         table = pandas.read_csv(tmp_path / "table.csv").set_index("model")
-        exact = fill_table(number, files).set_index("model").select_dtypes("number")
+        exact = fill_table(number, read_measurements(files)).set_index("model").select_dtypes("number")
         np.testing.assert_allclose(table[exact.columns], exact, rtol=1e-5, err_msg="six digits of every figure")
         for row in spec.rows:
             for metric in (*spec.metrics, *spec.extra):

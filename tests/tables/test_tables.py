@@ -5,7 +5,8 @@ import math
 import pytest
 
 from udpdiff.storage.sealed import write_record
-from udpdiff.tables.fill import compare_rows, fill_table
+from udpdiff.tables.fill import fill_table
+from udpdiff.tables.measured import read_measurements
 from udpdiff.tables.paper import PAPER_TABLES
 from udpdiff.tables.specs import TABLES, comparators, needed, table_spec
 
@@ -31,6 +32,7 @@ def _figure(value, extractor="mini", per_video=(), low=None, high=None):
         "high": high,
         "n": 8,
         "per_video": list(per_video),
+        "clips": "videos" if per_video else None,
         "extractor": extractor,
     }
 
@@ -38,12 +40,16 @@ def _figure(value, extractor="mini", per_video=(), low=None, high=None):
 def _write(folder, run, task, metrics, name="quality"):
     place = folder / run / task
     place.mkdir(parents=True, exist_ok=True)
-    document = {"run": run, "task": task, "seed": 0, "n": 8, "metrics": metrics}
+    document = {"run": run, "task": task, "seed": 0, "n": 8, "metrics": metrics, "clips": {"videos": ["a", "b"]}}
     write_record(place / f"{name}.json", document)
 
 
 def _files(folder):
     return sorted(folder.rglob("*.json"))
+
+
+def _table(number, files):
+    return fill_table(number, read_measurements(files))
 
 
 def _consistencies(value):
@@ -85,7 +91,7 @@ def test_every_run_is_needed_by_some_table_and_only_existing_ones_are():
 def test_ours_and_the_papers_stand_side_by_side(tmp_path):
     for index, (run, task) in enumerate(needed(7)):
         _write(tmp_path, run, task, _consistencies(0.9 + index / 100))
-    table = fill_table(7, _files(tmp_path)).set_index("model")
+    table = _table(7, _files(tmp_path)).set_index("model")
     row = table.loc["(0.7, 0.3)"]
     assert row["subject_consistency_ours"] == pytest.approx(91)
     assert (row["subject_consistency_ours_low"], row["subject_consistency_ours_high"]) == pytest.approx((90, 92))
@@ -101,13 +107,13 @@ def test_a_row_counts_the_videos_of_the_figure_with_most(tmp_path):
     fewer = _figure(100.0) | {"n": 4}
     for run, task in needed(2):
         _write(tmp_path, run, task, _consistencies(0.5) | {"fvd": _figure(300.0), "fvd_floor": fewer})
-    assert fill_table(2, _files(tmp_path))["n_videos"].tolist() == [8, 8, 8]
+    assert _table(2, _files(tmp_path))["n_videos"].tolist() == [8, 8, 8]
 
 
 def test_vbench_smoothness_goes_before_the_average_of_neighbours(tmp_path):
     for run, task in needed(6):
         _write(tmp_path, run, task, _consistencies(0.5) | {"motion_smoothness": _figure(0.99, "AMT-S")})
-    table = fill_table(6, _files(tmp_path))
+    table = _table(6, _files(tmp_path))
     assert table["motion_smoothness_ours"].tolist() == pytest.approx([99, 99])
     assert set(table["motion_smoothness_extractor"]) == {"AMT-S"}
 
@@ -116,10 +122,10 @@ def test_depth_rows_read_ours_and_the_comparator(tmp_path):
     depth = {"depth_delta1_unaligned": _figure(0.4), "depth_rmse_unaligned": _figure(0.2), "depth_delta1": _figure(0.9)}
     comparator = {f"depth_anything_{name}": _figure(figure["value"] / 2) for name, figure in depth.items()}
     _write(tmp_path, "multi", "depth", depth)
-    alone = fill_table(3, _files(tmp_path)).set_index("model")
+    alone = _table(3, _files(tmp_path)).set_index("model")
     assert math.isnan(alone.loc["Depth Anything V2", "delta1_ours"])
     _write(tmp_path, "multi", "depth", comparator, name="comparator")
-    table = fill_table(3, _files(tmp_path)).set_index("model")
+    table = _table(3, _files(tmp_path)).set_index("model")
     assert table["delta1_ours"].tolist() == [0.2, 0.4]
     assert table["delta1_paper"].tolist() == [0.5808, 0.4176]
     assert table["delta1_aligned_ours"].tolist() == [0.45, 0.9]
@@ -131,18 +137,9 @@ def test_run_time_comes_from_its_own_file(tmp_path):
     for run, task in needed(4):
         _write(tmp_path, run, task, _consistencies(0.5))
         _write(tmp_path, run, task, {"runtime_seconds": _figure(2.5, "one core")}, name="runtime")
-    table = fill_table(4, _files(tmp_path))
+    table = _table(4, _files(tmp_path))
     assert table["runtime_seconds_ours"].tolist() == [2.5] * 3
     assert table["runtime_seconds_paper"].tolist() == [204.46, 205.75, 205.81]
-
-
-def test_rows_are_compared_video_by_video(tmp_path):
-    for run, task in needed(6):
-        _write(tmp_path, run, task, _consistencies(0.8 if run == "seg" else 0.7))
-    table = compare_rows(6, _files(tmp_path))
-    line = table[table["metric"] == "subject_consistency"].iloc[0]
-    assert (line["model"], line["minus"]) == ("Pixelplanes", "Location-aware colormap")
-    assert (line["difference"], line["low"], line["high"]) == pytest.approx((10, 10, 10))
 
 
 def test_a_table_reads_the_files_it_is_given_and_no_other(tmp_path):
@@ -150,16 +147,16 @@ def test_a_table_reads_the_files_it_is_given_and_no_other(tmp_path):
         _write(tmp_path / "given", run, task, _consistencies(0.5))
         _write(tmp_path / "given" / "other", run, task, _consistencies(0.9))
     given = [tmp_path / "given" / run / task / "quality.json" for run, task in needed(6)]
-    assert fill_table(6, given)["subject_consistency_ours"].tolist() == pytest.approx([50, 50])
-    with pytest.raises(ValueError, match="no measurements of seg_location/seg in the 1 files given"):
-        fill_table(6, given[1:])
+    assert _table(6, given)["subject_consistency_ours"].tolist() == pytest.approx([50, 50])
+    with pytest.raises(ValueError, match="no measurements of seg_location/seg in the files given"):
+        _table(6, given[1:])
 
 
 def test_a_measurement_without_its_interval_is_refused(tmp_path):
     for run, task in needed(6):
         _write(tmp_path, run, task, {"subject_consistency": {"value": 1}})
     with pytest.raises(ValueError, match="lacks low"):
-        fill_table(6, _files(tmp_path))
+        _table(6, _files(tmp_path))
 
 
 def test_every_row_has_its_run_task_and_labeller():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from udpdiff import workflow_jobs
+from udpdiff import workflow_jobs, workflow_tables
 from udpdiff.clip import SPLITS
 from udpdiff.config_parsing import parse
 from udpdiff.workflow import VIDEO, Workflow
@@ -90,7 +90,9 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
     add("codec_quality", workflow_jobs.codec_quality(flow), reads=reads)
     add("measure_runtime", workflow_jobs.measure_runtime(flow), reads=flow.runtime_files())
     for number in flow.report_tables():
-        add("fill_table", None, number, reads=flow.table_inputs(number))
+        add("fill_table", workflow_tables.fill_table(flow), number, reads=flow.table_inputs(number))
+    reads = [path for paths in flow.claim_inputs().values() for path in paths]
+    add("judge_claims", workflow_tables.judge_claims(flow), reads=reads)
     reads = flow.measured_files() + flow.report_clips() + flow.report_summaries()
     reads += flow.shown_samples() + flow.shown_scores()
     add("render_report", workflow_jobs.render_report(flow), reads=reads)

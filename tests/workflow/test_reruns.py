@@ -17,7 +17,8 @@ RERUNS = {
     "preset": ("rehearsal", ""),
     "seed": (
         8,
-        "codec_quality compare_with_base encode_latents evaluate_samples label_quality measure_runtime render_scenes train",
+        "codec_quality compare_with_base encode_latents evaluate_samples fill_table judge_claims label_quality "
+        "measure_runtime render_scenes train",
     ),
     "device": ("cpu", ""),
     "gpu": ("h200", ""),
@@ -39,11 +40,11 @@ RERUNS = {
     "panda70m.rate_limit": (1000, ""),
     "panda70m.cookies": ("c.txt", ""),
     "panda70m.attempts": (5, ""),
-    "clips.height": (72, SIZE),
-    "clips.width": (72, SIZE),
-    "clips.num_frames": (17, SIZE),
+    "clips.height": (72, f"{SIZE} judge_claims"),
+    "clips.width": (72, f"{SIZE} judge_claims"),
+    "clips.num_frames": (17, f"{SIZE} judge_claims"),
     "clips.fps": (10, SIZE),
-    "clips.train": (143, "render_scenes"),
+    "clips.train": (143, "render_scenes judge_claims"),
     "clips.evaluation": (41, "render_scenes"),
     "clips.evaluation_share": (0.3, ""),
     "clips.shard_clips": (72, LABELLED),
@@ -87,11 +88,11 @@ RERUNS = {
     "encoding.vae_dtype": ("bfloat16", "codec_quality encode_latents"),
     "encoding.text_dtype": ("bfloat16", "encode_text"),
     "encoding.text": ("live", "encode_text train"),
-    "model.base": ("a/b", "codec_quality encode_latents encode_text train write_captions"),
+    "model.base": ("a/b", "codec_quality encode_latents encode_text judge_claims train write_captions"),
     "model.init_in": ("zero", "train"),
     "model.init_out": ("copy", "train"),
     **{
-        f"training.{key}": (value, "train")
+        f"training.{key}": (value, "train judge_claims" if key == "steps" else "train")
         for key, value in {
             "steps": 370,
             "batch_size": 4,
@@ -119,7 +120,7 @@ RERUNS = {
     "training.checkpoint_every_steps": (90, ""),
     "training.log_every_steps": (5, ""),
     "training.validation_every_steps": (45, ""),
-    "sampling.prompts": (23, "sample"),
+    "sampling.prompts": (23, "sample judge_claims"),
     "sampling.shard_prompts": (
         12,
         "compare_samples compare_with_base estimate_depth evaluate_samples extract_features sample segment_entities",
@@ -141,11 +142,11 @@ RERUNS = {
     "metrics.judges.depth": ("depth_anything", "codec_quality compare_samples evaluate_samples label_quality"),
     "metrics.judged_runs.entities": (["multi", "seg"], "compare_samples evaluate_samples"),
     "metrics.judged_runs.depth": (["multi"], "compare_samples evaluate_samples"),
-    "metrics.bootstrap_samples": (10, "codec_quality evaluate_samples label_quality"),
+    "metrics.bootstrap_samples": (10, "codec_quality evaluate_samples fill_table judge_claims label_quality"),
     "metrics.codec_clips": (8, "codec_quality"),
     "metrics.runtime_repeats": (6, "measure_runtime"),
     # Without table 3 no labeller is set beside the run that it shows.
-    "report.tables": ([1, 2], "compare_samples compare_with_base evaluate_samples fill_table"),
+    "report.tables": ([1, 2], "compare_samples compare_with_base evaluate_samples fill_table judge_claims"),
     "report.goals": ([], ""),
     "report.examples": (7, ""),
     "report.films": (12, ""),

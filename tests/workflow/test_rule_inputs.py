@@ -41,7 +41,16 @@ SCORES = [
 ]
 # (rule, wildcards, everything that it reads) of the scenes.
 READS = [
-    ("all", {}, {"report": ["results/report/index.html"], "quality": ["results/quality.json"], "tables": TABLES}),
+    (
+        "all",
+        {},
+        {
+            "report": ["results/report/index.html"],
+            "quality": ["results/quality.json"],
+            "verdicts": ["results/verdicts.json"],
+            "tables": TABLES,
+        },
+    ),
     ("render_scenes", {"split": "train", "shard": "2"}, {"allowed": []}),
     (
         "segment_entities",
@@ -199,6 +208,17 @@ READS = [
     ("measure_throughput", {}, {"records": [], "clips": ["results/clips/train/0.h5"]}),
     ("measure_memory", {}, {"records": []}),
     ("plan", {}, {}),
+    (
+        "judge_claims",
+        {},
+        {
+            "comparisons": [f"results/table{number}_comparisons.json" for number in range(1, 10)],
+            "measured": [
+                f"results/metrics/{pair}/quality.json"
+                for pair in ("multi/depth", "depth/depth", "multi/seg", "seg/seg")
+            ],
+        },
+    ),
     ("fill_table", {"number": "4"}, {"measured": TIMED}),
     (
         "fill_table",

@@ -1,7 +1,7 @@
 """95 % intervals over videos: percentile bootstrap for means and paired differences, subsampling for distances.
 
 The bootstrap draws videos with replacement. For a Frechet distance that is invalid: repeated rows shrink the covariance
-and the bias grows, so the interval would not even hold the estimate. `subsample_interval` draws without replacement.
+and the bias grows, so the interval would not even hold the estimate. `draw_subsets` draws without replacement.
 
 Source: Efron and Tibshirani, An Introduction to the Bootstrap; Politis and Romano, Large Sample Confidence Regions
 Based on Subsamples under Minimal Assumptions.
@@ -9,7 +9,7 @@ Based on Subsamples under Minimal Assumptions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,31 +94,23 @@ def bootstrap_median(values: Sequence[float], *, resamples: int = 2000, seed: in
     return Estimate(float(np.median(values)), float(low), float(high), len(values))
 
 
-def subsample_interval(
-    distance: Callable[[np.ndarray, np.ndarray], float],
-    reference: np.ndarray,
-    features: np.ndarray,
-    *,
-    resamples: int = 100,
-    share: float = 0.5,
-    seed: int = 0,
-) -> Estimate:
-    """Distance of features (N, D) to reference (M, D), and an interval from subsets without replacement.
+def subset_interval(value: float, subset_values: Sequence[float], *, share: float, n: int) -> Estimate:
+    """Return a figure of a whole set with an interval from its values on subsets without replacement.
 
-    Both sets are cut to `share` of their rows, together where N = M (the videos are then taken as pairs). The subset
-    distances are centred on their own mean, because they carry the bias of the smaller sets, and scaled by
+    The values of subsets are centred on their own mean, because they carry the bias of the smaller sets, and scaled by
     sqrt(b / (n - b)), which turns the spread of subsets of b of n rows into that of fresh samples of n.
-    With fewer than 8 videos the interval is nan.
+
+    Args:
+        value: Of all rows.
+        subset_values: Of each subset (S,); the interval is nan without any.
+        share: Of the rows, in each subset: b / n.
+        n: Rows.
     """
-    value = float(distance(reference, features))
-    size = min(len(reference), len(features))
-    if size < 8:
-        return Estimate(value, float("nan"), float("nan"), len(features))
-    subsets = draw_subsets(len(reference), len(features), subsets=resamples, share=share, seed=seed)
-    subset_values = [distance(reference[real], features[rows]) for real, rows in subsets]
+    if not len(subset_values):
+        return Estimate(float(value), float("nan"), float("nan"), n)
     spread = np.asarray(subset_values) - np.mean(subset_values)
     low, high = np.percentile(spread * np.sqrt(share / (1 - share)), LEVEL)
-    return Estimate(value, value + float(low), value + float(high), len(features))
+    return Estimate(float(value), float(value + low), float(value + high), n)
 
 
 def draw_subsets(

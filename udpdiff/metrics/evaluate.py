@@ -1,8 +1,10 @@
 """From the figures of single clips to those of a set, with 95 % intervals, in the form that tables and pages read.
 
-Every `metrics` is name -> {"value", "low", "high", "n", "per_video", "extractor"}, plain JSON: low and high are the ends
-of the interval (null when n is too small), per_video the values in the order of the clips (empty for figures of the
-whole set, null for a clip that is left out), extractor what made them. Knows no video and no label.
+Every `metrics` is name -> {"value", "low", "high", "n", "per_video", "clips", "extractor"}, plain JSON: low and high are
+the ends of the interval (null when n is too small), per_video the values of single clips (empty for figures of the whole
+set, null for a clip that is left out), extractor what made them. Whose values they are stands once in a document: its
+`clips` is name -> clip ids, and a figure's `clips` the name of its list (null without values, and where a document says
+it otherwise); `records.by_clip` joins both. Knows no video and no label.
 """
 
 from __future__ import annotations
@@ -10,23 +12,17 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from udpdiff.jobs import CodecQuality, EvaluateSamples, LabelQuality
-from udpdiff.measures import fvd
 from udpdiff.metrics import registry
-from udpdiff.metrics.bootstrap import (
-    Estimate,
-    bootstrap_difference,
-    bootstrap_mean,
-    bootstrap_median,
-    subsample_interval,
-)
+from udpdiff.metrics.bootstrap import Estimate, bootstrap_difference, bootstrap_mean, bootstrap_median
 from udpdiff.metrics.comparison import Comparison, read_comparisons
 from udpdiff.metrics.feature_shards import CUT_PROMPT, STILL, VideoSet, read_features
+from udpdiff.metrics.records import COMPARED, REAL, ROUNDS, VIDEOS, entry
+from udpdiff.metrics.set_distances import measure_distances
 from udpdiff.tasks import Task, get_task, labels_control
 
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
@@ -47,16 +43,18 @@ def evaluate_samples(
         reference: Those of real videos.
         comparisons: Shards of what `compare_samples` found.
     """
-    generated = read_features(features)
+    generated, real = read_features(features), read_features(reference)
     options = {"bootstrap_samples": job.bootstrap_samples, "seed": job.seed}
-    metrics = evaluate_videos(generated, read_features(reference), **options)
-    document = quality_document(job.run, job.task, job.seed, len(generated.clip_ids), metrics)
+    metrics = evaluate_videos(generated, real, **options)
+    clips = {VIDEOS: generated.clip_ids, REAL: real.clip_ids}
+    document = quality_document(job.run, job.task, job.seed, len(generated.clip_ids), metrics, clips)
     if not job.judge:
         return document
     joined = read_comparisons(comparisons)
     metrics |= evaluate_dense(
         get_task(job.task), joined.clips.values(), labeller=job.judge, comparators=job.comparators, **options
     )
+    clips[COMPARED] = list(joined.clips)
     return document | {"left_out": joined.left_out}
 
 
@@ -82,13 +80,13 @@ def evaluate_videos(
             "videos, expected one network, as distances between two mean nothing. Extract both again."
         )
     options = {"resamples": bootstrap_samples, "seed": seed}
-    metrics = _video_figures(generated, options)
-    real = {registry.of_real(name): figure for name, figure in _video_figures(reference, options).items()}
-    return metrics | real | _distances(reference.features, generated.features, generated.names["video"], seed)
+    metrics = _video_figures(generated, VIDEOS, options)
+    real = {registry.of_real(name): figure for name, figure in _video_figures(reference, REAL, options).items()}
+    return metrics | real | measure_distances(reference, generated, seed=seed)
 
 
-def _video_figures(videos: VideoSet, options: dict) -> dict[str, dict]:
-    """Return the means of the figures of single videos: those that any of them has."""
+def _video_figures(videos: VideoSet, clips: str, options: dict) -> dict[str, dict]:
+    """Return the means of the figures of single videos: those that any of them has. clips: the name of their list."""
     lengths = videos.num_frames - 1
     found = {}
     for name, source, weights, moving in (
@@ -100,14 +98,18 @@ def _video_figures(videos: VideoSet, options: dict) -> dict[str, dict]:
         ("prompt_fidelity", "image", None, False),
     ):
         if any(name in scores for scores in videos.scores):
-            found[name] = _mean_over_videos(videos, name, videos.names[source], weights, moving, options)
+            mean, made_by, values = _mean_over_videos(videos, name, videos.names[source], weights, moving, options)
+            found[name] = entry(mean, made_by, values, clips)
     return found
 
 
 def _mean_over_videos(
     videos: VideoSet, name: str, made_by: str, weights: np.ndarray | None, moving: bool, options: dict
-) -> dict:
-    """Return the mean of a figure over the videos that have it. moving: those in which nothing moves are left out."""
+) -> tuple[Estimate, str, np.ndarray]:
+    """Return the mean of a figure over the videos that have it, what made it, and its values, nan where there is none.
+
+    moving: those in which nothing moves are left out.
+    """
     count, out = len(videos.scores), [moving and STILL in scores for scores in videos.scores]
     values = np.array(
         [math.nan if left else row.get(name, math.nan) for left, row in zip(out, videos.scores, strict=True)]
@@ -119,23 +121,7 @@ def _mean_over_videos(
     known = ~np.isnan(values)
     weights = None if weights is None else weights[known]
     mean = bootstrap_mean(values[known], weights=weights, **options) if known.any() else NOTHING
-    return entry(mean, made_by, values)
-
-
-def _distances(reference, generated, extractor: str, seed: int) -> dict[str, dict]:
-    metrics = {}
-    for name, distance in (("fvd", fvd.frechet_distance), ("kvd", fvd.kernel_distance)):
-        metrics[name] = entry(subsample_interval(distance, reference, generated, seed=seed), extractor)
-    count = min(len(reference), len(generated))
-    if count >= 6:
-        line = fvd.fvd_infinity(reference, generated, np.random.default_rng(seed))
-        reach = 1.96 * line.standard_error
-        estimate = Estimate(line.value, line.value - reach, line.value + reach, len(generated))
-        metrics["fvd_infinity"] = entry(estimate, extractor)
-    if len(reference) >= 4:
-        floor = fvd.split_floor(reference, np.random.default_rng(seed))
-        metrics["fvd_floor"] = entry(Estimate(floor, math.nan, math.nan, len(reference) // 2), extractor)
-    return metrics
+    return mean, made_by, values
 
 
 def evaluate_dense(
@@ -174,7 +160,7 @@ def evaluate_dense(
         if f"{key}_{control}" in columns:
             columns[f"{key}_over_{control}"] = columns[key] - columns[f"{key}_{control}"]
     return {
-        name: entry(bootstrap_mean(values[~np.isnan(values)], **options), sources.get(name, labeller), values)
+        name: entry(bootstrap_mean(values[~np.isnan(values)], **options), sources.get(name, labeller), values, COMPARED)
         for name, values in columns.items()
     }
 
@@ -233,19 +219,17 @@ def evaluate_runtime(timings: Sequence[Mapping[str, float]], *, hardware: str) -
             timing["total"] - sum(timing[part] for part in registry.RUNTIME_PARTS) for timing in timings
         ],
     }
-    return {name: entry(bootstrap_median(seconds), hardware) for name, seconds in columns.items()}
+    return {name: entry(bootstrap_median(seconds), hardware, seconds, ROUNDS) for name, seconds in columns.items()}
 
 
-def quality_document(run: str, task: str, seed: int, num_videos: int, metrics: dict[str, dict]) -> dict:
-    """Return the content of a file of measurements; task is `video` for a run without dense task."""
-    return {"run": run, "task": task, "seed": seed, "n": num_videos, "metrics": metrics}
+def quality_document(
+    run: str, task: str, seed: int, num_videos: int, metrics: dict[str, dict], clips: dict[str, list[str]]
+) -> dict:
+    """Return the content of a file of measurements; task is `video` for a run without dense task.
 
-
-def entry(estimate: Estimate, extractor: str, per_video: Iterable[float] = ()) -> dict:
-    """Return one figure as plain JSON; values and ends of the interval that are not a number become null."""
-    values = [None if math.isnan(value) else float(value) for value in per_video]
-    fields = asdict(estimate) | {"per_video": values, "extractor": extractor}
-    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in fields.items()}
+    clips: the lists that the figures' `clips` name.
+    """
+    return {"run": run, "task": task, "seed": seed, "n": num_videos, "metrics": metrics, "clips": clips}
 
 
 def _gaps(clips: Mapping[str, dict], judge: Mapping[str, dict], options: dict) -> dict[str, dict]:

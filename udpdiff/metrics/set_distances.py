@@ -1,0 +1,119 @@
+"""Distances of generated to real videos as sets, each beside what it is worth: numbers, dimensions, floor, subsets.
+
+The distances on subsets without replacement are kept. Two sets of videos of the same prompts, with the same real videos
+and seed, have them on the same subsets, so that any two rows can be compared later from a few hundred numbers, without
+features: the covariance over subsets is that of fresh samples (see `bootstrap`). Subsets are drawn of clips sorted by
+their ids, whatever the order of shards. Knows features, and no file.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from udpdiff.measures import fvd
+from udpdiff.metrics.bootstrap import Estimate, draw_subsets, subset_interval
+from udpdiff.metrics.feature_shards import VideoSet
+from udpdiff.metrics.records import entry
+from udpdiff.storage.digests import digest
+
+SUBSETS, SHARE = 200, 0.5
+LEAST_VIDEOS = 8  # below, subsets tell nothing of the spread
+VIDEOS_PER_DIMENSION = 10
+FLOOR_SHARE = 0.5
+
+
+def measure_distances(reference: VideoSet, generated: VideoSet, *, seed: int) -> dict[str, dict]:
+    """Return `fvd`, `kvd`, `fvd_infinity` (from 6 videos on) and `fvd_floor` (from 4 real ones on) as figures.
+
+    `fvd` and `kvd` have further fields:
+
+    - per_subset: the distance on each of 200 subsets of half of both sets, none below 8 videos; subsets: a digest of
+      what these were drawn from, equal where two figures may be paired.
+    - dimensions (of the features), n_reference (real videos).
+    - floor: what the distance would be without any difference, at these numbers N and M: real halves and real quarters
+      are apart f(h) and f(h / 2), which is a power of the numbers (1, the more videos than dimensions there are, and less
+      where there are fewer), taken on to them; 0 for kvd, which has none, and null below 8 real videos.
+    - warning: why the value says little, null where it does not: fewer than 10 videos a dimension, or a floor above
+      half of the value.
+
+    Args:
+        reference: Features of real videos.
+        generated: Of the generated ones.
+        seed: Of all subsets.
+    """
+    (real, real_ids), (made, ids), extractor = _sorted(reference), _sorted(generated), generated.names["video"]
+    metrics, drawn = _of_whole_sets(real, made, extractor, seed), _distances_of_subsets(real, made, seed)
+    floor = _floor(real, len(made), seed)
+    values = {"fvd": fvd.frechet_distance(real, made), "kvd": fvd.kernel_distance(real, made)}
+    found = {}
+    for kind, (name, value) in enumerate(values.items()):
+        per_subset = drawn[:, kind].tolist()
+        interval = subset_interval(value, per_subset, share=SHARE, n=len(made))
+        own_floor = floor if name == "fvd" else 0.0
+        found[name] = entry(interval, extractor) | {
+            "per_subset": per_subset,
+            "subsets": digest([ids, real_ids, SUBSETS, SHARE, seed, extractor]),
+            "dimensions": real.shape[1],
+            "n_reference": len(real),
+            "floor": own_floor,
+            "warning": _warning(value, own_floor, len(made), real.shape[1]) if name == "fvd" else None,
+        }
+    return found | metrics
+
+
+def _sorted(videos: VideoSet) -> tuple[np.ndarray, list[str]]:
+    """Return features and ids in the order of the ids."""
+    order = sorted(range(len(videos.clip_ids)), key=videos.clip_ids.__getitem__)
+    return videos.features[order], [videos.clip_ids[index] for index in order]
+
+
+def _distances_of_subsets(real: np.ndarray, made: np.ndarray, seed: int) -> np.ndarray:
+    """Return both distances on every subset (S, 2); (0, 2) for sets too small."""
+    if min(len(real), len(made)) < LEAST_VIDEOS:
+        return np.zeros((0, 2))
+    drawn = draw_subsets(len(real), len(made), subsets=SUBSETS, share=SHARE, seed=seed)
+    return np.array(
+        [
+            (fvd.frechet_distance(real[some], made[rows]), fvd.kernel_distance(real[some], made[rows]))
+            for some, rows in drawn
+        ]
+    )
+
+
+def _of_whole_sets(real: np.ndarray, made: np.ndarray, extractor: str, seed: int) -> dict[str, dict]:
+    metrics = {}
+    if min(len(real), len(made)) >= 6:
+        line = fvd.fvd_infinity(real, made, np.random.default_rng(seed))
+        reach = 1.96 * line.standard_error
+        metrics["fvd_infinity"] = entry(
+            Estimate(line.value, line.value - reach, line.value + reach, len(made)), extractor
+        )
+    if len(real) >= 4:
+        floor = fvd.split_floor(real, np.random.default_rng(seed))
+        metrics["fvd_floor"] = entry(Estimate(floor, math.nan, math.nan, len(real) // 2), extractor)
+    return metrics
+
+
+def _floor(real: np.ndarray, count: int, seed: int) -> float | None:
+    """Return the floor of so many generated videos, from splits of the real ones; None below 8 of these."""
+    half, quarter = len(real) // 2, len(real) // 4
+    if quarter < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    halves = fvd.split_floor(real, rng)
+    quarters = np.mean(
+        [fvd.split_floor(real[rng.permutation(len(real))[: 2 * quarter]], rng, repeats=2) for _ in range(4)]
+    )
+    power = math.log(quarters / halves) / math.log(half / quarter) if halves > 0 else 1.0
+    return float(halves * ((1 / count + 1 / len(real)) / (2 / half)) ** power)
+
+
+def _warning(value: float, floor: float | None, count: int, dimensions: int) -> str | None:
+    reasons = []
+    if count < VIDEOS_PER_DIMENSION * dimensions:
+        reasons.append(f"{count} videos are fewer than {VIDEOS_PER_DIMENSION} for each of {dimensions} dimensions")
+    if floor is not None and floor > FLOOR_SHARE * value:
+        reasons.append(f"two sets without any difference would be at {floor:.4g}, more than half of {value:.4g}")
+    return f"Mostly the bias of small sets: {'; '.join(reasons)}." if reasons else None
