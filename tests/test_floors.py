@@ -54,6 +54,7 @@ FLOORS = (
         "workflow_clips",
         "named_content",
         "workflow_jobs",
+        "workflow_runs",
         "workflow_tables",
         "user_values",
         "prefetching",
@@ -113,6 +114,7 @@ def test_nobody_imports_the_trainers_of_mini_checkpoints():
     [
         "preflight",
         "workflow_jobs",
+        "workflow_runs",
         "workflow_tables",
         "jobs",
         "tables.specs",
