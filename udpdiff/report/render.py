@@ -52,7 +52,7 @@ def render(
     pages = [
         Page("index", "Overview", overview(inputs, generated), ("film.js", "overview.js")),
         Page("samples", "Samples", generated, ("film.js", "samples.js")),
-        Page("tables", "Tables", tables(inputs, media)),
+        Page("tables", "Tables", tables(inputs, media, generated), ("tables.js",)),
         Page("data_set", "Data set", data_set(inputs, media), ("charts.js", "data_set.js")),
         Page("training", "Training", training(inputs, media), ("charts.js", "training.js")),
         Page("goals", "Goals", goals(inputs, media)),

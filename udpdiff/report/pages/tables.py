@@ -1,4 +1,4 @@
-"""The paper's tables: ours with intervals, the paper's values, and the runs against the base."""
+"""The paper's tables: ours with intervals and verdicts, the paper's values beside them, and the runs against the base."""
 
 from __future__ import annotations
 
@@ -6,43 +6,179 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import Field
 
+from udpdiff.metrics.registry import describe
 from udpdiff.report.inputs import Inputs
+from udpdiff.report.latex import tabular
+from udpdiff.report.pages.samples import Samples
+from udpdiff.report.printing import figure as printed
 from udpdiff.report.site import PageData
+from udpdiff.storage.files import write_text
 from udpdiff.storage.sealed import check_file
 from udpdiff.tables import specs
 from udpdiff.tables.paper import PAPER_TABLES
 from udpdiff.workflow import VIDEO
 
+_CONSISTENT = ("_consistency", "_smoothness")  # which still videos have best
+_MOTION = "dynamic_degree"
+
+
+class Column(PageData):
+    name: str
+    label: str
+    unit: str
+    direction: str = Field(description="Which values are better: higher, lower or neither.")
+    printed: bool = Field(description="Whether the paper has the column.")
+    words: str = Field(description="What it means.")
+
+
+class Cell(PageData):
+    """A figure of a row, in the unit of its column; what is not known is null."""
+
+    ours: float | None
+    low: float | None = Field(description="End of the 95 % interval.")
+    high: float | None
+    paper: float | None
+    verdict: str | None = Field(description="Against the table's first row: better, worse, no difference shown.")
+    difference: float | None = Field(description="To the table's first row, paired by prompt and noise.")
+    difference_low: float | None
+    difference_high: float | None
+    p: float | None = Field(description="Of the permutation test, corrected over the table (Holm).")
+    warning: str | None = Field(description="Why the figure is worth little.")
+    note: str | None = Field(description="Of a distance of sets: its number, dimensions and floor.")
+    figure: str | None = Field(description="Figure of single samples behind the cell; null for figures of the set.")
+
+
+class Row(PageData):
+    model: str
+    run: str
+    task: str
+    n: int | None
+    about: str | None = Field(description="What a verdict is about: these weights, or the method.")
+    cells: list[Cell]
+
+
+class Table(PageData):
+    number: int
+    title: str
+    columns: list[Column]
+    rows: list[Row]
+    extractors: list[str]
+    csv: str = Field(description="File beside this one.")
+    latex: str
+
 
 class Tables(PageData):
-    tables: list[dict[str, Any]]
+    tables: list[Table]
     against_base: dict[str, Any] | None
+    seeds: str | None = Field(description="What verdicts are about, in a sentence.")
+    scale: str | None
 
 
-def tables(inputs: Inputs, media: Path) -> Tables:
-    """Return what the page shows."""
-    found = [_table(number, inputs.path(f"results/table{number}.csv")) for number in inputs.job.tables]
-    return Tables(tables=found, against_base=_against_base(inputs))
+def tables(inputs: Inputs, media: Path, samples: Samples) -> Tables:
+    """Return what the page shows; csv and LaTeX of every table are written beside the pages' data."""
+    sortable = {(pair.run, pair.task): set(pair.scores) for pair in samples.pairs}
+    folder = media.parent / "data"
+    verdicts = inputs.verdicts() or {}
+    return Tables(
+        tables=[
+            _table(number, inputs.path(f"results/table{number}.csv"), sortable, folder) for number in inputs.job.tables
+        ],
+        against_base=_against_base(inputs),
+        seeds=verdicts.get("seeds", {}).get("words"),
+        scale=verdicts.get("scale", {}).get("words"),
+    )
 
 
-def _table(number: int, path: Path) -> dict[str, Any]:
-    """A csv as rows for the page: every metric with ours, its interval and the paper's value apart."""
+def _table(number: int, path: Path, sortable: dict[tuple[str, str], set[str]], folder: Path) -> Table:
     check_file(path)
     spec, frame = specs.TABLES[number], pd.read_csv(path)
-    columns = [metric for metric in (*spec.metrics, *spec.extra) if f"{metric.name}_ours" in frame.columns]
-    made_by = {
-        metric.label: sorted(set(frame[f"{metric.name}_extractor"].dropna()))
-        for metric in columns
-        if f"{metric.name}_extractor" in frame.columns
-    }
-    return {
-        "number": number,
-        "title": PAPER_TABLES[number].title,
-        "metrics": [{"name": m.name, "label": m.label, "printed": m in spec.metrics} for m in columns],
-        "rows": frame.astype(object).where(frame.notna(), None).to_dict("records"),
-        "extractors": [f"{label}: {', '.join(names)}" for label, names in made_by.items() if names],
-    }
+    metrics = [metric for metric in (*spec.metrics, *spec.extra) if f"{metric.name}_ours" in frame.columns]
+    metrics = _with_motion_in_place(metrics)
+    lines = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    table = Table(
+        number=number,
+        title=PAPER_TABLES[number].title,
+        columns=[_column(metric, spec) for metric in metrics],
+        rows=[_row(line, metrics, sortable) for line in lines],
+        extractors=_extractors(frame, metrics),
+        csv=f"table{number}.csv",
+        latex="",
+    )
+    table = table.model_copy(update={"latex": _latex(table)})
+    write_text(folder / table.csv, path.read_text())
+    write_text(folder / f"table{number}.tex", table.latex)
+    return table
+
+
+def _with_motion_in_place(metrics: list[specs.Metric]) -> list[specs.Metric]:
+    """Return the columns with how much moves right behind the consistencies, where there are any."""
+    motion = [metric for metric in metrics if metric.name.startswith(_MOTION)]
+    others = [metric for metric in metrics if metric not in motion]
+    consistent = [place for place, metric in enumerate(others) if metric.name.endswith(_CONSISTENT)]
+    place = consistent[-1] + 1 if consistent else len(others)
+    return [*others[:place], *motion, *others[place:]]
+
+
+def _column(metric: specs.Metric, spec: specs.TableSpec) -> Column:
+    words = describe(metric.sources[0]).words
+    return Column(
+        name=metric.name,
+        label=metric.label,
+        unit=metric.unit,
+        direction=metric.direction,
+        printed=metric in spec.metrics,
+        words=words,
+    )
+
+
+def _row(line: dict[str, Any], metrics: list[specs.Metric], sortable: dict[tuple[str, str], set[str]]) -> Row:
+    known = sortable.get((line["run"], line["task"]), set())
+    return Row(
+        model=line["model"],
+        run=line["run"],
+        task=line["task"],
+        n=line["n_videos"],
+        about=line.get("about"),
+        cells=[_cell(line, metric, known) for metric in metrics],
+    )
+
+
+def _cell(line: dict[str, Any], metric: specs.Metric, known: set[str]) -> Cell:
+    ends = {"ours": "_ours", "low": "_ours_low", "high": "_ours_high", "paper": "_paper", "verdict": "_verdict"}
+    ends |= {"difference": "_difference", "difference_low": "_difference_low", "difference_high": "_difference_high"}
+    ends |= {"p": "_p", "warning": "_warning"}
+    found = {name: line.get(f"{metric.name}{suffix}") for name, suffix in ends.items()}
+    parts = {name: line.get(f"{metric.name}_{name}") for name in ("n", "dimensions", "floor_at_n")}
+    note = None
+    if parts["dimensions"] is not None:
+        note = f"N = {parts['n']:.0f}, D = {parts['dimensions']:.0f}"
+        note += "" if parts["floor_at_n"] is None else f", floor {printed(parts['floor_at_n'])}"
+    figure = next((source for source in metric.sources if source in known), None)
+    return Cell(**found, note=note, figure=figure)
+
+
+def _extractors(frame: pd.DataFrame, metrics: list[specs.Metric]) -> list[str]:
+    """What made the figures, those that one extractor made in one line."""
+    labels: dict[str, list[str]] = {}
+    for metric in metrics:
+        column = f"{metric.name}_extractor"
+        names = sorted(set(frame[column].dropna())) if column in frame.columns else []
+        if names:
+            labels.setdefault(", ".join(names), []).append(metric.label)
+    return [f"{', '.join(made)}: {names}" for names, made in labels.items()]
+
+
+def _latex(table: Table) -> str:
+    headings, rows = ["Model"], [[row.model] for row in table.rows]
+    for index, column in enumerate(table.columns):
+        headings += [f"{column.label}{column.unit and ', ' + column.unit}"] + ["paper"] * column.printed
+        for cells, row in zip(rows, table.rows, strict=True):
+            cell = row.cells[index]
+            ends = "" if None in (cell.low, cell.high) else f" [{printed(cell.low)}, {printed(cell.high)}]"
+            cells += [f"{printed(cell.ours)}{ends}"] + [printed(cell.paper)] * column.printed
+    return tabular(headings, rows, f"{table.title} (table {table.number} of the paper), with 95 % intervals.")
 
 
 def _against_base(inputs: Inputs) -> dict[str, Any] | None:

@@ -189,6 +189,7 @@
     button.addEventListener("click", () => { page += Number(button.dataset.turn); show(); grid.scrollIntoView({ block: "start" }); });
   }
   addEventListener("hashchange", () => { readAddress(); show(); });
+  if (matchMedia("(max-width: 44rem)").matches) form.closest("details").open = false;
   readAddress();
   show();
   clock.shown(clock);
