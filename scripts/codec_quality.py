@@ -9,6 +9,7 @@ import numpy as np
 
 from udpdiff import jobs
 from udpdiff.finite import dtype_key
+from udpdiff.metrics.codec_curves import measure_curves
 from udpdiff.metrics.comparison import compare_round_trips
 from udpdiff.metrics.evaluate import evaluate_round_trips
 from udpdiff.model.latents import decode_latents, encode_videos
@@ -36,7 +37,16 @@ def main() -> None:
     values = compare_round_trips(
         labels, job.tasks, through_vae, batch_clips=job.batch_clips, max_clips=job.max_clips, seed=job.seed
     )
-    write_record(arguments.quality, evaluate_round_trips(job, values))
+    curves = measure_curves(
+        labels,
+        job.tasks,
+        through_vae,
+        batch_clips=job.batch_clips,
+        max_clips=job.max_clips,
+        seed=job.seed,
+        bootstrap_samples=job.bootstrap_samples,
+    )
+    write_record(arguments.quality, evaluate_round_trips(job, values) | {"curves": curves})
 
 
 if __name__ == "__main__":

@@ -239,7 +239,14 @@ def codec_quality(workflow: Workflow) -> jobs.CodecQuality:
         batch_clips=config.encoding.batch_clips,
         seed=config.seed,
         bootstrap_samples=config.metrics.bootstrap_samples,
-        tasks={name: workflow.task_options(name, get_task(name).colormaps[0]) for name in workflow.measured_tasks()},
+        tasks={
+            name: {
+                key: value
+                for colormap in get_task(name).colormaps
+                for key, value in workflow.task_options(name, colormap).items()
+            }
+            for name in workflow.measured_tasks()
+        },
     )
 
 

@@ -218,9 +218,11 @@ def test_round_trips_take_the_worst_of_a_largest_error(tmp_path, monkeypatch):
         depth=[depth],
         quality=tmp_path / "codec.json",
     )
-    assert [len(batch) for batch in seen] == [2, 1] * 3, "three of the four clips, as the job says"
+    assert [len(batch) for batch in seen[:6]] == [2, 1] * 3, "three of the four clips, as the job says"
     assert (seen[0][0] != seen[0][1]).any(), "every clip draws colours of its own"
-    metrics = json.loads((tmp_path / "codec.json").read_text())["metrics"]
+    document = json.loads((tmp_path / "codec.json").read_text())
+    metrics = document["metrics"]
+    assert set(document["curves"]["tasks"]) == {"seg", "depth"}
     assert set(metrics) == {figure.key for task in TASKS.values() for figure in task.figures["codec"]}
     largest = metrics["spectral_max_abs_error"]
     assert largest["value"] == max(largest["per_video"]) > min(largest["per_video"])

@@ -79,7 +79,7 @@ RERUNS = {
     "labels.captions.max_tokens": (30, "write_captions"),
     "tasks.seg.colourings": (2, "encode_latents"),
     "tasks.seg.min_color_distance": (32, "codec_quality encode_latents"),
-    "tasks.seg.location_grid": (10, "encode_latents"),
+    "tasks.seg.location_grid": (10, "codec_quality encode_latents"),
     "tasks.normals.field_of_view": (50.0, ""),  # no run of the default configuration learns normals
     "tasks.normals.disparity_offset": (0.5, ""),
     "storage.depth_bits": (8, "estimate_depth sample"),

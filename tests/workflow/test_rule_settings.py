@@ -255,7 +255,10 @@ TOLD = [
         {},
         RESAMPLED
         | LATENTS
-        | {"max_clips": 3, "tasks": {"seg": {"min_color_distance": 12}, "depth": {}, "normals": NORMALS}},
+        | {
+            "max_clips": 3,
+            "tasks": {"seg": {"min_color_distance": 12, "location_grid": 10}, "depth": {}, "normals": NORMALS},
+        },
     ),
     (
         "measure_runtime",

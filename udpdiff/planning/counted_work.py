@@ -60,11 +60,11 @@ def transformer_work(base: str, size: dict[str, int], passes: float, dtype: str,
     return Work(over, passes, transformer_flops(base, *_numbers(size)), dtype)
 
 
-def encoding_work(base: str, size: dict[str, int], maps: int, dtype: str) -> Work | None:
+def encoding_work(base: str, size: dict[str, int], maps: float, dtype: str) -> Work | None:
     """Return the VAE's work of encoding so many videos or colormaps."""
     if base_parts(base) is None:
         return None
-    what = f"{maps} encoding{'s' * (maps > 1)} of {size['num_frames']} frames"
+    what = f"{maps:.3g} encoding{'s' * (maps > 1)} of {size['num_frames']} frames"
     return Work(what, maps, vae_flops(base, *_numbers(size)), dtype, convolutions=True)
 
 
@@ -72,7 +72,7 @@ def decoding_work(base: str, size: dict[str, int], maps: float, dtype: str) -> W
     """Return the VAE's work of decoding so many videos."""
     if base_parts(base) is None:
         return None
-    return Work(f"{maps:g} decoded videos", maps, vae_decoder_flops(base, *_numbers(size)), dtype, convolutions=True)
+    return Work(f"{maps:.3g} decoded videos", maps, vae_decoder_flops(base, *_numbers(size)), dtype, convolutions=True)
 
 
 def prompt_work(base: str, captions: float, dtype: str) -> Work | None:

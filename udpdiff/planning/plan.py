@@ -16,6 +16,7 @@ from udpdiff import workflow_jobs
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
 from udpdiff.jobs import Job
+from udpdiff.metrics.codec_curves import curve_round_trips
 from udpdiff.planning import disk
 from udpdiff.planning.caption_speed import caption_speed
 from udpdiff.planning.counted_work import (
@@ -36,7 +37,7 @@ from udpdiff.planning.speeds import Speed, labeller_speed, measured_speed
 from udpdiff.planning.stages import StagePlan
 from udpdiff.planning.training_memory import training_bytes
 from udpdiff.storage.shards import ShardReader
-from udpdiff.tasks import get_task
+from udpdiff.tasks import TASKS, get_task
 from udpdiff.timing import Throughput, combined, read_throughputs
 from udpdiff.workflow import VIDEO, Workflow
 
@@ -220,8 +221,10 @@ class Plan:
         """Round trips of labels through the codec, and table 4."""
         config, base = self.config, self.config.model.base
         clips = min(config.metrics.codec_clips, self._clips(["evaluation"]))
-        tasks, dtype = len(self.workflow.measured_tasks()), config.encoding.vae_dtype
-        works = [encoding_work(base, self.size, tasks, dtype), decoding_work(base, self.size, tasks, dtype)]
+        tasks, dtype = self.workflow.measured_tasks(), config.encoding.vae_dtype
+        curves = sum(curve_round_trips(TASKS[name], config.task_options(name), clips) for name in tasks)
+        trips = len(tasks) + curves / max(clips, 1)  # a clip of labels
+        works = [encoding_work(base, self.size, trips, dtype), decoding_work(base, self.size, trips, dtype)]
         codec = StagePlan("codec_quality", 1, clips, counted_speed(self.device, works))
         yield self._with_memory(codec, "codec_quality")
         if 4 in config.report.tables and (pairs := self.workflow.runtime_pairs()):

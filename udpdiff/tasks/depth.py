@@ -14,6 +14,7 @@ import numpy as np
 from udpdiff.measures.depth import DepthScore, evaluate_depth_maps
 from udpdiff.measures.flicker import DepthFlicker, depth_flicker
 from udpdiff.representations import spectral
+from udpdiff.tasks.curve import Axis, Coding, Curve, CurveValues
 from udpdiff.tasks.figure import Figure
 from udpdiff.tasks.task import Task, TaskOptions
 
@@ -45,6 +46,10 @@ _FIGURES = {
     ),
     "labeller": (),
 }  # fmt: skip
+_CURVE = Curve(
+    Figure("depth_codec_error", "mean error of depth", "lower", 4, "Mean difference between a depth in [0, 1] and what is read back from its colour, without any fit."),
+    {"depth": Axis("depth, 0 farthest, 1 nearest", (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.001))},
+)  # fmt: skip
 
 
 class Depth(Task):
@@ -58,6 +63,7 @@ class Depth(Task):
     colormaps = ("spectral",)
     figures = _FIGURES
     main_figure = "depth_delta1"
+    curve = _CURVE
     ceilings: ClassVar = {"depth_delta1": "vae_depth_delta1"}
     has_constant = True
     is_continuous = True
@@ -120,6 +126,14 @@ class Depth(Task):
             "spectral_max_abs_error": float(np.abs(exact - prediction).max()),
             "vae_depth_delta1": evaluate_depth_maps(coded, prediction, min_value=MIN_DEPTH).delta1,
         }
+
+    def curve_codings(self, options: TaskOptions) -> dict[str, Coding]:
+        """Spectral is the only colormap of depth."""
+        return {name: Coding(name.capitalize(), name, options) for name in self.colormaps}
+
+    def curve_values(self, prediction: np.ndarray, colormap: np.ndarray, decoded: np.ndarray) -> CurveValues:
+        """The error of every pixel."""
+        return CurveValues({"depth": prediction.ravel()}, np.abs(decoded - prediction).ravel())
 
     def constant(self, mean: np.ndarray, num_frames: int, options: TaskOptions) -> np.ndarray:
         return np.broadcast_to(mean / _LEVELS, (num_frames, *mean.shape))

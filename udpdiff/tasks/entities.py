@@ -6,7 +6,7 @@ A prediction is entity_ids, uint16 (T, H, W). Ids are names: only which pixels s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -20,6 +20,8 @@ from udpdiff.measures.surroundings import without_surroundings
 from udpdiff.measures.tube_detection import tube_detection
 from udpdiff.representations import location_colormap, pixelplanes
 from udpdiff.representations.entity_decoding import decode_entities
+from udpdiff.tasks.curve import Coding, CurveValues
+from udpdiff.tasks.entity_curve import CURVE, DRAWN_CLIPS, MIN_DISTANCES, drawn_entities, entity_values
 from udpdiff.tasks.figure import Figure
 from udpdiff.tasks.task import Task, TaskOptions
 
@@ -82,6 +84,8 @@ class Entities(Task):
     colormap_options: ClassVar = {"pixelplanes": ("min_color_distance",), "location": ("location_grid",)}
     figures = _FIGURES
     main_figure = "entity_tube_iou"
+    curve = CURVE
+    drawn_clips = DRAWN_CLIPS
     ceilings: ClassVar = {"entity_tube_iou": "vae_entity_miou", "solid_tube_iou": "vae_solid_miou"}
 
     def from_labels(self, stored: np.ndarray, options: EntityOptions) -> np.ndarray:
@@ -177,6 +181,26 @@ class Entities(Task):
         if _has_entities(solids):
             figures["vae_solid_miou"] = tube_mean_iou(coded, solids, min_pixels=MIN_ENTITY_PIXELS).mean
         return figures
+
+    def curve_codings(self, options: EntityOptions) -> dict[str, Coding]:
+        """Pixelplanes with and without a least distance between colours, and the location-aware colormap."""
+        codings = {
+            f"pixelplanes_{distance}": Coding(
+                f"Pixelplanes, colours at least {distance} apart" if distance else "Pixelplanes, any colours",
+                "pixelplanes",
+                options.model_copy(update={"min_color_distance": distance}),
+            )
+            for distance in MIN_DISTANCES
+        }
+        return codings | {"location": Coding("location-aware colormap", "location", options)}
+
+    def curve_values(self, prediction: np.ndarray, colormap: np.ndarray, decoded: np.ndarray) -> CurveValues:
+        """The IoU of every entity's tube."""
+        return entity_values(prediction, colormap, decoded, MIN_ENTITY_PIXELS)
+
+    def drawn(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Clips of 4 to 64 entities."""
+        return drawn_entities(shape, rng)
 
 
 def _has_entities(entity_ids: np.ndarray) -> bool:

@@ -7,12 +7,13 @@ no labeller beyond the name of the kind that makes its labels.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from udpdiff.tasks.curve import Coding, Curve, CurveValues
 from udpdiff.tasks.figure import Figure
 
 
@@ -49,6 +50,8 @@ class Task(ABC):
             taken of -> key of the codec figure that is the most it can reach. Higher is better.
         has_constant: Whether a model that looks at nothing has a best guess, see `constant`.
         min_depth_bits: Of labels of depth that it is derived from (`storage.depth_bits`); fewer would show in it.
+        curve: What `curve_values` measures, over which axes; None for a task without curves.
+        drawn_clips: How many predictions `drawn` gives.
         is_continuous: Whether what is stored is a quantity over the range of uint16, which may be kept in fewer bits.
 
     Source: UDPDiff, sections 3.2 and 3.4.
@@ -71,6 +74,8 @@ class Task(ABC):
     has_constant: ClassVar[bool] = False
     min_depth_bits: ClassVar[int] = 8
     is_continuous: ClassVar[bool] = False
+    curve: ClassVar[Curve | None] = None
+    drawn_clips: ClassVar[int] = 0
 
     @abstractmethod
     def from_labels(self, stored: np.ndarray, options: TaskOptions) -> np.ndarray:
@@ -134,6 +139,24 @@ class Task(ABC):
             exact: Decoded from the colormap as it was painted.
             coded: Decoded from the colormap after the VAE's encoder and decoder.
         """
+
+    def curve_codings(self, options: TaskOptions) -> Mapping[str, Coding]:
+        """Return the colour encodings that curves are measured of, by name."""
+        return {}
+
+    def curve_values(self, prediction: np.ndarray, colormap: np.ndarray, decoded: np.ndarray) -> CurveValues:
+        """Return what one clip adds to the task's curves.
+
+        Args:
+            prediction: What was encoded.
+            colormap: As it was painted.
+            decoded: Decoded from it, as it was or after the VAE.
+        """
+        raise NotImplementedError(f"{self.name} has no curves.")
+
+    def drawn(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Iterator[np.ndarray]:
+        """Return predictions (T, H, W, ...) drawn for the curves, of what labels hold too little; none by default."""
+        return iter(())
 
     def constant(self, mean: np.ndarray, num_frames: int, options: TaskOptions) -> np.ndarray:
         """Return the prediction (T, H, W, ...) of a model that looks at nothing, for tasks with `has_constant`.
