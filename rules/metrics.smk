@@ -55,6 +55,7 @@ rule compare_samples:
             )
         ),
         predictions="results/samples/{run}/{task}/{shard}.dense.h5",
+        clips="results/samples/{run}/{task}/{shard}.clips.h5",
     output:
         comparison="results/comparisons/{run}/{task}/{shard}.h5",
     log:
@@ -68,7 +69,7 @@ rule compare_samples:
     shell:
         """
         python -m scripts.launch --gpus 0 --keeps {output.comparison:q} -- \
-            scripts.compare_samples --job {params.job:q} --predictions {input.predictions:q} \
+            scripts.compare_samples --job {params.job:q} --predictions {input.predictions:q} --clips {input.clips:q} \
             --reference {input.reference:q} --comparators {input.comparators:q} --mean {input.mean:q} \
             --comparison {output.comparison:q} 2>&1 | tee {log:q}
         """

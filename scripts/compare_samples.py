@@ -13,6 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--job", required=True, type=jobs.CompareSamples.parse)
     parser.add_argument("--predictions", required=True, type=Path)
+    parser.add_argument("--clips", required=True, type=Path, help="the generated videos")
     parser.add_argument("--reference", required=True, type=Path, help="the judge's labels")
     parser.add_argument(
         "--comparators", nargs="*", default=[], type=Path, help="further labellers', as the job names them"
@@ -26,6 +27,7 @@ def main() -> None:
     compare_samples(
         arguments.job,
         arguments.predictions,
+        arguments.clips,
         arguments.reference,
         arguments.comparison,
         arguments.comparators,

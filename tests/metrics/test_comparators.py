@@ -8,8 +8,10 @@ import pytest
 from udpdiff.jobs import CompareSamples
 from udpdiff.metrics.comparison import compare_samples, read_comparisons
 from udpdiff.storage.shards import ShardWriter
+from udpdiff.video_io import encode_mp4
 
 RAMP = np.broadcast_to(np.linspace(1000, 65535, 16).astype(np.uint16), (3, 8, 16)).copy()
+VIDEO = np.repeat(RAMP[..., None] // 256, 3, axis=-1).astype(np.uint8)
 STEPS = np.sort(RAMP // 8000 * 8000, axis=2) + np.uint16(1000)
 
 
@@ -29,13 +31,18 @@ def test_each_labeller_has_figures_of_its_own(tmp_path, order):
         "prediction",
         {"a": STEPS, "b": RAMP},
         {"run": "multi", "task": "depth", "fps": 8},
-        dense_mp4=b"mp4",
+        dense_mp4=encode_mp4(VIDEO, 8),
         prompt="a ball",
+    )
+    texts = dict.fromkeys(("brief", "detailed", "source_id", "source_sha256", "record_sha256"), "")
+    attrs = {"height": 8, "width": 16, "num_frames": 3, "fps": 8, "source": "test"}
+    clips = shard(
+        tmp_path / "clips.h5", "clips", "video_mp4", dict.fromkeys("ab", encode_mp4(VIDEO, 8)), attrs, **texts
     )
     reference = shard(tmp_path / "judge.h5", "depth", "depth", {"a": RAMP, "b": RAMP})
     others = [shard(tmp_path / f"{name}.h5", "depth", "depth", labels[name]) for name in order]
     job = CompareSamples(task="depth", options={}, judge="judge", comparators=order)
-    compare_samples(job, predictions, reference, tmp_path / "compared.h5", others)
+    compare_samples(job, predictions, clips, reference, tmp_path / "compared.h5", others)
     figures = read_comparisons([tmp_path / "compared.h5"]).clips
     first = figures["a"]
     assert first["exact_depth_delta1"] == first["exact_depth_delta1_unaligned"] == 1

@@ -50,8 +50,17 @@ def clips(path, videos, num_frames=FRAMES):
 
 
 def predictions(path, stored, task):
-    rows = {name: {"dense_mp4": b"mp4", "prediction": array} for name, array in stored.items()}
+    rows = {
+        name: {"dense_mp4": encode_mp4(picture, 8), "prediction": stored[name]}
+        for name, picture in pictures(stored, task).items()
+    }
     return shard(path, "predictions", rows, {"run": "multi", "task": task, "fps": 8})
+
+
+def pictures(stored, task):
+    """Predictions in the task's colours; they stand for the videos that these are of, too."""
+    task = get_task(task)
+    return {name: task.picture(task.from_storage(array)) for name, array in stored.items()}
 
 
 def labels(path, stored, rejected=()):
@@ -152,6 +161,7 @@ def compare(tmp_path, monkeypatch, task, predicted, reference, rejected=(), comp
         monkeypatch,
         job=job,
         predictions=predictions(tmp_path / f"{task}.h5", predicted, task),
+        clips=clips(tmp_path / f"{task}.clips.h5", pictures(predicted, task)),
         reference=labels(tmp_path / kind / "judge" / task / "0.h5", reference, rejected),
         **optional,
         comparison=target,

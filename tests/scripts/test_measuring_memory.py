@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hand_made_shards import GENERATED, clips, labels, predictions, shard, use_stub
+from hand_made_shards import GENERATED, clips, labels, pictures, predictions, shard, use_stub
 
 from udpdiff import jobs
 from udpdiff.metrics.comparison import compare_labels, compare_round_trips, compare_samples
@@ -52,7 +52,8 @@ def comparing(task: str) -> Callable[[Path, int, tuple], Callable[[], None]]:
         reference = labels(folder / kind / "judge" / task / "0.h5", values)
         predicted = predictions(folder / "dense.h5", values, task)
         job = jobs.CompareSamples(task=task, options={}, judge="judge")
-        return lambda: compare_samples(job, predicted, reference, folder / "compared.h5")
+        videos = clips(folder / "clips.h5", pictures(values, task), size[0])
+        return lambda: compare_samples(job, predicted, videos, reference, folder / "compared.h5")
 
     return prepare
 

@@ -129,6 +129,7 @@ READS = [
         {"run": "multi", "task": "depth", "shard": "1"},
         {
             "predictions": ["results/samples/multi/depth/1.dense.h5"],
+            "clips": ["results/samples/multi/depth/1.clips.h5"],
             "reference": ["results/depth/depthcrafter/samples/multi/depth/1.h5"],
             "comparators": ["results/depth/depth_anything/samples/multi/depth/1.h5"],
             "mean": ["results/depth/depthcrafter/mean.npz"],
@@ -139,6 +140,7 @@ READS = [
         {"run": "multi", "task": "seg", "shard": "1"},
         {
             "predictions": ["results/samples/multi/seg/1.dense.h5"],
+            "clips": ["results/samples/multi/seg/1.clips.h5"],
             "reference": ["results/entities/entityseg/samples/multi/seg/1.h5"],
             "comparators": [],
             "mean": [],
@@ -149,6 +151,7 @@ READS = [
         {"run": "depth_anything", "task": "depth", "shard": "0"},
         {
             "predictions": ["results/samples/depth_anything/depth/0.dense.h5"],
+            "clips": ["results/samples/depth_anything/depth/0.clips.h5"],
             "reference": ["results/depth/depthcrafter/samples/depth_anything/depth/0.h5"],
             "comparators": [],
             "mean": ["results/depth/depth_anything/mean.npz"],  # of the labels that the run learned

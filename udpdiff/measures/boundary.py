@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from udpdiff.measures.segmentation import frame_overlaps
+from udpdiff.measures.segmentation import entity_boxes, frame_overlaps
 
 BOUNDARY_TOLERANCE = 0.008  # of the image diagonal
 
@@ -129,13 +129,10 @@ class _Outlines:
     """The outlines of the entities of one frame (H, W), each looked for in the part that the entity takes."""
 
     def __init__(self, entity_ids: np.ndarray, radius: int):
-        from scipy.ndimage import find_objects
-
         self._entity_ids, self._radius = entity_ids, radius
         steps = np.arange(-radius, radius + 1)
         self._disk = (steps[:, None] ** 2 + steps**2 <= radius**2).astype(np.uint8)
-        ids = np.unique(entity_ids)
-        self._boxes = dict(zip(ids.tolist(), find_objects(np.searchsorted(ids, entity_ids) + 1), strict=True))
+        self._boxes = entity_boxes(entity_ids)
 
     def of(self, entity: int | None) -> _Outline:
         """Return the pixels that differ from their right, lower or lower right neighbour in being of the entity.
@@ -148,9 +145,10 @@ class _Outlines:
             return _NOWHERE
         top, left = (max(0, side.start - 1) for side in self._boxes[entity])
         bottom, right = (side.stop + 1 for side in self._boxes[entity])
-        mask = self._entity_ids[top:bottom, left:right] == entity
-        padded = np.pad(mask, ((0, 1), (0, 1)), mode="edge")
+        mask = (self._entity_ids[top:bottom, left:right] == entity).view(np.uint8)
+        padded = cv2.copyMakeBorder(mask, 0, 1, 0, 1, cv2.BORDER_REPLICATE)
         outline = (mask ^ padded[:-1, 1:]) | (mask ^ padded[1:, :-1]) | (mask ^ padded[1:, 1:])
         rows, columns = np.nonzero(outline)
-        near = cv2.dilate(np.pad(outline.astype(np.uint8), self._radius), self._disk)
-        return _Outline(rows + top, columns + left, near, (top - self._radius, left - self._radius))
+        reach = self._radius
+        near = cv2.dilate(cv2.copyMakeBorder(outline, *[reach] * 4, cv2.BORDER_CONSTANT, value=0), self._disk)
+        return _Outline(rows + top, columns + left, near, (top - reach, left - reach))

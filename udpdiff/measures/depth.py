@@ -63,7 +63,7 @@ def evaluate_depth_maps(
         max_value: The same.
 
     Raises:
-        ValueError: No pixel is valid, or an alignment or domain is unknown.
+        ValueError: No pixel is valid, the prediction is not finite, or an alignment or domain is unknown.
     """
     reference = np.asarray(reference, np.float64)
     prediction = _resized(np.asarray(prediction), reference.shape).astype(np.float64)
@@ -72,6 +72,10 @@ def evaluate_depth_maps(
         raise ValueError(
             f"Depth: no valid pixel, the reference lies in {reference.min():.4g} to {reference.max():.4g}, valid is "
             f"{min_value:g} to {max_value:g}; check its units and the mask."
+        )
+    if not np.isfinite(prediction).all():
+        raise ValueError(
+            "Depth: got a prediction with values that are not finite, expected numbers; check what made it."
         )
     if alignment == "none":
         aligned = np.clip(prediction, min_value, max_value)
@@ -83,6 +87,44 @@ def evaluate_depth_maps(
     else:
         raise ValueError(f"Depth alignment: got {alignment!r}, expected 'none', 'video' or 'frame'.")
     return _score(aligned, reference, mask)
+
+
+def temporal_gradient_error(
+    aligned: np.ndarray, reference: np.ndarray, *, min_value: float = 1e-3, still: float = 0.05
+) -> float:
+    """Return how far the changes of a prediction from frame to frame are from those of a reference.
+
+    The mean of |change of the prediction - change of the reference| over the pixels that are valid in both frames and whose
+    reference changes by less than a share of its range, which leaves out what moves across an edge; then the mean over
+    steps.
+
+    Args:
+        aligned: The prediction (T, H, W) in the reference's scale, see `DepthScore.aligned`.
+        reference: Disparity (T, H, W), at most 1.
+        min_value: Of references that count.
+        still: That share.
+
+    Returns:
+        In the reference's unit, per frame; nan where no pixel counts, which holds for T = 1 and for a constant reference.
+
+    Raises:
+        ValueError: The shapes differ.
+
+    Source: Chen et al., Video Depth Anything (temporal gradient matching), on the labels of a teacher.
+    """
+    reference = np.asarray(reference, np.float64)
+    if aligned.shape != reference.shape:
+        raise ValueError(f"Depth: got {aligned.shape} and {reference.shape}, expected the same (T, H, W) for both.")
+    valid = _valid_pixels(reference, None, min_value, 1.0)
+    seen = reference[valid]
+    limit = still * (seen.max() - seen.min()) if seen.size else 0.0
+    errors = []
+    for step in range(len(reference) - 1):
+        change = reference[step + 1] - reference[step]
+        counted = valid[step] & valid[step + 1] & (np.abs(change) < limit)
+        if counted.any():
+            errors.append(np.abs(aligned[step + 1] - aligned[step] - change)[counted].mean())
+    return float(np.mean(errors)) if errors else float("nan")
 
 
 def _valid_pixels(reference: np.ndarray, valid: np.ndarray | None, min_value: float, max_value: float) -> np.ndarray:

@@ -11,6 +11,9 @@ GPU-Accelerated Large Displacement Optical Flow (where to trust it).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
 FLOW_METHOD = "DIS (OpenCV, medium)"
@@ -86,6 +89,31 @@ def _returns(there: np.ndarray, back: np.ndarray) -> np.ndarray:
     """bool (N,) of flows (N, 2)."""
     gap = ((there + back) ** 2).sum(-1)
     return gap <= 0.01 * ((there**2).sum(-1) + (back**2).sum(-1)) + 0.5
+
+
+@dataclass(frozen=True)
+class Motion:
+    """How a video moves, and where that is known.
+
+    Attributes:
+        flow: float32 (T-1, H, W, 2), forward, (x, y) in pixels.
+        trusted: bool (T-1, H, W), see `trusted`.
+    """
+
+    flow: np.ndarray
+    trusted: np.ndarray
+
+    def steps(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield for every step its trusted pixels, bool (H, W), and where they come to lie, as `next_places`."""
+        for flow, seen in zip(self.flow, self.trusted, strict=True):
+            inside, places = next_places(flow)
+            yield seen, places[:, seen[inside]]
+
+
+def motion_of(video: np.ndarray) -> Motion:
+    """Return the motion of a video uint8 (T, H, W, 3), as `dense_flow` and `trusted` find it."""
+    forward = dense_flow(video)
+    return Motion(forward, trusted(forward, backward_flow(video)))
 
 
 def next_places(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -89,6 +89,14 @@ def frame_overlaps(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray
     return predicted_ids, true_ids, frames()
 
 
+def entity_boxes(entity_ids: np.ndarray) -> dict[int, tuple[slice, slice]]:
+    """Return the rows and columns that each id of one frame (H, W) takes, 0 included."""
+    from scipy.ndimage import find_objects
+
+    ids = np.unique(entity_ids)
+    return dict(zip(ids.tolist(), find_objects(np.searchsorted(ids, entity_ids) + 1), strict=True))
+
+
 def tube_mean_iou(predicted: np.ndarray, truth: np.ndarray, *, min_pixels: int = 1, void: int | None = None) -> TubeIoU:
     """Mean IoU of whole tubes after one-to-one matching that maximises it; unmatched true entities count 0.
 

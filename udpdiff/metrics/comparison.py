@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from udpdiff.jobs import CompareSamples
+from udpdiff.metrics.compared import Compared, labelled
 from udpdiff.progress import progress
 from udpdiff.storage.digests import digest, value_digest
 from udpdiff.storage.means import read_mean
 from udpdiff.storage.shards import ShardReader, ShardWriter
-from udpdiff.tasks import Task, TaskOptions, get_task, labels_control
-
-EXCHANGES = 4  # predictions of other videos that a video is set against, at most
+from udpdiff.tasks import Task, TaskOptions, get_task
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def compare_labels(
                             name: value
                             for task, options in _tasks_of(kind, tasks)
                             for name, value in task.compare_with_truth(
-                                _labelled(task, shard, clip_id, options), exact, options
+                                labelled(task, shard, clip_id, options), exact, options
                             ).items()
                         }
     return found
@@ -112,6 +111,7 @@ def compare_round_trips(
 def compare_samples(
     job: CompareSamples,
     predictions_path: str | Path,
+    clips_path: str | Path,
     reference_path: str | Path,
     comparison_path: str | Path,
     comparator_paths: Sequence[str | Path] = (),
@@ -119,14 +119,17 @@ def compare_samples(
 ) -> None:
     """Compare the predictions of one shard of samples with a judge's labels of the generated videos; resumes in the shard.
 
-    Of the figures in the task's `ceilings` there are controls, which say what they are without a link between video and
-    prediction: `..._shuffled`, the mean over the predictions of up to four other videos of the shard; `..._constant`, one
-    prediction from the mean of the training labels; and `entity_labels_shuffled`, the mean over the judge's own labels of
-    the same other videos, which says how alike the videos are. Figures of a comparator are called LABELLER_FIGURE.
+    Besides the task's figures there are controls, which say what they are without a link between video and prediction:
+    `..._shuffled`, the mean over the predictions of up to four other videos of the shard, of every figure against labels or
+    the video's motion. Of the figures in the task's `ceilings` also `..._constant`, one prediction from the mean of the
+    training labels, and `entity_labels_shuffled`, the mean over the judge's own labels of the same other videos, which says
+    how alike the videos are. Of the figures that need no labels, `..._labels` is what the judge's labels get themselves.
+    Figures of a comparator are called LABELLER_FIGURE.
 
     Args:
         job: The task, and the names of judge and comparators.
         predictions_path: A shard with the schema `predictions`.
+        clips_path: The generated videos themselves.
         reference_path: The judge's labels of the same videos.
         comparison_path: The shard with the schema `comparisons` to write: figures as scores, and what was left out.
         comparator_paths: Those of `job.comparators`, in their order.
@@ -135,11 +138,11 @@ def compare_samples(
     task = get_task(job.task)
     options = task.Options(**job.options)
     constant = _constant(task, options, mean_path)
+    paths = (predictions_path, clips_path, reference_path, *comparator_paths)
     with ExitStack() as stack:
-        predictions, reference, *others = shards = [
-            stack.enter_context(ShardReader(path)) for path in (predictions_path, reference_path, *comparator_paths)
-        ]
-        compared = _Compared(task, options, predictions, reference, dict(zip(job.comparators, others, strict=True)))
+        predictions, clips, reference, *others = shards = [stack.enter_context(ShardReader(path)) for path in paths]
+        named = dict(zip(job.comparators, others, strict=True))
+        compared = Compared(task, options, predictions, clips, reference, named)
         attrs = {"task": job.task, "judge": job.judge, "job": json.loads(job.dump())}
         attrs |= {"inputs": [shard.sha256 for shard in shards], "constant": _digest_of(constant)}
         writer = stack.enter_context(ShardWriter(comparison_path, "comparisons", attrs, resume=True))
@@ -165,56 +168,6 @@ def read_comparisons(paths: Sequence[str | Path]) -> Comparison:
     return joined
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """The shards of one comparison: predictions, the judge's labels, and comparators' by name."""
-
-    task: Task
-    options: TaskOptions
-    predictions: ShardReader
-    reference: ShardReader
-    comparators: Mapping[str, ShardReader]
-
-    def figures(self, clip_id: str, constant: np.ndarray | None) -> dict[str, float]:
-        """Return all figures of one clip, controls and comparators' included; none where the judge finds nothing."""
-        task = self.task
-        target = _labelled(task, self.reference, clip_id, self.options)
-        figures = task.compare(_predicted(task, self.predictions, clip_id), target)
-        if not figures:
-            return {}
-        figures |= self._exchanged(clip_id, target)
-        if constant is not None:
-            same = task.compare(np.broadcast_to(constant, target.shape), target)
-            figures |= {f"{figure}_constant": same[figure] for figure in task.ceilings if figure in same}
-        for name, shard in self.comparators.items():
-            if clip_id in shard.scores:
-                compared = task.compare(_labelled(task, shard, clip_id, self.options), target)
-                figures |= {f"{name}_{figure}": value for figure, value in compared.items()}
-        return figures
-
-    def _exchanged(self, clip_id: str, target: np.ndarray) -> dict[str, float]:
-        """Return the means of figures of other videos' predictions, and of the judge's labels of those that it labelled."""
-        task, others = self.task, self._others(clip_id)
-        predicted = [task.compare(_predicted(task, self.predictions, other), target) for other in others]
-        labelled = [
-            task.compare(_labelled(task, self.reference, other, self.options), target)
-            for other in others
-            if other in self.reference.scores
-        ]
-        figures = {}
-        for figure in task.ceilings:
-            for key, rows in ((f"{figure}_shuffled", predicted), (labels_control(figure), labelled)):
-                if values := [row[figure] for row in rows if figure in row]:
-                    figures[key] = float(np.mean(values))
-        return figures
-
-    def _others(self, clip_id: str) -> list[str]:
-        """Return the videos that follow in the shard, round its end, never the video itself."""
-        ids = self.predictions.clip_ids
-        index = ids.index(clip_id)
-        return [ids[(index + shift) % len(ids)] for shift in range(1, min(len(ids), EXCHANGES + 1))]
-
-
 def labeller_of(path: str | Path) -> str:
     """Return the name of the labeller that a shard KIND/LABELLER/SPLIT/SHARD.h5 is of."""
     return Path(path).parts[-3]
@@ -232,7 +185,7 @@ def _digest_of(constant: np.ndarray | None) -> str:
 
 def _round_trips(task: Task, options, shard, clip_ids, through_vae, seed) -> Iterator[dict[str, float]]:
     """Figures of a batch of clips."""
-    labels = [_labelled(task, shard, clip_id, options) for clip_id in clip_ids]
+    labels = [labelled(task, shard, clip_id, options) for clip_id in clip_ids]
     generators = [np.random.default_rng(int(digest([seed, clip_id])[:16], 16)) for clip_id in clip_ids]
     colormaps = [
         task.encode(label, task.colormaps[0], options, rng) for label, rng in zip(labels, generators, strict=True)
@@ -244,14 +197,6 @@ def _round_trips(task: Task, options, shard, clip_ids, through_vae, seed) -> Ite
 def _tasks_of(kind: str, tasks: Mapping[str, dict]) -> list[tuple[Task, TaskOptions]]:
     known = [(get_task(name), options) for name, options in tasks.items()]
     return [(task, task.Options(**options)) for task, options in known if task.labels == kind]
-
-
-def _labelled(task: Task, shard: ShardReader, clip_id: str, options: TaskOptions) -> np.ndarray:
-    return task.from_labels(shard.read(clip_id, task.dataset), options)
-
-
-def _predicted(task: Task, shard: ShardReader, clip_id: str) -> np.ndarray:
-    return task.from_storage(shard.read(clip_id, "prediction"))
 
 
 def _rejections(shard: ShardReader) -> dict[str, str]:

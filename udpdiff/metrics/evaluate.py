@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from udpdiff.jobs import CodecQuality, EvaluateSamples, LabelQuality
+from udpdiff.measures.optical_flow import FLOW_METHOD
 from udpdiff.metrics import registry
 from udpdiff.metrics.bootstrap import Estimate, bootstrap_difference, bootstrap_mean, bootstrap_median
 from udpdiff.metrics.comparison import Comparison, read_comparisons
@@ -152,8 +153,7 @@ def evaluate_dense(
         controls = CONTROLS if task.has_constant else CONTROLS[:1]
         keys = [(key, labels_control(key), *(f"{key}_{control}" for control in controls)) for key in task.ceilings]
         return dict.fromkeys([key for each in keys for key in each], entry(NOTHING, labeller))
-    own = {figure.key for figure in task.figures["generated"]}
-    sources = {f"{name}_{key}": f"{name} against {labeller}" for name in comparators for key in own}
+    sources = _sources(task, labeller, comparators)
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: np.array([row.get(name, math.nan) for row in rows]) for name in names}
     for key, control in itertools.product(task.ceilings, CONTROLS):
@@ -163,6 +163,20 @@ def evaluate_dense(
         name: entry(bootstrap_mean(values[~np.isnan(values)], **options), sources.get(name, labeller), values, COMPARED)
         for name, values in columns.items()
     }
+
+
+_ALONE = {"motion": FLOW_METHOD, "colormap": "the colormap alone", "nothing": "the prediction alone"}
+
+
+def _sources(task: Task, labeller: str, comparators: Sequence[str]) -> dict[str, str]:
+    """Return what made each figure, of those that are not simply a prediction against the labeller."""
+    sources = {}
+    for figure in task.figures["generated"]:
+        behind = _ALONE.get(figure.against, labeller)
+        sources |= {figure.key: behind, f"{figure.key}_shuffled": behind}
+        sources |= {f"{name}_{figure.key}": f"{name} against {behind}" for name in comparators}
+        sources[f"{figure.key}_labels"] = f"{labeller} against {behind}" if figure.against == "motion" else labeller
+    return sources
 
 
 def evaluate_labels(job: LabelQuality, comparisons: Mapping[str, Mapping[str, Comparison]]) -> dict:

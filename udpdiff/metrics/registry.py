@@ -83,6 +83,13 @@ _LEFT_OUT = (
     " Against the labels that a labeller gives the same generated videos. Videos that it rejects, and those in which it "
     "finds nothing, are left out: n says how many were compared."
 )
+_AGAINST = {
+    "labels": _LEFT_OUT,
+    "motion": " No labels are asked, but the same videos are measured. The flow is that of the generated video (DIS of OpenCV), and counts where it leads there and back.",
+    "colormap": " Of the generated colormap itself; the same videos are measured.",
+    "nothing": " Of the prediction alone; the same videos are measured.",
+}
+_LABELS = ("of the labels", "The same of the labeller's own labels of the same videos.")
 _SHUFFLED = (
     "exchanged between videos",
     "The same of the predictions of up to four other videos: what it is without any link between video and prediction.",
@@ -104,7 +111,16 @@ _NORMALISED = (
 
 def _generated(task: Task) -> list[Figure]:
     """The figures of a task's predictions, with controls, the gains over them and the share of the possible gain."""
-    figures = {figure.key: replace(figure, words=figure.words + _LEFT_OUT) for figure in task.figures["generated"]}
+    figures = {
+        figure.key: replace(figure, words=figure.words + _AGAINST[figure.against])
+        for figure in task.figures["generated"]
+    }
+    for figure in list(figures.values()):
+        others = {"shuffled": _SHUFFLED} if figure.against in ("labels", "motion") else {}
+        others |= {"labels": _LABELS} if figure.against in ("motion", "nothing") else {}
+        for name, (label, words) in others.items():
+            key = f"{figure.key}_{name}"
+            figures[key] = replace(figure, key=key, label=f"{figure.label}, {label}", direction="neither", words=words)
     controls = {"shuffled": _SHUFFLED} | ({"constant": _CONSTANT} if task.has_constant else {})
     for main in [figures[key] for key in task.ceilings]:
         for control, (label, words) in controls.items():
@@ -174,7 +190,7 @@ def _derived_generated(name: str) -> Figure | None:
     for figure in _of_tasks("generated"):
         if name.endswith(f"_{figure.key}"):
             labeller = name.removesuffix(f"_{figure.key}")
-            words = f"Of the labels of {labeller} in place of the prediction. {figure.words}{_LEFT_OUT}"
+            words = f"Of the labels of {labeller} in place of the prediction. {figure.words}{_AGAINST[figure.against]}"
             return replace(figure, label=f"{figure.label}, of {labeller}", words=words)
     base, _, task = name.rpartition("_")
     video = next((figure for figure in _VIDEOS if figure.key == base), None)

@@ -5,18 +5,19 @@ A prediction is depth, float32 (T, H, W) in [0, 1]; it is stored as uint16, 6553
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
-from udpdiff.measures.depth import DepthScore, evaluate_depth_maps
+from udpdiff.measures.along_motion import depth_flow_error
+from udpdiff.measures.depth import DepthScore, evaluate_depth_maps, temporal_gradient_error
 from udpdiff.measures.flicker import DepthFlicker, depth_flicker
+from udpdiff.measures.optical_flow import Motion
 from udpdiff.representations import spectral
 from udpdiff.tasks.curve import Axis, Coding, Curve, CurveValues
 from udpdiff.tasks.figure import Figure
-from udpdiff.tasks.task import Task, TaskOptions
+from udpdiff.tasks.task import Task, TaskOptions, known
 
 MIN_DEPTH = 0.02  # of the clip's range: nearer to 0 (farthest), a ratio of disparities has no meaning
 MAX_Z = 80.0  # world units; beyond every surface of a scene
@@ -32,6 +33,8 @@ _FIGURES = {
         Figure("depth_delta1", "δ1, aligned per video", "higher", 4, "Share of the pixels whose disparity is within a factor of 1.25 of the labeller's." + _FITTED),
         Figure("depth_rmse", "RMSE, aligned per video", "lower", 4, "Root of the mean squared difference from the labeller's disparity, both in [0, 1]." + _FITTED),
         Figure("depth_abs_rel", "AbsRel, aligned per video", "lower", 4, "Mean difference from the labeller's disparity as a share of it." + _FITTED),
+        Figure("depth_temporal_gradient_error", "temporal gradient error", "lower", 3, "How far the changes of disparity from frame to frame are from those of the labeller's, where these are less than 5 % of the range; mean difference, in percent of the range per frame." + _FITTED, "%", 100),
+        Figure("depth_flow_error", "change along the flow", "lower", 3, "How much disparity changes when a pixel is followed along the video's optical flow, in percent of the range per frame: flicker, and what truly comes closer or goes away. One depth for all is perfect here, so read it beside the labeller's own and beside δ1." + _UNALIGNED.replace(", which the paper's own figures look like", ""), "%", 100, against="motion"),
     ),
     "labels": (
         Figure("depth_delta1", "δ1", "higher", 4, "Share of the pixels whose depth is within a factor of 1.25 of the true one. Depth labels have no scale of their own, so one scale and one shift per clip are fitted first."),
@@ -92,14 +95,24 @@ class Depth(Task):
         return (colormaps["Spectral"](np.asarray(prediction, np.float32))[..., :3] * 255).astype(np.uint8)
 
     def compare(self, prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-        """`depth_delta1`, `depth_rmse`, `depth_abs_rel` after one scale and shift per clip; `..._unaligned` as they are."""
+        """`depth_delta1`, `depth_rmse`, `depth_abs_rel` after one scale and shift per clip; `..._unaligned` as they are.
+
+        `depth_temporal_gradient_error`, after the same fit, of clips of two frames and more that have a range.
+        """
         if not (reference > MIN_DEPTH).any():
             return {}
         figures = {}
         for alignment, suffix in (("video", ""), ("none", "_unaligned")):
             score = evaluate_depth_maps(prediction, reference, alignment=alignment, min_value=MIN_DEPTH)
             figures |= {f"depth_{name}{suffix}": getattr(score, name) for name in ("delta1", "rmse", "abs_rel")}
-        return figures
+            if alignment == "video":
+                error = temporal_gradient_error(score.aligned, reference, min_value=MIN_DEPTH)
+                figures["depth_temporal_gradient_error"] = error
+        return known(figures)
+
+    def follow(self, prediction: np.ndarray, motion: Motion) -> dict[str, float]:
+        """`depth_flow_error`, share of the range per frame, where something can be followed."""
+        return known({"depth_flow_error": depth_flow_error(prediction, motion)})
 
     def compare_with_truth(
         self, prediction: np.ndarray, truth: Mapping[str, np.ndarray], options: TaskOptions
@@ -118,7 +131,7 @@ class Depth(Task):
             "depth_flicker": flicker.mean,
             "depth_true_change": flicker.true_change,
         }
-        return {name: value for name, value in figures.items() if not math.isnan(value)}
+        return known(figures)
 
     def compare_round_trip(self, prediction: np.ndarray, exact: np.ndarray, coded: np.ndarray) -> dict[str, float]:
         """`spectral_max_abs_error` without the VAE; `vae_depth_delta1` after it."""

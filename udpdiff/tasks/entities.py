@@ -5,7 +5,6 @@ A prediction is entity_ids, uint16 (T, H, W). Ids are names: only which pixels s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -13,8 +12,11 @@ import numpy as np
 
 from udpdiff.clip import FIRST_SOLID_ID
 from udpdiff.config_values import whole
+from udpdiff.measures.along_motion import entity_flow_iou
 from udpdiff.measures.boundary import j_and_f
+from udpdiff.measures.entity_regions import color_purity, fragments_per_entity, unassigned_share
 from udpdiff.measures.id_switches import id_switches
+from udpdiff.measures.optical_flow import Motion
 from udpdiff.measures.segmentation import tube_mean_iou, tube_panoptic_quality
 from udpdiff.measures.surroundings import without_surroundings
 from udpdiff.measures.tube_detection import tube_detection
@@ -23,7 +25,7 @@ from udpdiff.representations.entity_decoding import decode_entities
 from udpdiff.tasks.curve import Coding, CurveValues
 from udpdiff.tasks.entity_curve import CURVE, DRAWN_CLIPS, MIN_DISTANCES, drawn_entities, entity_values
 from udpdiff.tasks.figure import Figure
-from udpdiff.tasks.task import Task, TaskOptions
+from udpdiff.tasks.task import Task, TaskOptions, known
 
 MIN_ENTITY_PIXELS = 12  # smaller entities of a reference are a few stray pixels
 
@@ -32,6 +34,13 @@ _FIGURES = {
         Figure("entity_tube_iou", "tube IoU", "higher", 4, "Mean IoU of whole tubes, all pixels of an entity over the video: the labeller's paired one to one with the generated ones, 0 for one without partner."),
         Figure("entity_tube_pq", "tube panoptic quality", "higher", 4, "Panoptic quality of tubes: the mean IoU of pairs that overlap by more than one half, times the share of entities that have such a partner."),
         Figure("solid_tube_iou", "tube IoU, solids", "higher", 4, "Tube IoU over the labeller's entities that are no surroundings: those that have less than a quarter of the picture's border over the video. Ground and backdrop lie alike in all scenes, and lift the tube IoU over all entities; what is left of a rendered scene are exactly its solids."),
+        Figure("entity_j_and_f", "J&F", "higher", 4, "The score of the DAVIS benchmark: J is the IoU of an entity frame by frame, F how well its outline lies on the labeller's (within 0.8 % of the picture's diagonal); their mean. Entities are paired once for the video."),
+        Figure("entity_j", "J", "higher", 4, "The IoU of an entity frame by frame, as in the DAVIS benchmark."),
+        Figure("entity_f", "F", "higher", 4, "How well an entity's outline lies on the labeller's, frame by frame, as in the DAVIS benchmark."),
+        Figure("entity_flow_iou", "IoU along the flow", "higher", 4, "Entities of a frame, carried along the video's optical flow, against themselves one frame later: mean IoU. Entities that flicker, lag behind or exchange their ids lower it.", against="motion"),
+        Figure("entity_color_purity", "colour purity", "higher", 4, "Share of entities' pixels whose colour lies within 20 steps of 255 of the entity's own, its median over the video. Mixtures at outlines, noise and colours that drift lower it.", against="colormap"),
+        Figure("entity_fragments", "fragments per entity", "lower", 2, "In how many connected pieces an entity lies in a frame, mean over its frames, then over entities. 1 is the least; what is partly covered has more by right.", against="nothing"),
+        Figure("entity_unassigned", "unassigned area", "lower", 4, "Share of the pixels that no entity has.", against="nothing"),
     ),
     "labels": (
         Figure("entity_miou", "mean IoU", "higher", 3, "Take every pixel of an entity over the whole clip, its tube. Pair true and labelled tubes one to one so that they overlap best; the IoU of a pair is what both share divided by what either covers, 0 for an entity without partner. Mean over the true entities, ground and backdrop included."),
@@ -125,7 +134,13 @@ class Entities(Task):
         """`entity_tube_iou`, mean IoU of tubes over the reference's entities, and `entity_tube_pq`.
 
         `solid_tube_iou`, over those that are no surroundings (see `measures.surroundings`), where there are any.
+        `entity_j`, `entity_f`, `entity_j_and_f`: region and boundary, frame by frame.
         """
+        figures = self.compare_main(prediction, reference)
+        return figures | _frame_figures(prediction, reference) if figures else {}
+
+    def compare_main(self, prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+        """What `compare` returns but for J and F, which take the time."""
         if not _has_entities(reference):
             return {}
         figures = {
@@ -136,6 +151,20 @@ class Entities(Task):
         if _has_entities(solids):
             figures["solid_tube_iou"] = tube_mean_iou(prediction, solids, min_pixels=MIN_ENTITY_PIXELS).mean
         return figures
+
+    def follow(self, prediction: np.ndarray, motion: Motion) -> dict[str, float]:
+        """`entity_flow_iou`, where an entity of enough pixels can be followed."""
+        return known({"entity_flow_iou": entity_flow_iou(prediction, motion, min_pixels=MIN_ENTITY_PIXELS)})
+
+    def inspect(self, prediction: np.ndarray, colormap: np.ndarray | None = None) -> dict[str, float]:
+        """`entity_fragments`, `entity_unassigned`, and with a colormap `entity_color_purity`; without entities the second."""
+        figures = {
+            "entity_fragments": fragments_per_entity(prediction),
+            "entity_unassigned": unassigned_share(prediction),
+        }
+        if colormap is not None:
+            figures["entity_color_purity"] = color_purity(colormap, prediction)
+        return known(figures)
 
     def compare_with_truth(
         self, prediction: np.ndarray, truth: Mapping[str, np.ndarray], options: EntityOptions
@@ -148,25 +177,17 @@ class Entities(Task):
         with any label. True entities of fewer than 12 pixels in the clip (for switches: in the frame) do not count.
         """
         true_ids = truth["entity_ids"]
-        sizes = np.bincount(true_ids.ravel())
         figures = {"entity_miou": tube_mean_iou(prediction, true_ids, min_pixels=MIN_ENTITY_PIXELS).mean}
-        if (sizes[FIRST_SOLID_ID:] >= MIN_ENTITY_PIXELS).any():
-            solids = np.where(true_ids >= FIRST_SOLID_ID, true_ids, 0)
+        solids = np.where(true_ids >= FIRST_SOLID_ID, true_ids, 0)
+        if _has_entities(solids):
             figures["solid_miou"] = tube_mean_iou(prediction, solids, min_pixels=MIN_ENTITY_PIXELS).mean
         found = tube_detection(prediction, true_ids, min_pixels=MIN_ENTITY_PIXELS)
-        void = len(sizes)
-        small = np.isin(true_ids, np.flatnonzero(sizes < MIN_ENTITY_PIXELS))
-        region = j_and_f(prediction, np.where(small, void, true_ids), void=void)
-        figures |= {
-            "entity_precision": found.precision,
-            "entity_recall": found.recall,
-            "entity_j": region.j,
-            "entity_f": region.f,
-            "entity_j_and_f": region.j_and_f,
+        figures |= {"entity_precision": found.precision, "entity_recall": found.recall}
+        figures |= _frame_figures(prediction, true_ids) | {
             "id_switches": id_switches(prediction, true_ids, min_pixels=MIN_ENTITY_PIXELS).mean,
             "coverage": float((prediction > 0).mean()),
         }
-        return {name: value for name, value in figures.items() if not math.isnan(value)}
+        return known(figures)
 
     def compare_round_trip(self, prediction: np.ndarray, exact: np.ndarray, coded: np.ndarray) -> dict[str, float]:
         """`pixelplanes_exact_share`, pixels whose entity comes back; `vae_entity_miou`, tubes after the VAE.
@@ -201,6 +222,15 @@ class Entities(Task):
     def drawn(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Iterator[np.ndarray]:
         """Clips of 4 to 64 entities."""
         return drawn_entities(shape, rng)
+
+
+def _frame_figures(prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """J and F; entities of the reference that are a few stray pixels are void."""
+    sizes = np.bincount(reference.ravel())
+    small = np.isin(reference, np.flatnonzero(sizes < MIN_ENTITY_PIXELS))
+    void = len(sizes)
+    region = j_and_f(prediction, np.where(small, void, reference), void=void)
+    return {"entity_j": region.j, "entity_f": region.f, "entity_j_and_f": region.j_and_f}
 
 
 def _has_entities(entity_ids: np.ndarray) -> bool:

@@ -19,6 +19,8 @@ class Figure:
         unit: Of the printed value.
         scale: The printed value is this times the stored one.
         summary: Of a set of clips: the mean over them, or the worst of them.
+        against: Of a figure of what was generated: what a prediction is set against, labels of the generated video, the
+            video's own motion, the colormap that it was read from, or nothing.
     """
 
     key: str
@@ -29,6 +31,7 @@ class Figure:
     unit: str = ""
     scale: float = 1.0
     summary: Literal["mean", "max"] = "mean"
+    against: Literal["labels", "motion", "colormap", "nothing"] = "labels"
 
     def scaled(self, value: float) -> float:
         """Return a stored value in the unit that is printed."""

@@ -6,6 +6,7 @@ no labeller beyond the name of the kind that makes its labels.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
@@ -13,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from udpdiff.measures.optical_flow import Motion
 from udpdiff.tasks.curve import Coding, Curve, CurveValues
 from udpdiff.tasks.figure import Figure
 
@@ -26,6 +28,11 @@ class TaskOptions(BaseModel):
 def labels_control(figure: str) -> str:
     """Return the key of the control of a figure that exchanges labels: `entity_labels_shuffled` of `entity_tube_iou`."""
     return f"{figure.partition('_')[0]}_labels_shuffled"
+
+
+def known(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures that have a value: those that are nan are of nothing, and no clip's."""
+    return {name: value for name, value in figures.items() if not math.isnan(value)}
 
 
 class Task(ABC):
@@ -43,8 +50,9 @@ class Task(ABC):
         Options: What a user may choose, see `TaskOptions`.
         label_options: Names of the options that `from_labels` and `constant` read.
         colormap_options: Names of the options that `encode` reads, by colormap.
-        figures: What its comparisons measure: `generated` by `compare`, `labels` by `compare_with_truth`, `codec` by
-            `compare_round_trip`; `labeller`: the scores that its labeller stores beside the labels.
+        figures: What its comparisons measure: `generated` by `compare`, `follow` and `inspect`, `labels` by
+            `compare_with_truth`, `codec` by `compare_round_trip`; `labeller`: the scores that its labeller stores beside the
+            labels.
         main_figure: Key of the generated figure that stands for all, the first of `ceilings`.
         ceilings: Key of each generated figure that controls (exchanged and constant predictions, exchanged labels) are
             taken of -> key of the codec figure that is the most it can reach. Higher is better.
@@ -117,6 +125,23 @@ class Task(ABC):
     @abstractmethod
     def compare(self, prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
         """Return the figures of a prediction against a reference of the same clip; empty where it shows nothing."""
+
+    def compare_main(self, prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+        """Return the figures in `ceilings`, and others where that costs no more; for controls, of which there are many."""
+        return self.compare(prediction, reference)
+
+    def follow(self, prediction: np.ndarray, motion: Motion) -> dict[str, float]:
+        """Return the figures of a prediction along the motion of its video; empty where nothing can be followed."""
+        return {}
+
+    def inspect(self, prediction: np.ndarray, colormap: np.ndarray | None = None) -> dict[str, float]:
+        """Return the figures of a prediction alone.
+
+        Args:
+            prediction: As `decode` returns it.
+            colormap: That it was decoded from, uint8 (T, H, W, 3); None for labels, which have none.
+        """
+        return {}
 
     @abstractmethod
     def compare_with_truth(
