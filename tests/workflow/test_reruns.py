@@ -248,3 +248,10 @@ def test_another_task_changes_no_run_that_is_there():
     changed_jobs = {key[0] for key in old if old[key] != new.get(key)}
     measuring = {"codec_quality", "compare_with_base", "label_quality", "render_report"}
     assert changed_jobs <= measuring, "what measures it too"
+
+
+def test_runs_that_are_not_named_are_not_judged():
+    flow = workflow_of(changed("metrics.judged_runs.entities", ["multi"]))
+    assert flow.judge_of("multi", "seg") == "entityseg" and flow.judge_of("seg", "seg") is None
+    assert flow.judge_of("depth", "depth") == "depthcrafter" and flow.judge_of("base", "video") is None
+    assert flow.evaluation_inputs("seg", "seg")["comparisons"] == []

@@ -168,11 +168,11 @@ READS = [
     ),
     (
         "evaluate_samples",
-        {"run": "seg", "task": "seg"},  # not among the runs that are judged
+        {"run": "seg", "task": "seg"},  # no table asks for its entities, and it is judged all the same
         {
             "features": shards("features/samples/seg/seg", 2),
             "reference": shards("features/evaluation", 2),
-            "comparisons": [],
+            "comparisons": shards("comparisons/seg/seg", 2),
         },
     ),
     (

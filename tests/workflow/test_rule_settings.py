@@ -231,7 +231,7 @@ TOLD = [
         )
         for run, task, judge, comparators in (
             ("base", "video", None, []),
-            ("seg", "seg", None, []),
+            ("seg", "seg", "entityseg", []),
             ("multi", "seg", "entityseg", []),
             ("multi", "depth", "depthcrafter", ["depth_anything"]),
         )

@@ -56,13 +56,13 @@ def test_a_model_without_a_dense_stream_writes_no_predictions(scenes):
     assert list(video["output"]) == ["clips", ""] and "--predictions" not in video["command"]
 
 
-def test_entities_are_judged_for_the_runs_named_alone(scenes):
+def test_entities_are_judged_for_all_runs_that_tables_show(scenes):
     judged = {
         job["wildcards"]["run"]
         for job in scenes
         if job["rule"] == "compare_samples" and job["wildcards"]["task"] == "seg"
     }
-    assert judged == {"multi"}
+    assert judged == {"multi", "seg", "seg_location", "seg_grid8", "seg_grid12"}
 
 
 def test_table_4_is_timed_alone_and_so_are_labellers_and_memory(scenes):
