@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from udpdiff.measures.along_motion import depth_flow_error, entity_flow_iou
-from udpdiff.measures.optical_flow import Motion, motion_of
+from udpdiff.measures.optical_flow import FollowedFlow, followed_flow
 
 
 def moving(step, frames=4, size=(8, 16)):
@@ -14,7 +14,7 @@ def moving(step, frames=4, size=(8, 16)):
     flow = np.broadcast_to(np.float32(step), (frames - 1, *size, 2)).copy()
     trusted = np.ones((frames - 1, *size), bool)
     trusted[:, :, size[1] - int(np.ceil(step[0])) :] = False
-    return Motion(flow, trusted)
+    return FollowedFlow(flow, trusted)
 
 
 def sliding(step, frames=4):
@@ -62,7 +62,7 @@ def test_few_pixels_none_and_one_frame_have_no_value():
     ids[:, 0, :3] = 1
     assert entity_flow_iou(ids, STILL, min_pixels=9) == 1 and np.isnan(entity_flow_iou(ids, STILL, min_pixels=10))
     assert np.isnan(entity_flow_iou(ids[:1], moving((0, 0), frames=1)))
-    nothing = Motion(STILL.flow, np.zeros_like(STILL.trusted))
+    nothing = FollowedFlow(STILL.flow, np.zeros_like(STILL.trusted))
     assert np.isnan(entity_flow_iou(sliding(0), nothing)) and np.isnan(depth_flow_error(np.ones((4, 8, 16)), nothing))
 
 
@@ -101,8 +101,8 @@ def test_the_motion_of_a_real_video_is_followed():
     video = np.stack([picture[:, 16 - 2 * frame : 64 - 2 * frame] for frame in range(4)])
     blocks = np.kron(np.arange(1, 61).reshape(6, 10), np.ones((8, 8), int)).astype(np.uint16)
     ids = np.stack([blocks[:, 16 - 2 * frame : 64 - 2 * frame] for frame in range(4)])
-    motion = motion_of(video)
+    motion = followed_flow(video)
     assert motion.trusted.mean() > 0.8 and entity_flow_iou(ids, motion, min_pixels=12) > 0.9
     assert entity_flow_iou(np.repeat(ids[:1], 4, axis=0), motion, min_pixels=12) < 0.75
-    still = motion_of(np.repeat(video[:1], 4, axis=0))
+    still = followed_flow(np.repeat(video[:1], 4, axis=0))
     assert still.trusted.all() and (still.flow == 0).all()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hand_made_shards import compare, ramps
 
-from udpdiff.measures.optical_flow import FLOW_METHOD, motion_of
+from udpdiff.measures.optical_flow import FLOW_METHOD, followed_flow
 from udpdiff.metrics.comparison import read_comparisons
 from udpdiff.metrics.evaluate import evaluate_dense
 from udpdiff.metrics.registry import describe
@@ -43,7 +43,7 @@ def test_every_figure_has_its_controls_and_the_labels_have_their_own(tmp_path, m
     with ShardReader(tmp_path / "seg.clips.h5") as clips:
         videos = {name: decode_mp4(clips.read(name, "video_mp4")) for name in SCENES}
     for name, row in found.items():
-        motion, others = motion_of(videos[name]), [SCENES[other] for other in SCENES if other != name]
+        motion, others = followed_flow(videos[name]), [SCENES[other] for other in SCENES if other != name]
         for figure in ("entity_tube_pq", "entity_j_and_f", "entity_j", "entity_f"):
             exchanged = [SEG.compare(other, labels[name])[figure] for other in others]
             assert row[f"{figure}_shuffled"] == pytest.approx(np.mean(exchanged)) and np.mean(exchanged) < row[figure]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from udpdiff.measures.optical_flow import Motion
+from udpdiff.measures.optical_flow import FollowedFlow
 from udpdiff.representations.pixelplanes import encode_entities
 from udpdiff.tasks import TASKS, get_task
 
@@ -34,7 +34,7 @@ def motion(ids):
     trusted = np.ones(flow.shape[:3], bool)
     for frame in range(FRAMES - 1):
         trusted[frame, 4:10, 11 + frame] = False  # what the solid covers next
-    return Motion(flow, trusted)
+    return FollowedFlow(flow, trusted)
 
 
 def figures(task, prediction, reference, colormap=None):
@@ -119,7 +119,7 @@ def test_reversed_constant_and_flickering_depth():
 
 
 def test_one_frame_has_what_needs_no_other():
-    still = Motion(np.zeros((0, SIZE, SIZE, 2), np.float32), np.zeros((0, SIZE, SIZE), bool))
+    still = FollowedFlow(np.zeros((0, SIZE, SIZE, 2), np.float32), np.zeros((0, SIZE, SIZE), bool))
     assert (
         set(SEG.compare(entities()[:1], entities()[:1])) == set(AGREEMENT) and SEG.follow(entities()[:1], still) == {}
     )

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from udpdiff.measures.optical_flow import Motion, sample
+from udpdiff.measures.optical_flow import FollowedFlow, sample
 
 
-def entity_flow_iou(entity_ids: np.ndarray, motion: Motion, *, min_pixels: int = 1) -> float:
+def entity_flow_iou(entity_ids: np.ndarray, motion: FollowedFlow, *, min_pixels: int = 1) -> float:
     """Return how well entities, carried along the flow, lie on themselves one frame later: the mean of their IoUs.
 
     Pixels of all steps from frame to frame count together. A pixel that is carried into none, or comes from none, costs.
@@ -43,7 +43,7 @@ def entity_flow_iou(entity_ids: np.ndarray, motion: Motion, *, min_pixels: int =
     return float((common[counted] / union[counted]).mean()) if counted.any() else float("nan")
 
 
-def depth_flow_error(depth: np.ndarray, motion: Motion) -> float:
+def depth_flow_error(depth: np.ndarray, motion: FollowedFlow) -> float:
     """Return how much depth changes along the flow: mean absolute difference, pixel by pixel, then step by step.
 
     True depth changes too where something comes closer, so 0 is right for no moving video. The scale of depth matters.
@@ -70,7 +70,7 @@ def depth_flow_error(depth: np.ndarray, motion: Motion) -> float:
     return float(np.mean(errors)) if errors else float("nan")
 
 
-def _check(prediction: np.ndarray, motion: Motion) -> None:
+def _check(prediction: np.ndarray, motion: FollowedFlow) -> None:
     shape = motion.trusted.shape
     if prediction.ndim != 3 or prediction.shape != (shape[0] + 1, *shape[1:]):
         raise ValueError(

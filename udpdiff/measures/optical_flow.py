@@ -92,7 +92,7 @@ def _returns(there: np.ndarray, back: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Motion:
+class FollowedFlow:
     """How a video moves, and where that is known.
 
     Attributes:
@@ -110,10 +110,10 @@ class Motion:
             yield seen, places[:, seen[inside]]
 
 
-def motion_of(video: np.ndarray) -> Motion:
+def followed_flow(video: np.ndarray) -> FollowedFlow:
     """Return the motion of a video uint8 (T, H, W, 3), as `dense_flow` and `trusted` find it."""
     forward = dense_flow(video)
-    return Motion(forward, trusted(forward, backward_flow(video)))
+    return FollowedFlow(forward, trusted(forward, backward_flow(video)))
 
 
 def next_places(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

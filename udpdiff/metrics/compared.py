@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from udpdiff.measures.optical_flow import Motion, motion_of
+from udpdiff.measures.optical_flow import FollowedFlow, followed_flow
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import Task, TaskOptions, labels_control
 from udpdiff.video_io import decode_mp4
@@ -41,7 +41,7 @@ class Compared:
         figures = task.compare(prediction, target)
         if not figures:
             return {}
-        motion = motion_of(decode_mp4(self.clips.read(clip_id, "video_mp4")))
+        motion = followed_flow(decode_mp4(self.clips.read(clip_id, "video_mp4")))
         figures |= task.follow(prediction, motion)
         figures |= task.inspect(prediction, decode_mp4(self.predictions.read(clip_id, "dense_mp4")))
         alone = task.follow(target, motion) | task.inspect(target)
@@ -57,7 +57,7 @@ class Compared:
                 figures |= {f"{name}_{figure}": value for figure, value in compared.items()}
         return figures
 
-    def _exchanged(self, clip_id: str, target: np.ndarray, motion: Motion) -> dict[str, float]:
+    def _exchanged(self, clip_id: str, target: np.ndarray, motion: FollowedFlow) -> dict[str, float]:
         """Return the means of figures of other videos' predictions, and of the judge's labels of those that it labelled."""
         task, others = self.task, self._others(clip_id)
         predicted = []

@@ -13,7 +13,7 @@ import numpy as np
 from udpdiff.measures.along_motion import depth_flow_error
 from udpdiff.measures.depth import DepthScore, evaluate_depth_maps, temporal_gradient_error
 from udpdiff.measures.flicker import DepthFlicker, depth_flicker
-from udpdiff.measures.optical_flow import Motion
+from udpdiff.measures.optical_flow import FollowedFlow
 from udpdiff.representations import spectral
 from udpdiff.tasks.curve import Axis, Coding, Curve, CurveValues
 from udpdiff.tasks.figure import Figure
@@ -110,7 +110,7 @@ class Depth(Task):
                 figures["depth_temporal_gradient_error"] = error
         return known(figures)
 
-    def follow(self, prediction: np.ndarray, motion: Motion) -> dict[str, float]:
+    def follow(self, prediction: np.ndarray, motion: FollowedFlow) -> dict[str, float]:
         """`depth_flow_error`, share of the range per frame, where something can be followed."""
         return known({"depth_flow_error": depth_flow_error(prediction, motion)})
 

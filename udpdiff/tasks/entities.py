@@ -16,7 +16,7 @@ from udpdiff.measures.along_motion import entity_flow_iou
 from udpdiff.measures.boundary import j_and_f
 from udpdiff.measures.entity_regions import color_purity, fragments_per_entity, unassigned_share
 from udpdiff.measures.id_switches import id_switches
-from udpdiff.measures.optical_flow import Motion
+from udpdiff.measures.optical_flow import FollowedFlow
 from udpdiff.measures.segmentation import tube_mean_iou, tube_panoptic_quality
 from udpdiff.measures.surroundings import without_surroundings
 from udpdiff.measures.tube_detection import tube_detection
@@ -152,7 +152,7 @@ class Entities(Task):
             figures["solid_tube_iou"] = tube_mean_iou(prediction, solids, min_pixels=MIN_ENTITY_PIXELS).mean
         return figures
 
-    def follow(self, prediction: np.ndarray, motion: Motion) -> dict[str, float]:
+    def follow(self, prediction: np.ndarray, motion: FollowedFlow) -> dict[str, float]:
         """`entity_flow_iou`, where an entity of enough pixels can be followed."""
         return known({"entity_flow_iou": entity_flow_iou(prediction, motion, min_pixels=MIN_ENTITY_PIXELS)})
 

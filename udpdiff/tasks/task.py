@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from udpdiff.measures.optical_flow import Motion
+from udpdiff.measures.optical_flow import FollowedFlow
 from udpdiff.tasks.curve import Coding, Curve, CurveValues
 from udpdiff.tasks.figure import Figure
 
@@ -130,7 +130,7 @@ class Task(ABC):
         """Return the figures in `ceilings`, and others where that costs no more; for controls, of which there are many."""
         return self.compare(prediction, reference)
 
-    def follow(self, prediction: np.ndarray, motion: Motion) -> dict[str, float]:
+    def follow(self, prediction: np.ndarray, motion: FollowedFlow) -> dict[str, float]:
         """Return the figures of a prediction along the motion of its video; empty where nothing can be followed."""
         return {}
 
