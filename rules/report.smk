@@ -42,6 +42,7 @@ rule judge_claims:
 rule render_report:
     input:
         measured=flow.measured_files(),
+        verdicts="results/verdicts.json",
         tables=expand("results/table{number}.csv", number=flow.report_tables()),
         runs=flow.shown_runs(),
         samples=flow.shown_samples(),
@@ -73,6 +74,6 @@ rule render_report:
     shell:
         """
         python -m scripts.render_report --job {params.job:q} --results results --benchmarks benchmarks \
-            --measured {input.measured:q} --summaries {input.summaries:q} --quality {output.quality:q} \
-            --page {output.page:q} --default "$DEFAULT_CONFIG" 2>&1 | tee {log:q}
+            --measured {input.measured:q} --verdicts {input.verdicts:q} --summaries {input.summaries:q} \
+            --quality {output.quality:q} --page {output.page:q} --default "$DEFAULT_CONFIG" 2>&1 | tee {log:q}
         """

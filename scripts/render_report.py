@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--results", required=True, type=Path)
     parser.add_argument("--benchmarks", required=True, type=Path)
     parser.add_argument("--measured", required=True, nargs="+", type=Path, help="json files of the measuring rules")
+    parser.add_argument("--verdicts", required=True, type=Path, help="on the paper's claims")
     parser.add_argument("--summaries", required=True, nargs="+", type=Path, help="json files beside shards")
     parser.add_argument("--quality", required=True, type=Path)
     parser.add_argument(
@@ -35,6 +36,7 @@ def main() -> None:
         arguments.summaries,
         arguments.page.parent,
         config_parsing.parse(config_files.read(arguments.default)),
+        arguments.verdicts,
     )
     write_json(arguments.quality, figures)
 

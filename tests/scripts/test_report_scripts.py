@@ -13,6 +13,7 @@ from small_results import measure_labels, small_job, summary_paths, write_result
 
 from scripts import measure_throughput, plan, render_report
 from udpdiff.jobs import Execution, MeasureThroughput
+from udpdiff.storage.sealed import write_record
 from udpdiff.timing import Throughput, read_throughputs
 
 ROOT = Path(__file__).parents[2]
@@ -37,12 +38,13 @@ def test_render_report_writes_pages_and_figures(tmp_path, monkeypatch):
     measured = measure_labels(results, job)
     outputs = {"quality": results / "quality.json", "page": results / "report/index.html"}
     inputs = {"measured": [measured], "summaries": summary_paths(job, results), "benchmarks": tmp_path / "benchmarks"}
-    inputs["default"] = ROOT / "config.yaml"
+    inputs |= {"default": ROOT / "config.yaml", "verdicts": results / "verdicts.json"}
+    write_record(inputs["verdicts"], {"scale": {"words": "Small."}, "seeds": {"words": "One."}, "claims": []})
     run(monkeypatch, render_report, job=job.dump(), results=results, **inputs, **outputs)
     assert json.loads(outputs["quality"].read_text())["labels.entity_miou"] == 1
     report = results / "report"
     assert {path.name for path in report.iterdir()} == {f"{name}.html" for name in PAGES} | {"data", "media"}
-    assert list((report / "media").iterdir())
+    assert list((report / "media").iterdir()) and "Small." in outputs["page"].read_text()
 
 
 def test_plan_prints_every_stage(tmp_path, monkeypatch, capsys):

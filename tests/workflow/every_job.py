@@ -94,6 +94,6 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
     reads = [path for paths in flow.claim_inputs().values() for path in paths]
     add("judge_claims", workflow_tables.judge_claims(flow), reads=reads)
     reads = flow.measured_files() + flow.report_clips() + flow.report_summaries()
-    reads += flow.shown_samples() + flow.shown_scores()
+    reads += ["results/verdicts.json", *flow.shown_samples(), *flow.shown_scores()]
     add("render_report", workflow_jobs.render_report(flow), reads=reads)
     return found

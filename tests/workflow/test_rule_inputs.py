@@ -244,6 +244,7 @@ READS = [
                 "results/metrics/against_base.json",
                 "results/metrics/labels.json",
             ],
+            "verdicts": ["results/verdicts.json"],
             "tables": TABLES,
             "runs": list(dict.fromkeys(f"results/runs/{pair.split('/')[0]}" for pair in PAIRS)),
             "samples": [
