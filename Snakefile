@@ -15,6 +15,7 @@ include: "rules/metrics.smk"
 include: "rules/report.smk"
 include: "rules/plan.smk"
 include: "rules/mini.smk"
+include: "rules/panda_dense.smk"
 
 
 rule all:

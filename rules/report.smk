@@ -5,7 +5,12 @@ rule fill_table:
     input:
         measured=asked(lambda wildcards: flow.table_inputs(int(wildcards.number))),
     output:
-        table="results/table{number}.csv",
+        table=report(
+            "results/table{number}.csv",
+            caption="captions/table.rst",
+            category="Tables",
+            labels={"table": "{number}"},
+        ),
         digest="results/table{number}.csv.sha256",
         comparisons="results/table{number}_comparisons.json",
     log:
@@ -51,7 +56,11 @@ rule render_report:
         summaries=flow.report_summaries(),
     output:
         quality="results/quality.json",
-        page="results/report/index.html",
+        page=report(
+            "results/report/index.html",
+            caption="captions/page.rst",
+            category="Report",
+        ),
         pages=expand(
             "results/report/{name}.html",
             name=[

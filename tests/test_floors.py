@@ -64,6 +64,7 @@ FLOORS = (
     ("planning", "mini"),
     ("preflight",),
     ("report",),
+    ("panda_dense",),
     ("command",),
     ("__main__",),
 )

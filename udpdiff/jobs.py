@@ -293,3 +293,10 @@ class RenderReport(Job):
     shown: tuple[tuple[str, str], ...]
     tables: tuple[int, ...]
     sheet: int
+
+
+class DescribeDataSet(Job):
+    """The card of an exported data set. source: its kind. labellers: the checkpoint behind each part of the labels."""
+
+    source: Literal["scenes", "videos", "panda70m"]
+    labellers: dict[str, str]

@@ -36,6 +36,12 @@ def side_by_side(videos: list[np.ndarray]) -> np.ndarray:
     return film[:, : film.shape[1] // 2 * 2, : film.shape[2] // 2 * 2]
 
 
+def strip(videos: list[np.ndarray], frames: int = 6) -> np.ndarray:
+    """Return evenly spaced frames from left to right, one row per video: the layout of the paper's figures 3 to 5."""
+    picked = np.linspace(0, len(videos[0]) - 1, frames).round().astype(int)
+    return np.concatenate([np.concatenate(list(video[picked]), axis=1) for video in videos], axis=0)
+
+
 def table(rows: list[list[np.ndarray]], gap: int = 4) -> np.ndarray:
     """Return pictures of equal size, uint8 (H, W, 3), in rows with white gaps, each brought to about 192 pixels in width."""
     edge = ((0, gap), (0, gap), (0, 0))
