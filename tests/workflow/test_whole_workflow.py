@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,19 @@ def finished(tmp_path_factory):
     done = snakemake(folder, "--cores", "2")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return folder, done
+
+
+def test_the_data_set_and_the_papers_figures_come_as_files_and_into_snakemakes_report(finished):
+    folder = finished[0]
+    done = snakemake(folder, "--cores", "2", "--", "panda_dense", "paper_figures")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(r"\| train \| 2 \| \d+ \|", (folder / "results/panda_dense/README.md").read_text())
+    assert {path.name for path in (folder / "results/figures").glob("*.png")} == {f"figure{n}.png" for n in (3, 4, 5)}
+    targets = ["all", "panda_dense", "paper_figures"]
+    done = snakemake(folder, "--cores", "1", "--report", str(folder / "report.zip"), "--", *targets)
+    assert done.returncode == 0, done.stderr[-3000:]
+    names = [name.rpartition("/")[2] for name in zipfile.ZipFile(folder / "report.zip").namelist()]
+    assert {"table1.csv", "table9.csv", "index.html", "README.md", "figure3.png", "report.html"} <= set(names)
 
 
 def test_everything_ends_in_a_report(finished):
