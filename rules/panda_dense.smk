@@ -46,7 +46,7 @@ rule export_clips:
 # The truth of rendered scenes says how good the labels are.
 rule describe_data_set:
     input:
-        records=[
+        counts=[
             f"results/panda_dense/{split}/{shard}.json"
             for split in SPLITS
             for shard in flow.shard_numbers(split)
@@ -74,7 +74,7 @@ rule describe_data_set:
         ],
     shell:
         """
-        python -m scripts.describe_data_set --job {params.job:q} --records {input.records:q} {params.quality:q} \
+        python -m scripts.describe_data_set --job {params.job:q} --counts {input.counts:q} {params.quality:q} \
             --card {output.card:q} --checksums {output.checksums:q} 2>&1 | tee {log:q}
         """
 

@@ -96,7 +96,7 @@ def test_the_card_says_it_all_and_its_loader_runs(exported, tmp_path, monkeypatc
     write_record(tmp_path / "labels.json", {"metrics": figures})
     made = {"card": exported / "README.md", "checksums": exported / "SHA256SUMS"}
     records = [exported / "train/0.json"]
-    run("describe_data_set", monkeypatch, job=JOB, records=records, quality=tmp_path / "labels.json", **made)
+    run("describe_data_set", monkeypatch, job=JOB, counts=records, quality=tmp_path / "labels.json", **made)
     text = made["card"].read_text()
     assert "| train | 1 | 2 | 1 | 4 | 0.000 |" in text
     assert "| entities | low coverage | 1 |" in text and "| captions | loops | 1 |" in text

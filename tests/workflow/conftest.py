@@ -12,7 +12,8 @@ from udpdiff.video_io import write_mp4
 
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory) -> list[dict]:
-    targets = ("all", "plan", "mini_checkpoints", "results/throughput.json", "results/memory.json")
+    measured = ("results/throughput.json", "results/memory.json")
+    targets = ("all", "plan", "mini_checkpoints", "panda_dense", "paper_figures", *measured)
     return graph(tmp_path_factory.mktemp("scenes"), SCENES, *targets)
 
 

@@ -264,6 +264,42 @@ READS = [
         },
     ),
     (
+        "export_clips",
+        {"split": "evaluation", "shard": "1"},
+        {
+            "clips": ["results/clips/evaluation/1.h5"],
+            "entities": ["results/entities/entityseg/evaluation/1.h5"],
+            "depth": ["results/depth/depthcrafter/evaluation/1.h5"],
+            "captions": ["results/captions/evaluation/1.parquet"],
+        },
+    ),
+    (
+        "describe_data_set",
+        {},
+        {
+            "counts": [*shards("panda_dense/train", 3, "json"), *shards("panda_dense/evaluation", 2, "json")],
+            "quality": ["results/metrics/labels.json"],
+        },
+    ),
+    (
+        "panda_dense",
+        {},
+        {
+            "card": ["results/panda_dense/README.md"],
+            "archives": [*shards("panda_dense/train", 3, "tar"), *shards("panda_dense/evaluation", 2, "tar")],
+        },
+    ),
+    (
+        "draw_figure",
+        {"number": "5"},
+        {
+            "base": ["results/samples/base/video/0.clips.h5"],
+            "clips": [f"results/samples/multi/{task}/0.clips.h5" for task in ("seg", "depth")],
+            "predictions": [f"results/samples/multi/{task}/0.dense.h5" for task in ("seg", "depth")],
+        },
+    ),
+    ("paper_figures", {}, {"": [f"results/figures/figure{number}.png" for number in (3, 4, 5)]}),
+    (
         "train_mini",
         {"name": "depthcrafter"},
         {

@@ -273,6 +273,19 @@ TOLD = [
             | {f"depth/{name}": depth(name) for name in DEPTH}
         },
     ),
+    (
+        "describe_data_set",
+        {},
+        {
+            "source": "scenes",
+            "labellers": {
+                "First-frame entities": "mini:cropformer",
+                "Entities through the clip": "mini:sam2",
+                "Depth": "mini:depthcrafter",
+                "Detailed captions": "lab/captioner",
+            },
+        },
+    ),
     ("measure_memory", {}, {"train": NORMALS_RUN, "size": SIZE, "batches": [1, 2, 4, 8]}),
 ]
 
