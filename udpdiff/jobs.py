@@ -18,6 +18,7 @@ from udpdiff.config_values import Dtype
 from udpdiff.jobs_data import (
     ChooseClips,
     CutVideos,
+    DescribeDataSet,
     DownloadClips,
     EstimateDepth,
     Job,
@@ -29,6 +30,7 @@ from udpdiff.jobs_data import (
 __all__ = [
     "ChooseClips",
     "CutVideos",
+    "DescribeDataSet",
     "DownloadClips",
     "EstimateDepth",
     "Job",
@@ -293,10 +295,3 @@ class RenderReport(Job):
     shown: tuple[tuple[str, str], ...]
     tables: tuple[int, ...]
     sheet: int
-
-
-class DescribeDataSet(Job):
-    """The card of an exported data set. source: its kind. labellers: the checkpoint behind each part of the labels."""
-
-    source: Literal["scenes", "videos", "panda70m"]
-    labellers: dict[str, str]

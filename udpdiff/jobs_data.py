@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -124,3 +124,10 @@ class WriteCaptions(Job):
     base: str
     named_tasks: tuple[str, ...]
     seed: int
+
+
+class DescribeDataSet(Job):
+    """The card of an exported data set. source: its kind. labellers: the checkpoint behind each part of the labels."""
+
+    source: Literal["scenes", "videos", "panda70m"]
+    labellers: dict[str, str]
