@@ -24,6 +24,7 @@ FLOORS = (
         "progress",
         "provenance",
         "content_digests",
+        "quick_start",
         "readable_errors",
         "workflow_place",
         "replicates",
