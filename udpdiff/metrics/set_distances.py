@@ -74,12 +74,8 @@ def _distances_of_subsets(real: np.ndarray, made: np.ndarray, seed: int) -> np.n
     if min(len(real), len(made)) < LEAST_VIDEOS:
         return np.zeros((0, 2))
     drawn = draw_subsets(len(real), len(made), subsets=SUBSETS, share=SHARE, seed=seed)
-    return np.array(
-        [
-            (fvd.frechet_distance(real[some], made[rows]), fvd.kernel_distance(real[some], made[rows]))
-            for some, rows in drawn
-        ]
-    )
+    pair = fvd.SetPair(real, made)
+    return np.array([(pair.frechet_distance(*rows), pair.kernel_distance(*rows)) for rows in drawn])
 
 
 def _of_whole_sets(real: np.ndarray, made: np.ndarray, extractor: str, seed: int) -> dict[str, dict]:
