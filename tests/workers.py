@@ -11,10 +11,11 @@ from xdist.scheduler import LoadScopeScheduling
 MOST_WORKERS = 4  # each holds torch, some models and their videos: 1 to 2 GB
 # Files whose tests go to one worker, one after the other, and in this order before all others, for they take longest:
 # runs of everything, which take all cores and of which SLURM's has the machine's configuration of SLURM to itself; and
-# those that look at the same graphs of the workflow.
+# those that look at the same graphs of the workflow, or at one site in one browser.
 TOGETHER = {
     "whole runs": ("tests/slurm/", "tests/workflow/test_whole_workflow.py"),
     "graphs": ("tests/workflow/",),
+    "browser": ("tests/browser/",),
 }
 
 

@@ -131,6 +131,10 @@ class Inputs:
         """Return the content of verdicts.json; None where nothing was judged."""
         return read_record(self._verdicts) if self._verdicts else None
 
+    def codec_curves(self) -> dict[str, Any] | None:
+        """Return `curves` of codec.json; None where none were measured."""
+        return (self._measurement("codec.json") or {}).get("curves")
+
     def _measurement(self, name: str) -> dict[str, Any] | None:
         path = next((path for path in self.measured if path.name == name), None)
         return read_record(path) if path else None

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from udpdiff.clip import SPLITS
 from udpdiff.metrics.registry import describe, labeller_figures
 from udpdiff.report import gallery
+from udpdiff.report.codec_page import CodecGroup, codec_groups
 from udpdiff.report.funnel import Funnel, funnel
 from udpdiff.report.histograms import Histogram, histogram
 from udpdiff.report.inputs import Inputs
@@ -56,6 +57,7 @@ class DataSet(PageData):
     clip_figures: dict[str, str] = Field(description="Label of every figure of a clip.")
     clip_count: int
     labels: LabelQuality
+    codec: list[CodecGroup]
     max_depth_error: float = Field(description="Share of the true depth that error maps show in full.")
 
 
@@ -72,6 +74,7 @@ def data_set(inputs: Inputs, media: Path) -> DataSet:
         clip_figures={name: _clip_labels()[name] for name in shown},
         clip_count=len(clips),
         labels=LabelQuality.model_validate(label_page(inputs, media), from_attributes=True),
+        codec=codec_groups(inputs.codec_curves()),
         max_depth_error=MAX_DEPTH_ERROR,
     )
 

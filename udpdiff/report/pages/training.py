@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from udpdiff.metrics.against_base import video_losses
+from udpdiff.report.curves import Curve, Panel
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.site import PageData
 from udpdiff.storage.sealed import read_record
@@ -16,23 +17,6 @@ from udpdiff.training.log import TIMESTEP_BINS, read_log
 
 _TIMESTEPS = 1000
 MOST_POINTS = 240  # of a curve; more entries than that are averaged in equal groups
-
-
-class Curve(PageData):
-    name: str = Field(description="Of the run.")
-    label: str
-    series: int = Field(description="Number of its colour.")
-    steps: list[int]
-    values: list[float | None] = Field(description="Null where nothing was logged.")
-    marks: bool = Field(False, description="Whether each value is marked.")
-    dashed: bool = False
-
-
-class Panel(PageData):
-    title: str
-    x_label: str = "step"
-    log: bool = Field(False, description="Whether its axis of values is logarithmic.")
-    curves: list[Curve]
 
 
 class Group(PageData):

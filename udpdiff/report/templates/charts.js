@@ -134,7 +134,7 @@ const Charts = (() => {
     return points.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
   }
 
-  // panel: {title, x_label, log, curves: [{name, series, steps, values, low?, high?, marks, dashed}]}; shown: names.
+  // panel: {title, x_label, x_log, log, curves: [{name, label, series, steps, values, low, high, marks, dashed}]}; shown: names.
   function lines(figure, panel, shown = () => true) {
     return mount(figure, panel.title, 230, (svg, width, height) => {
       const curves = panel.curves
@@ -156,10 +156,12 @@ const Charts = (() => {
         const room = (high - low || Math.abs(high) || 1) * 0.06;
         [low, high] = [low >= 0 && low < room * 4 ? 0 : low - room, high + room];
       }
-      const x = scale(Math.min(...steps), Math.max(...steps), EDGE.left + 6, width - EDGE.right - 6);
+      const [first, last] = [Math.min(...steps), Math.max(...steps)];
+      const byLog = panel.x_log && first > 0;
+      const x = scale(first, last, EDGE.left + 6, width - EDGE.right - 6, byLog);
       const y = scale(low, high, height - EDGE.bottom, EDGE.top, panel.log);
       axes(svg, x, y, { width, height, xLabel: panel.x_label,
-        xTicks: linearTicks(Math.min(...steps), Math.max(...steps), Math.max(2, Math.floor(width / 90))),
+        xTicks: byLog ? logTicks(first, last) : linearTicks(first, last, Math.max(2, Math.floor(width / 90))),
         yTicks: panel.log ? logTicks(low, high) : linearTicks(low, high, 4) });
       for (const curve of curves) {
         const places = curve.points.map(([step, value]) => [x(step), y(value)]);

@@ -1,4 +1,4 @@
-// The data set: histograms, spreads of label figures, and the search over clips.
+// The data set: histograms, spreads of label figures, curves of the codec, and the search over clips.
 (() => {
   const MOST_ROWS = 10;
   for (const figure of document.querySelectorAll("[data-histogram]")) {
@@ -7,6 +7,11 @@
   for (const figure of document.querySelectorAll("[data-spread]")) {
     const [section, index] = figure.dataset.spread.split(" ").map(Number);
     Charts.spread(figure, pageData.labels.sections[section].spreads[index]);
+  }
+
+  for (const figure of document.querySelectorAll("[data-codec]")) {
+    const [group, index] = figure.dataset.codec.split(" ").map(Number);
+    Charts.lines(figure, pageData.codec[group].panels[index]);
   }
 
   const rows = document.querySelector("[data-rows]");

@@ -1,0 +1,94 @@
+"""Charts are read by pointer and by keys, runs are chosen, clips and figures are searched: by mouse and keyboard."""
+
+from __future__ import annotations
+
+from small_results import clip_ids
+from waiting import wait_until
+
+
+def test_curves_are_read_by_keys_and_pointer_and_runs_are_left_out(visit):
+    page = visit("training")
+    figure = page.locator("figure[data-panel='0 0']")
+    chart, said = figure.locator("svg"), figure.locator("output")
+    chart.focus()
+    for key, step in (("Home", "step 1: "), ("ArrowRight", "step 2: "), ("End", "step 3: ")):
+        page.keyboard.press(key)
+        assert said.inner_text().startswith(step)
+    assert said.inner_text() == "step 3: base 0.3333, multi 0.3333"
+    page.keyboard.press("Escape")
+    assert said.inner_text() == ""
+    box = chart.bounding_box()
+    page.mouse.move(box["x"] + 60, box["y"] + 40)
+    assert said.inner_text() == "step 1: base 1, multi 1"
+    assert chart.locator("path.line").count() == 2
+    page.get_by_role("checkbox", name="multi").click()
+    assert chart.locator("path.line").count() == 1
+    page.get_by_role("checkbox", name="base").focus()
+    page.keyboard.press("Space")
+    assert "nothing to draw" in chart.text_content()
+    page.keyboard.press("Space")
+    page.set_viewport_size({"width": 390, "height": 800})
+    wait_until(page, "document.querySelector('[data-panel] svg').getAttribute('width') < 390")
+    assert chart.locator("path.line.series-0").count() == 1, "what was left out stays so at another width"
+
+
+def test_clips_are_found_by_words_split_and_order(visit):
+    page = visit("data_set")
+    rows, count = page.locator("[data-rows] tr"), page.locator("[data-found]")
+    assert rows.count() == 6 and count.inner_text() == "6 of 6 clips"
+    assert rows.first.locator("td").nth(2).inner_text().startswith("<script>alert"), "a caption is text"
+    page.get_by_label("Words of the clip").fill("TRAIN clip 1")
+    assert rows.count() == 1 and count.inner_text() == "1 of 6 clips"
+    page.get_by_label("Words of the clip").fill("")
+    page.locator("[data-split]").select_option("evaluation")
+    page.locator("[data-order]").select_option("entities down")
+    shown = [int(each) for each in rows.locator("td:nth-child(5)").all_inner_texts()]
+    assert len(shown) == 3 and shown == sorted(shown, reverse=True)
+    link = rows.get_by_role("link", name=clip_ids("evaluation")[0])
+    link.focus()
+    page.keyboard.press("Enter")
+    wait_until(page, "location.hash && document.querySelector(location.hash).getBoundingClientRect().top < 900")
+    assert clip_ids("evaluation")[0] in page.locator(page.evaluate("location.hash")).inner_text()
+
+
+def test_histograms_spreads_and_jobs_say_what_they_hold(visit):
+    page = visit("data_set")
+    histogram = page.locator("[data-histogram='0']")
+    histogram.locator("svg").focus()
+    page.keyboard.press("Home")
+    assert "train" in histogram.locator("output").inner_text() and "evaluation" in histogram.locator("output").inner_text()  # fmt: skip
+    spread = page.locator("[data-spread='0 0']")
+    spread.locator("svg").focus()
+    page.keyboard.press("End")
+    assert "evaluation <b>clip</b>" in spread.locator("output").inner_text()
+    page = visit("provenance")
+    timeline = page.locator("[data-timeline]")
+    timeline.locator("svg").focus()
+    said = []
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+        said.append(timeline.locator("output").inner_text())
+    assert sorted(said) == ["render_scenes train-0: 12.5 s, 2.00 GB", "train base: 13.5 s, 2.00 GB", "train multi: 14.5 s, 2.00 GB"]  # fmt: skip
+
+
+def test_compared_figures_are_searched_and_narrowed(visit):
+    page = visit("compare")
+    rows = page.locator("[data-row]:visible")
+    every = rows.count()
+    page.get_by_label("Words").fill("flicker")
+    assert 0 < rows.count() < every
+    page.get_by_label("Words").fill("")
+    page.get_by_label("Show").select_option("apart")
+    assert rows.count() == 0, "a folder does not differ from itself"
+    assert page.get_by_text("Both have the same configuration").count() == 1
+
+
+def test_films_load_when_seen_and_decode(visit, seen):
+    page = visit("data_set")
+    assert not [url for url in seen.media() if url.endswith(".mp4")], "none is seen yet"
+    film = page.locator("#film-0 video")
+    film.scroll_into_view_if_needed()
+    wait_until(page, "document.querySelector('#film-0 video').readyState >= 1")
+    film.evaluate("film => film.play()")
+    wait_until(page, "(film => film.currentTime > 0 && film.videoWidth > 0)(document.querySelector('#film-0 video'))")
+    assert film.evaluate("film => film.error") is None

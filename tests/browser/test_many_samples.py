@@ -1,0 +1,49 @@
+"""A page of 1,024 samples: loads nothing that is not seen, stays small, and decodes few films at once."""
+
+from __future__ import annotations
+
+import pytest
+from waiting import wait_until
+
+from benchmarks.large_site import SAMPLES, write_large_site
+
+MOST_BYTES, MOST_NODES, MOST_FILMS = 2_000_000, 3000, 16
+DECODING = "[...document.querySelectorAll('video')].filter(film => film.hasAttribute('src')).length"
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    return write_large_site(tmp_path_factory.mktemp("large")).parent
+
+
+def test_media_are_asked_for_when_they_are_seen(visit, seen, large):
+    page = visit("samples", folder=large, address="#run=")
+    assert (large / "samples.html").stat().st_size <= MOST_BYTES, "all that comes before the first view"
+    wait_until(page, "document.querySelectorAll('article.sample').length > 0")
+    page.wait_for_timeout(300)
+    near = page.evaluate(
+        "[...document.querySelectorAll('article.sample')].filter(each => each.getBoundingClientRect().top < innerHeight + 250).length"
+    )
+    first = len(set(seen.media()))
+    assert first <= near, f"{first} films for {near} tiles in view"
+    page.evaluate("document.querySelector('[data-grid]').lastElementChild.scrollIntoView({behavior: 'instant'})")
+    wait_until(page, "[...document.querySelectorAll('article.sample')].at(-1).querySelector('video').readyState >= 2")
+    assert len(set(seen.media())) > first
+
+
+def test_few_films_decode_at_once_and_the_page_stays_small(visit, large):
+    page = visit("samples", folder=large, address="#run=&against=1")
+    status = page.get_by_role("status")
+    assert f"{2 * SAMPLES:,} samples" in status.inner_text()
+    page.get_by_role("button", name="Play").click()
+    for _ in range(2):
+        height = page.evaluate("document.documentElement.scrollHeight")
+        for top in range(0, height, 700):
+            page.evaluate(f"scrollTo({{top: {top}, behavior: 'instant'}})")
+            page.wait_for_timeout(60)
+            assert page.evaluate(DECODING) <= MOST_FILMS
+            assert page.evaluate("document.querySelectorAll('*').length") <= MOST_NODES
+        page.get_by_role("button", name="Next").last.click()
+    assert page.evaluate(DECODING) > 0, "films are there"
+    page.get_by_label("Prompt contains").fill("in 1023")
+    assert status.inner_text() == "1–2 of 2 samples"
