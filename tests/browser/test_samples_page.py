@@ -51,7 +51,7 @@ def test_one_transport_moves_every_film(page):
     assert first.std() > 5, "a film is drawn"
     scrubber.focus()
     page.keyboard.press("End")
-    assert counter.inner_text() == "5 / 5"
+    wait_until(page, "document.querySelector('[data-counter]').textContent === '5 / 5'")
     wait_until(page, "[...document.querySelectorAll('video')].every(film => !film.seeking && Math.abs(film.currentTime * 8 - 4.5) < 0.5)")  # fmt: skip
     page.wait_for_timeout(200)
     assert np.abs(drawn(canvas) - first).mean() > 0.2, "another frame is drawn"

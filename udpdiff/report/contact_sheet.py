@@ -28,7 +28,7 @@ def contact_sheet(inputs: Inputs, measured: dict[str, dict[str, str]], folder: P
     for index, (split, clip) in enumerate(islice(_clips(inputs), inputs.job.sheet)):
         name = f"labels-{index:03d}.jpg"
         columns = [clip.video, *clip.views.values()]
-        media.write_jpeg(folder / name, media.table([[column[i] for column in columns] for i in range(FRAMES)]))
+        size = media.write_jpeg(folder / name, media.table([[column[i] for column in columns] for i in range(FRAMES)]))
         notes = [
             {
                 "view": view,
@@ -38,7 +38,7 @@ def contact_sheet(inputs: Inputs, measured: dict[str, dict[str, str]], folder: P
             for view in clip.views
         ]
         row = {"picture": f"{folder.name}/{name}", "clip_id": clip.clip_id, "split": split, "notes": notes}
-        rows.append(row | {"views": ["clip", *clip.views], "words": clip.words})
+        rows.append(row | {"views": ["clip", *clip.views], "words": clip.words} | size)
     return rows
 
 

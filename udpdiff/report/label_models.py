@@ -45,6 +45,8 @@ class VariantDifferences(PageData):
 
 class WorstPicture(PageData):
     picture: str
+    width: int = Field(description="In pixels.")
+    height: int
     clip_id: str
     figure: str = Field(description="By which it was chosen.")
     frames: list[int] = Field(description="From 1.")
@@ -107,6 +109,8 @@ class SheetWords(PageData):
 
 class SheetClip(PageData):
     picture: str
+    width: int = Field(description="In pixels.")
+    height: int
     clip_id: str
     split: str
     notes: list[SheetNote]

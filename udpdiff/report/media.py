@@ -61,15 +61,15 @@ def _fitted(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
 
 
-def write_film(folder: Path, name: str, videos: list[np.ndarray], fps: float) -> dict[str, str]:
-    """Write `name`.mp4 and its first frame `name`.png; return their names for the page, relative to it."""
+def write_film(folder: Path, name: str, videos: list[np.ndarray], fps: float) -> dict[str, str | int]:
+    """Write `name`.mp4 and its first frame `name`.png; return their names for the page, relative to it, and their size."""
     film = side_by_side(videos)
     folder.mkdir(parents=True, exist_ok=True)
     # Two rounds at the clip's own speed: a clip at the mini scale lasts a second.
     with writing(folder / f"{name}.mp4"):
         write_mp4(folder / f"{name}.mp4", np.concatenate([film, film]), fps)
     write_png(folder / f"{name}.png", film[0])
-    return {"film": f"{folder.name}/{name}.mp4", "poster": f"{folder.name}/{name}.png"}
+    return {"film": f"{folder.name}/{name}.mp4", "poster": f"{folder.name}/{name}.png"} | _size(film[0])
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
@@ -79,11 +79,17 @@ def write_png(path: Path, picture: np.ndarray) -> None:
     _write(path, Image.fromarray(picture), format="png")
 
 
-def write_jpeg(path: Path, picture: np.ndarray) -> None:
-    """Write uint8 (H, W, 3) to a jpeg file, colours at full resolution: labels are edges of colour."""
+def write_jpeg(path: Path, picture: np.ndarray) -> dict[str, int]:
+    """Write uint8 (H, W, 3) to a jpeg file, colours at full resolution: labels are edges of colour; return its size."""
     from PIL import Image
 
     _write(path, Image.fromarray(picture), format="jpeg", quality=88, subsampling=0)
+    return _size(picture)
+
+
+def _size(picture: np.ndarray) -> dict[str, int]:
+    """What a page needs to keep the room of a picture that is not loaded yet."""
+    return {"width": picture.shape[1], "height": picture.shape[0]}
 
 
 def _write(path: Path, image, **options) -> None:

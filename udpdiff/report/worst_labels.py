@@ -74,8 +74,8 @@ def pictures(
 def write_strip(rows: Sequence[np.ndarray], path: Path) -> dict:
     """Write some frames of videos uint8 (T, H, W, 3), a row each, time to the right; return what a page says of the file."""
     shown = np.linspace(0, len(rows[0]) - 1, _FRAMES).round().astype(int)
-    media.write_jpeg(path, media.table([list(row[shown]) for row in rows]))
-    return {"picture": f"{path.parent.name}/{path.name}", "frames": (shown + 1).tolist()}
+    size = media.write_jpeg(path, media.table([list(row[shown]) for row in rows]))
+    return {"picture": f"{path.parent.name}/{path.name}", "frames": (shown + 1).tolist()} | size
 
 
 def entity_errors(video: np.ndarray, truth: np.ndarray, label: np.ndarray, match: dict[int, int]) -> np.ndarray:

@@ -36,6 +36,8 @@ class Film(PageData):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     film: str
+    width: int = Field(description="In pixels.")
+    height: int
     clip_id: str
     notes: dict[str, str]
     refused: dict[str, str]
