@@ -35,18 +35,20 @@ READERS = {
     "sample": ("segment_entities", "estimate_depth", "compare_samples", "extract_features", "render_report"),
     "sample_video": ("extract_features", "render_report"),
     "mean_labels": ("compare_samples",),
-    "compare_samples": ("evaluate_samples",),
-    "extract_features": ("evaluate_samples", "compare_with_base"),
-    "evaluate_samples": ("fill_table", "render_report"),
+    "compare_samples": ("evaluate_samples", "render_report"),
+    "extract_features": ("evaluate_samples", "compare_with_base", "render_report"),
+    "evaluate_samples": ("fill_table", "judge_claims", "render_report"),
     "measure_runtime": ("fill_table", "render_report"),
     "compare_with_base": ("render_report",),
     "label_quality": ("render_report",),
     "codec_quality": ("render_report",),
-    "fill_table": ("render_report",),
+    "fill_table": ("judge_claims", "render_report"),
+    "judge_claims": ("render_report",),
 }
 # Their jobs label the data set before the training and generated videos after it: as one box they would be a circle.
 GENERATED = " of generated"
-_TWICE = {"segment_entities": "sample", "estimate_depth": "sample"}
+_TWICE = ("segment_entities", "estimate_depth")
+_GENERATING = ("sample", "sample_video")
 _NODE_WIDTH, _NODE_HEIGHT, _COLUMN_GAP, _ROW_GAP = 216, 42, 18, 38
 
 
@@ -116,9 +118,9 @@ def _edges() -> Iterable[tuple[str, str]]:
     """(rule, reader) pairs without a circle."""
     for source, readers in READERS.items():
         for target in readers:
-            yield source, f"{target}{GENERATED}" if _TWICE.get(target) == source else target
+            yield source, target + GENERATED * (target in _TWICE and source in _GENERATING)
     for rule in _TWICE:
-        yield f"{rule}{GENERATED}", "compare_samples"
+        yield rule + GENERATED, "compare_samples"
 
 
 def _rows(rules: Iterable[str], edges: list[tuple[str, str]]) -> list[list[str]]:

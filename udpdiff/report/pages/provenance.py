@@ -18,7 +18,7 @@ from udpdiff.report.timeline import Timeline, timeline
 from udpdiff.report.used_checkpoints import UsedCheckpoint, used_checkpoints
 from udpdiff.storage.sealed import read_record
 
-_UNMEASURED = ("fill_table", "render_report")  # rules of every run without a benchmark file
+_UNMEASURED = ("fill_table", "judge_claims", "render_report")  # rules of every run without a benchmark file
 
 
 class TrainedBy(PageData):
