@@ -47,7 +47,8 @@ def test_clips_are_found_by_words_split_and_order(visit):
     link = rows.get_by_role("link", name=clip_ids("evaluation")[0])
     link.focus()
     page.keyboard.press("Enter")
-    wait_until(page, "location.hash && document.querySelector(location.hash).getBoundingClientRect().top < 900")
+    # Pictures above load on the way there: a page that scrolls smoothly stops short of the place.
+    wait_until(page, "location.hash && document.querySelector(location.hash).getBoundingClientRect().top < 900", 10)
     assert clip_ids("evaluation")[0] in page.locator(page.evaluate("location.hash")).inner_text()
 
 
