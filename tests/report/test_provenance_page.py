@@ -74,7 +74,9 @@ def test_pauses_are_cut_out_of_the_axis():
     rows = {row.rule: [(job.start, job.seconds) for job in row.jobs] for row in found.rows}
     assert rows == {"a": [(0.0, 10.0), (15.0, 5.0)], "b": [(5.0, 10.0)]}
     assert found.rows[0].jobs[1].text == "a 1: 5.0 s, 3.00 GB"
-    assert axis.timeline([]).rows == []
+    # Both run from 5 to 10 s; the pause is no time at all, and the end of one job is the start of the next.
+    assert [(step.start, step.gb) for step in found.memory] == [(0, 1), (5, 3), (10, 2), (15, 3), (20, 0)]
+    assert axis.timeline([]).rows == axis.timeline([]).memory == []
 
 
 def test_many_jobs_are_drawn_together(monkeypatch):

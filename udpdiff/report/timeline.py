@@ -27,10 +27,16 @@ class TimelineRow(PageData):
     jobs: list[DrawnJob]
 
 
+class MemoryStep(PageData):
+    start: float = Field(description="Seconds of the axis.")
+    gb: float = Field(description="Peaks of the jobs that run from then on, summed: a bound of what is resident.")
+
+
 class Timeline(PageData):
     seconds: float = Field(description="Length of the axis.")
     cuts: list[float] = Field(description="Where more than a minute without any job is left out.")
     rows: list[TimelineRow] = Field(description="Rules by their first job.")
+    memory: list[MemoryStep]
 
 
 def timeline(jobs: Sequence[JobCost]) -> Timeline:
@@ -52,7 +58,24 @@ def timeline(jobs: Sequence[JobCost]) -> Timeline:
         seconds=until - shift if shift is not None else 0.0,
         cuts=cuts,
         rows=[TimelineRow(rule=rule, jobs=_drawn(found, group)) for rule, found in placed.items()],
+        memory=_memory([pair for found in placed.values() for pair in found]),
     )
+
+
+def _memory(placed: list[tuple[float, JobCost]]) -> list[MemoryStep]:
+    """What changes when a job begins or ends; of very many jobs, the largest of each group of neighbouring steps."""
+    events = [(start, job.peak_rss_gb) for start, job in placed]
+    events += [(start + job.seconds, -job.peak_rss_gb) for start, job in placed]
+    steps, resident = {}, 0.0
+    for moment, change in sorted(events):
+        resident += change
+        steps[round(moment, 2)] = max(0.0, round(resident, 3))
+    found = list(steps.items())
+    group = max(1, -(-len(found) // MOST_JOBS))
+    return [
+        MemoryStep(start=found[first][0], gb=max(gb for _, gb in found[first : first + group]))
+        for first in range(0, len(found), group)
+    ]
 
 
 def _drawn(placed: list[tuple[float, JobCost]], group: int) -> list[DrawnJob]:

@@ -161,7 +161,7 @@ const Charts = (() => {
       const x = scale(first, last, EDGE.left + 6, width - EDGE.right - 6, byLog);
       const y = scale(low, high, height - EDGE.bottom, EDGE.top, panel.log);
       axes(svg, x, y, { width, height, xLabel: panel.x_label,
-        xTicks: byLog ? logTicks(first, last) : linearTicks(first, last, Math.max(2, Math.floor(width / 90))),
+        xTicks: byLog ? logTicks(first, last) : linearTicks(first, last, Math.max(3, Math.floor(width / 80))),
         yTicks: panel.log ? logTicks(low, high) : linearTicks(low, high, 4) });
       for (const curve of curves) {
         const places = curve.points.map(([step, value]) => [x(step), y(value)]);
@@ -246,10 +246,12 @@ const Charts = (() => {
     });
   }
 
-  // data: {seconds, cuts: [second], rows: [{rule, jobs: [{start, seconds, text}]}]}
+  // data: {seconds, cuts: [second], rows: [{rule, jobs: [{start, seconds, text}]}], memory: [{start, gb}]}
   function timeline(figure, data) {
     const row = 22;
-    return mount(figure, "Jobs over time", data.rows.length * row + EDGE.top + EDGE.bottom, (svg, width, height) => {
+    const lane = 64; // of memory, below the rules
+    const rules = data.rows.length * row;
+    return mount(figure, "Jobs over time", rules + lane + EDGE.top + EDGE.bottom, (svg, width, height) => {
       const left = Math.min(150, width * 0.36);
       const x = scale(0, data.seconds, left, width - EDGE.right);
       const bottom = height - EDGE.bottom;
@@ -273,6 +275,12 @@ const Charts = (() => {
         }
         svg.append(node("path", { class: `bar series-${index % 6}`, d }));
       });
+      const most = Math.max(0.001, ...data.memory.map((step) => step.gb));
+      const y = scale(0, most, bottom, bottom - lane + 14);
+      svg.append(node("text", { class: "tick", x: left - 6, y: bottom - lane + 24, "text-anchor": "end" }, `memory, ${number(most)} GB`));
+      let area = `M${left} ${bottom}`;
+      for (const step of data.memory) area += `H${x(step.start).toFixed(1)}V${y(step.gb).toFixed(1)}`;
+      svg.append(node("path", { class: "memory", d: `${area}V${bottom}Z` }));
       return stops.sort((a, b) => a.start - b.start);
     });
   }
