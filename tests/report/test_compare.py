@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from page_elements import Elements
 
 from udpdiff import command
 from udpdiff.report.compare import as_text, compared
@@ -111,6 +112,8 @@ def test_the_page_and_the_table_for_a_terminal(folders, tmp_path, capsys):
     data = json.loads((tmp_path / "out/data/compare.json").read_text())
     assert [row["key"] for row in data["figures"]] == ["subject_consistency", "fvd", "entity_tube_iou"]
     page = (tmp_path / "out/compare.html").read_text()
+    for link in Elements(page).found:
+        assert (tmp_path / "out" / link.partition("#")[0]).exists(), link
     assert "<strong>B is better</strong>" in page and "<code>clips.train</code>" in page
 
 
