@@ -117,10 +117,10 @@ every_core = workflow.resource_settings.cores or 1
 
 
 wildcard_constraints:
-    split=r"train|evaluation|samples/[a-z0-9_]+/[a-z0-9_]+",
+    split=r"train|evaluation|samples/[a-z0-9_-]+/[a-z0-9_]+",
     shard=r"\d+",
     labeller=r"[a-z0-9_]+",
-    run="|".join(flow.config.runs),
+    run="|".join(flow.config.trainings()),
     task="|".join(["video", *TASKS]),
     number=r"[1-9]",
 

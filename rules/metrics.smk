@@ -13,7 +13,7 @@ rule extract_features:
     benchmark:
         "benchmarks/extract_features/{split}/{shard}.tsv"
     wildcard_constraints:
-        split=r"evaluation|samples/[a-z0-9_]+/[a-z0-9_]+",
+        split=r"evaluation|samples/[a-z0-9_-]+/[a-z0-9_]+",
     conda:
         environment
     resources:

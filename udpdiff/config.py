@@ -16,6 +16,7 @@ from udpdiff.config_labels import Labels
 from udpdiff.config_sampling import Sampling
 from udpdiff.config_training import InitIn, InitOut, Model, Training, TrainingExecution, TrainingRecipe
 from udpdiff.config_values import Name, Section, Seed, Text, real, whole
+from udpdiff.replicates import replicate_names, run_of
 from udpdiff.tasks import TASKS, TaskOptions
 
 # Every task brings the type of its own section.
@@ -27,6 +28,7 @@ class Run(Section):
 
     tasks: empty for the unwidened base, else task -> share of the data. entities, depth: the labellers whose labels it
     learns. colormaps: of tasks that are not in their standard one. init_in, init_out: in place of the model's.
+    replicates: how often it is trained, each time from another seed.
     """
 
     tasks: dict[str, real(gt=0, le=1)]
@@ -37,6 +39,7 @@ class Run(Section):
     init_in: InitIn | None = None
     init_out: InitOut | None = None
     training: dict[str, object] = Field(default_factory=dict)
+    replicates: whole(1, 100) = 1
 
     @model_validator(mode="after")
     def _known_tasks(self):
@@ -166,13 +169,21 @@ class Config(Section):
                         f"{TASKS[task].min_depth_bits} bits or more"
                     )
 
+    def run(self, name: str) -> Run:
+        """The run that a training is of."""
+        return self.runs[run_of(name)]
+
+    def trainings(self) -> list[str]:
+        """The names of all trainings: of every run as many as it has replicates."""
+        return [name for run, spec in self.runs.items() for name in replicate_names(run, spec.replicates)]
+
     def run_training(self, run: str) -> Training:
         """The training section as it holds for one run, its own overrides applied."""
-        return Training(**(self.training.model_dump() | self.runs[run].training))
+        return Training(**(self.training.model_dump() | self.run(run).training))
 
     def run_model(self, run: str) -> Model:
         """The model that one run starts from, its own initialisation applied."""
-        own = self.runs[run].model_dump(include={"init_in", "init_out"}, exclude_none=True)
+        own = self.run(run).model_dump(include={"init_in", "init_out"}, exclude_none=True)
         return self.model.model_copy(update=own)
 
     def recipe(self, run: str) -> TrainingRecipe:

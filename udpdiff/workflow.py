@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from udpdiff.clip import SPLITS
 from udpdiff.config import LABEL_KINDS
 from udpdiff.config_values import ConfigError
+from udpdiff.replicates import run_of
 from udpdiff.tables import claims, specs
 from udpdiff.tasks import TASKS, get_task
 from udpdiff.workflow_clips import VIDEO
@@ -31,20 +32,20 @@ class Workflow(RunSet):
             return None
         kind = get_task(task).labels
         judged = getattr(self.config.metrics.judged_runs, kind)
-        return getattr(self.config.metrics.judges, kind) if judged is None or run in judged else None
+        return getattr(self.config.metrics.judges, kind) if judged is None or run_of(run) in judged else None
 
     def comparators_of(self, run: str, task: str) -> tuple[str, ...]:
         """Further labellers that a table of the report sets beside the predictions of a run."""
         numbers = self.report_tables()
         known = getattr(self.config.labels, get_task(task).labels) if task != VIDEO else {}
-        return tuple(name for name in specs.comparators(run, task, numbers) if name in known)
+        return tuple(name for name in specs.comparators(run_of(run), task, numbers) if name in known)
 
     def comparison_inputs(self, run: str, task: str, shard: int | str) -> dict[str, list[str]]:
         """What a comparison reads: shards of the judge's labels and the comparators', and the training labels' mean."""
         kind, split = get_task(task).labels, f"samples/{run}/{task}"
         folders = [self.judge_of(run, task), *self.comparators_of(run, task)]
         reference, *others = [f"results/{kind}/{name}/{split}/{shard}.h5" for name in folders]
-        learned = f"{kind}/{getattr(self.config.runs[run], kind)}"
+        learned = f"{kind}/{getattr(self.config.run(run), kind)}"
         mean = [f"results/{learned}/mean.npz"] if get_task(task).has_constant else []
         return {"reference": [reference], "comparators": others, "mean": mean}
 
@@ -92,7 +93,7 @@ class Workflow(RunSet):
         return [f"results/metrics/{run}/{task}/runtime.json" for run, task in self.runtime_pairs()]
 
     def table_inputs(self, number: int) -> list[str]:
-        """The measurements that a table is filled from.
+        """The measurements that a table is filled from, of all trainings of its runs; run times are the first ones'.
 
         Raises:
             ConfigError: A run that the table cites is not configured.
@@ -104,14 +105,14 @@ class Workflow(RunSet):
                     f"results/table{number}.csv needs run {run!r} with task {task!r}, which `runs:` in the configuration "
                     f"does not define; defined: {', '.join(self.config.runs)}"
                 )
-        return self.runtime_files() if number == 4 else self.quality_files(specs.needed(number))
+        return self.runtime_files() if number == 4 else self.quality_files(self.replicated(specs.needed(number)))
 
     def claim_inputs(self) -> dict[str, list[str]]:
         """What the paper's claims are judged by: comparisons of the report's tables, and runs of claims across tables."""
         shown = self.shown_pairs()
         return {
             "comparisons": [f"results/table{number}_comparisons.json" for number in self.report_tables()],
-            "measured": self.quality_files([pair for pair in claims.needed() if pair in shown]),
+            "measured": self.quality_files(self.replicated(pair for pair in claims.needed() if pair in shown)),
         }
 
     def report_tables(self) -> list[int]:

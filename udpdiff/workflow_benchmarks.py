@@ -20,7 +20,7 @@ _OF_SAMPLES = ("compare_samples", "sample", "sample_video")
 
 def benchmark_names(flow: Workflow) -> set[str]:
     """Return `RULE/JOB` of every job that may be measured, as the rules name its file under `benchmarks/`, without ending."""
-    runs, labels = flow.run_tasks(), flow.config.labels
+    runs, labels = flow.replicated(flow.run_tasks()), flow.config.labels
     splits = [*SPLITS, *(f"samples/{run}/{task}" for run, task in runs)]
     shards = [(split, shard) for split in splits for shard in flow.shard_numbers(split)]
     data = [f"{split}-{shard}" for split, shard in shards if split in SPLITS]
@@ -36,7 +36,7 @@ def benchmark_names(flow: Workflow) -> set[str]:
         "mean_labels": list(labels.depth),
         "encode_latents": [f"{stream}-{each}" for stream in latents for each in data],
         "encode_text": [f"{style}-{each}" for style in styles for each in data],
-        "train": list(flow.config.runs),
+        "train": flow.config.trainings(),
         **{rule: sampled for rule in _OF_SAMPLES},
         "extract_features": [f"{split}/{shard}" for split, shard in shards],
         "evaluate_samples": [f"{run}-{task}" for run, task in runs],

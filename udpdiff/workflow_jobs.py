@@ -30,7 +30,7 @@ def execution(workflow: Workflow) -> jobs.Execution:
         device=config.device,
         max_failed_share=config.labels.max_failed_share,
         fetching=Fetching(**config.panda70m.model_dump(include=set(Fetching.model_fields))),
-        training={run: config.training_execution(run) for run in config.runs},
+        training={run: config.training_execution(run) for run in config.trainings()},
         offload=config.sampling.offload,
     )
 
@@ -156,10 +156,10 @@ def encode_text(workflow: Workflow, style: str) -> jobs.EncodeText:
 
 
 def train(workflow: Workflow, run: str) -> jobs.Train:
-    config, spec = workflow.config, workflow.config.runs[run]
+    config, spec = workflow.config, workflow.config.run(run)
     return jobs.Train(
         run=run,
-        seed=config.seed,
+        seed=workflow.training_seed(run),
         tasks=spec.tasks,
         task_condition=spec.task_condition,
         colormaps={task: spec.colormap(task) for task in spec.tasks},

@@ -6,16 +6,20 @@ Pure functions of a checked configuration.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from udpdiff import jobs
 from udpdiff.config import LABEL_KINDS
+from udpdiff.config_values import SEED_LIMIT
+from udpdiff.replicates import number_of, replicate_names
 from udpdiff.tables import specs
 from udpdiff.tasks import get_task
 from udpdiff.workflow_clips import VIDEO, ClipSet
 
 PLAIN_TEXT = "plain"
+_SEED_STEP = 1_000_003  # apart, whatever else is counted up from a seed
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class RunSet(ClipSet):
 
     def run_streams(self, run: str) -> jobs.Streams:
         """The latent streams that a run trains on."""
-        spec = self.config.runs[run]
+        spec = self.config.run(run)
         styles = spec.tasks if spec.task_condition == "text" else [PLAIN_TEXT]
         return jobs.Streams(
             video=VIDEO,
@@ -65,7 +69,8 @@ class RunSet(ClipSet):
     def _passing(self) -> dict[str, dict[str, str]]:
         """Kind of files -> those that one run alone trains on, where they do not stay -> the run."""
         users: dict[str, list[tuple[str, str]]] = {kind: [] for kind in ("latents", *LABEL_KINDS)}
-        for run, spec in self.config.runs.items() if self.config.storage.keep == "needed" else ():
+        for run in self.config.trainings() if self.config.storage.keep == "needed" else ():
+            spec = self.config.run(run)
             streams = self.run_streams(run)
             users["latents"] += [(name, run) for name in (streams.video, *streams.dense.values())]
             for kind in dict.fromkeys(get_task(task).labels for task in spec.tasks):
@@ -102,8 +107,17 @@ class RunSet(ClipSet):
         return [f"results/depth/{labeller}/train/{shard}.mean.npz" for shard in self.shard_numbers("train")]
 
     def run_tasks(self) -> list[tuple[str, str]]:
-        """All (run, task) pairs that can be sampled."""
+        """All (run, task) pairs that can be sampled, of the first training of each run."""
         return [(run, task) for run, spec in self.config.runs.items() for task in (spec.tasks or [VIDEO])]
+
+    def replicated(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """(run, task) pairs with those of the runs' further trainings."""
+        runs = self.config.runs
+        return [(name, task) for run, task in pairs for name in replicate_names(run, runs[run].replicates)]
+
+    def training_seed(self, run: str) -> int:
+        """The seed of a training: of the first of a run the configuration's."""
+        return (self.config.seed + number_of(run) * _SEED_STEP) % SEED_LIMIT
 
     def shown_pairs(self) -> list[tuple[str, str]]:
         """The (run, task) pairs of the report: those that its tables need, and those of runs that no table knows."""

@@ -170,6 +170,12 @@ def test_stages_and_their_jobs_are_those_of_the_workflow(tmp_path):
     assert stages["samples/depth/depth_anything"] == (1, 4), "a table sets it beside the predictions"
 
 
+def test_a_run_of_several_trainings_costs_as_often(tmp_path):
+    thrice = workflow("tests/smoke.yaml", runs={"seg": {"replicates": 3}})
+    stages = {stage.stage: (stage.jobs, stage.clips) for stage in Plan(thrice, tmp_path, tmp_path, A100).stages()}
+    assert stages["train"] == (14, 14 * 6 * 4) and stages["sample"] == (15, 60)
+
+
 def test_a_plan_needs_no_source(tmp_path):
     videos = workflow(missing="not named yet", source={"kind": "videos"}, sampling={"shard_prompts": 10})
     stages = {stage.stage: (stage.jobs, stage.clips) for stage in Plan(videos, tmp_path, tmp_path, A100).stages()}

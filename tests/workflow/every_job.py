@@ -39,7 +39,7 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
         found[(rule, *wildcards)] = (job.dump() if job else "", tuple(reads))
 
     labels = flow.config.labels
-    splits = [*SPLITS, *(f"samples/{run}/{task}" for run, task in flow.run_tasks())]
+    splits = [*SPLITS, *(f"samples/{run}/{task}" for run, task in flow.replicated(flow.run_tasks()))]
     for split in SPLITS:
         for shard in flow.shard_numbers(split):
             if flow.config.source.kind == "scenes":
@@ -68,9 +68,9 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
     stored = {name for run in flow.config.runs for name in flow.stored_text(run)}
     for style in {style for each in streams for style, name in each.text.items() if name in stored}:
         add("encode_text", workflow_jobs.encode_text(flow, style), style)
-    for run in flow.config.runs:
+    for run in flow.config.trainings():
         add("train", workflow_jobs.train(flow, run), run, reads=flow.run_latents(run) + flow.run_captions())
-    for run, task in flow.run_tasks():
+    for run, task in flow.replicated(flow.run_tasks()):
         for shard in flow.shard_numbers(f"samples/{run}/{task}"):
             reads = flow.caption_tables("evaluation")
             add("sample", workflow_jobs.sample(flow, run, task, shard), run, task, shard, reads=reads)

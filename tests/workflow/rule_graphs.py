@@ -53,7 +53,7 @@ SCENES = {
     "encoding": {"batch_clips": 6, "vae_dtype": "float16", "text_dtype": "bfloat16"},
     "training": {"steps": 60, "batch_size": 4, "optimizer": "adamw", "warmup_steps": 5},
     "runs": {
-        "seg_location": {"training": {"learning_rate": 2.0e-4}},
+        "seg_location": {"training": {"learning_rate": 2.0e-4}, "replicates": 2},
         "normals": {"tasks": {"normals": 1.0}},
     },
     "sampling": {

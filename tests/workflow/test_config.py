@@ -42,6 +42,7 @@ def test_default_is_accepted_and_describes_itself():
         ("model.base", "mini:cogvideo", ["model.base", "cogvideo"]),
         ("model.base", "zai-org/CogVideoX1.5-5B-I2V", ["model.base", "CogVideoX1.5-5B-I2V", "text-to-video"]),
         ("labels.tracker.checkpoint", "./nowhere", ["labels.tracker.checkpoint", "nowhere", "no such folder"]),
+        ("runs.multi.replicates", 0, ["runs.multi.replicates", "0", "greater than or equal to 1"]),
         ("runs.multi.tasks", {"seg": 0.5, "depth": 0.2}, ["runs.multi", "0.7", "add up to 1"]),
         ("runs.multi.tasks", {"flow": 1.0}, ["runs.multi", "flow", "seg, depth, normals"]),
         ("runs.multi.entities", "grid9", ["runs.multi.entities", "grid9", "entityseg"]),

@@ -6,6 +6,7 @@ Further rules follow by their inputs. The report shows the whole configuration, 
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 from every_job import DEFAULT, ROOT, changed, every_job, workflow_of
@@ -217,6 +218,22 @@ def test_a_change_of_one_run_concerns_it_alone(run, value, rules):
     old, new = every_job(workflow_of(DEFAULT)), every_job(workflow_of(after))
     assert rules_that_differ(DEFAULT, after) - {"render_report"} == rules
     assert all(old.get(key) == new.get(key) for key in old if key[0] == "train" and key[1] != run)
+
+
+def test_further_trainings_of_a_run_change_nothing_that_is_there():
+    """Only tables and claims read more; every other job is a new one, told as the first is but for name and seed."""
+    more = copy.deepcopy(DEFAULT)
+    more["runs"]["multi"]["replicates"] = 3
+    old, new = every_job(workflow_of(DEFAULT)), every_job(workflow_of(more))
+    assert {key[0] for key in old if old[key] != new.get(key)} == {"fill_table", "judge_claims", "render_report"}
+    added = {key for key in new if key not in old}
+    assert {("train", "multi-1"), ("train", "multi-2"), ("evaluate_samples", "multi-2", "seg")} <= added
+    assert all("multi-1" in str(key) or "multi-2" in str(key) for key in added)
+    told = [json.loads(new["train", name][0]) for name in ("multi", "multi-1", "multi-2")]
+    assert len({each.pop("seed") for each in told}) == 3 == len({each.pop("run") for each in told})
+    assert told[0] == told[1] == told[2]
+    seeds = [json.loads(new["sample", name, "seg", 0][0])["seed"] for name in ("multi", "multi-1")]
+    assert seeds[0] == seeds[1], "the same noise for every training"
 
 
 def test_prompts_encoded_beside_the_trainer_need_captions_and_no_text_streams():

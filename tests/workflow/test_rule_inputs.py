@@ -37,7 +37,7 @@ SCORES = [
     for pair in PAIRS
     for kind in ("features/samples", "comparisons")
     for path in shards(f"{kind}/{pair}", 2)
-    if kind != "comparisons" or pair == "multi/seg" or not pair.endswith(("/seg", "/video"))
+    if kind != "comparisons" or pair != "base/video"
 ]
 # (rule, wildcards, everything that it reads) of the scenes.
 READS = [
@@ -211,6 +211,51 @@ READS = [
     ("measure_throughput", {}, {"records": [], "clips": ["results/clips/train/0.h5"]}),
     ("measure_memory", {}, {"records": []}),
     ("plan", {}, {}),
+    (
+        "train",
+        {"run": "seg_location-1"},
+        {
+            "records": [],
+            "latents": [
+                path
+                for stream in ("video", "seg-location-entityseg", "text-plain")
+                for path in shards(f"latents/{stream}/train", 3)
+            ],
+            "captions": [],
+        },
+    ),
+    (
+        "sample",
+        {"run": "seg_location-1", "task": "seg", "shard": "1"},
+        {
+            "records": [],
+            "run": ["results/runs/seg_location-1"],
+            "captions": shards("captions/evaluation", 2, "parquet"),
+        },
+    ),
+    (
+        "extract_features",
+        {"split": "samples/seg_location-1/seg", "shard": "1"},
+        {"records": [], "clips": ["results/samples/seg_location-1/seg/1.clips.h5"]},
+    ),
+    (
+        "evaluate_samples",
+        {"run": "seg_location-1", "task": "seg"},
+        {
+            "features": shards("features/samples/seg_location-1/seg", 2),
+            "reference": shards("features/evaluation", 2),
+            "comparisons": shards("comparisons/seg_location-1/seg", 2),
+        },
+    ),
+    (
+        "fill_table",
+        {"number": "6"},
+        {
+            "measured": [
+                f"results/metrics/{pair}/quality.json" for pair in ("seg_location/seg", "seg_location-1/seg", "seg/seg")
+            ],
+        },
+    ),
     (
         "judge_claims",
         {},

@@ -172,6 +172,18 @@ TOLD = [
     ),
     (
         "train",
+        {"run": "seg_location-1"},
+        training(
+            "seg_location-1",
+            {"seg": 1.0},
+            ["seg-location-entityseg"],
+            {"seg": "location"},
+            recipe=RECIPE | {"learning_rate": 2.0e-4},
+            seed=11 + 1_000_003,
+        ),
+    ),
+    (
+        "train",
         {"run": "seg_grid8"},
         training("seg_grid8", {"seg": 1.0}, ["seg-pixelplanes-grid8"], {"seg": "pixelplanes"}),
     ),
@@ -284,6 +296,24 @@ TOLD = [
                 "Depth": "mini:depthcrafter",
                 "Detailed captions": "lab/captioner",
             },
+        },
+    ),
+    ("fill_table", {"number": "6"}, RESAMPLED),
+    (
+        "judge_claims",
+        {},
+        RESAMPLED
+        | {
+            "scale": {
+                "source": "scenes",
+                "base": "mini:cogvideox",
+                "steps": 60,
+                "train": 5,
+                "prompts": 3,
+                "num_frames": 17,
+                "height": 48,
+                "width": 80,
+            }
         },
     ),
     ("measure_memory", {}, {"train": NORMALS_RUN, "size": SIZE, "batches": [1, 2, 4, 8]}),

@@ -31,6 +31,7 @@ STREAMS = {
     "multi": ["video", "seg-pixelplanes-entityseg", "depth-spectral-depthcrafter", "text-plain"],
     "multi_text": ["video", "seg-pixelplanes-entityseg", "depth-spectral-depthcrafter", "text-seg", "text-depth"],
     "seg_location": ["video", "seg-location-entityseg", "text-plain"],
+    "seg_location-1": ["video", "seg-location-entityseg", "text-plain"],
     "multi_30_70": ["video", "seg-pixelplanes-entityseg", "depth-spectral-depthcrafter", "text-plain"],
     "multi_70_30": ["video", "seg-pixelplanes-entityseg", "depth-spectral-depthcrafter", "text-plain"],
     "depth_anything": ["video", "depth-spectral-depth_anything", "text-plain"],
@@ -62,7 +63,7 @@ def test_entities_are_judged_for_all_runs_that_tables_show(scenes):
         for job in scenes
         if job["rule"] == "compare_samples" and job["wildcards"]["task"] == "seg"
     }
-    assert judged == {"multi", "seg", "seg_location", "seg_grid8", "seg_grid12"}
+    assert judged == {"multi", "seg", "seg_location", "seg_location-1", "seg_grid8", "seg_grid12"}
 
 
 def test_table_4_is_timed_alone_and_so_are_labellers_and_memory(scenes):
@@ -82,7 +83,7 @@ TABLES = {
     2: ["base/video", "multi/seg", "multi/depth"],
     3: ["multi/depth"],
     5: ["multi_text/depth", "multi/depth"],
-    6: ["seg_location/seg", "seg/seg"],
+    6: ["seg_location/seg", "seg_location-1/seg", "seg/seg"],
     7: ["multi_30_70/depth", "multi_70_30/depth", "multi/depth"],
     8: ["depth_anything/depth", "depth/depth"],
     9: ["seg_grid8/seg", "seg_grid12/seg", "seg/seg"],

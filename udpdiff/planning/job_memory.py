@@ -163,7 +163,7 @@ class JobMemory:
 
     def training_case(self, run: str, recipe: Training) -> TrainingCase:
         """Return what decides the memory of a run's training."""
-        config, spec = self.config, self.config.runs[run]
+        config, spec = self.config, self.config.run(run)
         rows = len(spec.tasks) if spec.task_condition == "embedding" and len(spec.tasks) > 1 else 0
         live = config.encoding.text == "live"
         return TrainingCase(

@@ -36,6 +36,7 @@ from udpdiff.planning.network_memory import BYTES
 from udpdiff.planning.speeds import Speed, labeller_speed, measured_speed
 from udpdiff.planning.stages import StagePlan
 from udpdiff.planning.training_memory import training_bytes
+from udpdiff.replicates import run_of
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import TASKS, get_task
 from udpdiff.timing import Throughput, combined, read_throughputs
@@ -67,7 +68,7 @@ class Plan:
             found = combined(r for r in self.records if r.is_like(folder.split("/")[0], _data(job), self.size))
             if found:
                 self.needs[folder] = with_measured(self.needs[folder], found)
-        self.runs = list(dict.fromkeys(run for run, _ in workflow.shown_pairs()))
+        self.runs = list(dict.fromkeys(run for run, _ in workflow.replicated(workflow.shown_pairs())))
 
     def stages(self) -> list[StagePlan]:
         """Return all stages, in the order in which they run."""
@@ -161,7 +162,7 @@ class Plan:
 
     def _training_costs(self) -> tuple[Speed | None, Memory | None, Memory | None]:
         """Speed, and memory of one process: measured where `measure_memory` did, else counted."""
-        needs = [self.needs[f"train/{run}"] for run in self.runs]
+        needs = [self.needs[f"train/{run_of(run)}"] for run in self.runs]
         known = [need for need in needs if need.gpu]
         largest = max(known, key=lambda need: need.gpu.bytes) if known else None
         if measured := self._measured_step():
@@ -188,7 +189,7 @@ class Plan:
 
     def _samples(self) -> Iterator[StagePlan]:
         """Sampling, and what reads the samples: the judges' labels of them, features and comparisons."""
-        pairs = self.workflow.shown_pairs()
+        pairs = self.workflow.replicated(self.workflow.shown_pairs())
         kinds = [None if task == VIDEO else get_task(task).labels for _, task in pairs]
         stored = sum(disk.sample_bytes(self.config, kind, self.size) for kind in kinds) / max(len(kinds), 1)
         streams = sum(1 if kind is None else 2 for kind in kinds) / max(len(kinds), 1)
