@@ -189,10 +189,14 @@ def test_columns_are_printed_as_the_paper_prints_them():
     for spec in TABLES.values():
         for metric in (*spec.metrics, *spec.extra):
             x100 = metric.name.startswith(("subject", "background", "motion", "dynamic", "prompt"))
+            x100 |= metric.unit == "%"
             assert metric.scale == (100 if x100 else 1)
-            falls = metric.name.startswith(("fvd", "kvd", "rmse", "runtime")) and metric.name != "fvd_floor"
-            control = metric.name in ("fvd_floor", "delta1_shuffled", "delta1_constant")
-            control |= metric.name.startswith("dynamic") or metric.name.endswith("_real")
+            falls = (
+                metric.name.startswith(("fvd", "kvd", "rmse", "runtime", "flow", "temporal"))
+                and metric.name != "fvd_floor"
+            )
+            control = metric.name == "fvd_floor" or metric.name.startswith("dynamic")
+            control |= metric.name.endswith(("_shuffled", "_constant", "_labels", "_real"))
             assert metric.direction == ("neither" if control else "lower" if falls else "higher"), metric.name
     assert [metric.label for metric in TABLES[3].metrics] == ["δ1", "RMSE"]
 
