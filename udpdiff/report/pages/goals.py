@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from udpdiff.metrics.registry import describe
 from udpdiff.report import quality
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.site import PageData
@@ -13,6 +14,7 @@ from udpdiff.report.site import PageData
 
 class Verdict(PageData):
     key: str = Field(description="Of the figure in quality.json.")
+    label: str = Field(description="What it is called.")
     value: float | None
     low: float | None = Field(description="End of its 95 % interval.")
     high: float | None
@@ -28,4 +30,5 @@ class Goals(PageData):
 def goals(inputs: Inputs, media: Path) -> Goals:
     """Return what the page shows."""
     verdicts = quality.judge(inputs.figures, inputs.config.report.goals)
-    return Goals(verdicts=[Verdict(**verdict) for verdict in verdicts], figures=inputs.figures)
+    lines = [Verdict(**verdict, label=describe(verdict["key"]).label) for verdict in verdicts]
+    return Goals(verdicts=lines, figures=inputs.figures)

@@ -21,6 +21,9 @@ function watch(elements, seen, left = () => {}, margin = "200px") {
   return observer;
 }
 
+// On a narrow screen the navigation scrolls: the page that is shown is in view.
+document.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center", behavior: "instant" });
+
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 // Films that are marked: loaded when seen, played while seen if the reader's system allows motion, paused by a click.
