@@ -8,6 +8,7 @@ from pydantic import model_validator
 
 from udpdiff.config_values import Count, Positive, Section, Share, Text, real, whole
 
+Tracker = Literal["tensorboard", "wandb", "trackio"]
 InitIn = Literal["zero", "copy", "half", "resample", "orthogonal"]
 InitOut = Literal["copy", "resample", "zero", "orthogonal"]
 
@@ -42,7 +43,7 @@ class TrainingExecution(Section):
     """How a training is carried out: memory, speed and what is written on the way; the weights are the same.
 
     sharding: none keeps the whole network in every process; full shards weights, gradients and the optimizer's state over
-    all of them. keep_optimizer: of a completed run, to train it longer later.
+    all of them. keep_optimizer: of a completed run, to train it longer later. trackers: beside the log that is always written.
     """
 
     sharding: Literal["none", "full"]
@@ -54,6 +55,7 @@ class TrainingExecution(Section):
     log_every_steps: Positive
     validation_every_steps: Positive
     keep_optimizer: bool
+    trackers: list[Tracker]
 
 
 class Training(TrainingRecipe, TrainingExecution):

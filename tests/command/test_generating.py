@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from PIL import Image
 
 from udpdiff import checkpoints, command
@@ -48,7 +49,9 @@ def run(tmp_path_factory) -> Path:
         run="multi", base=BASE, seed=5, tasks={"seg": 0.5, "depth": 0.5}, steps=1, batch_size=2, learning_rate=1e-3,
         validation_clips=0, mixed_precision="bf16", export="transformer", log_every_steps=1,
     )  # fmt: skip
+    AcceleratorState._reset_state(True)  # one precision for each process, and other tests have theirs
     train(settings, source, folder / "state", folder / "results/runs/multi", cpu=True)
+    AcceleratorState._reset_state(True)
     measured = {"depth_delta1": {"value": 0.625, "low": 0.5, "high": 0.75, "n": 24}}
     write_record(folder / "results/metrics/multi/depth/quality.json", {"metrics": measured})
     return folder / "results/runs/multi"

@@ -182,6 +182,7 @@ OTHER = {
     "log_every_steps": (7, False),
     "validation_every_steps": (7, False),
     "keep_optimizer": (False, False),
+    "trackers": (("tensorboard",), False),
     "export": ("transformer", False),
 }
 

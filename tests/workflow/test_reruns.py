@@ -115,6 +115,7 @@ RERUNS = {
     "training.gradient_checkpointing": (True, ""),
     "training.sharding": ("full", ""),
     "training.keep_optimizer": (True, ""),
+    "training.trackers": (["tensorboard"], ""),
     "training.gradient_accumulation_steps": (2, ""),
     "training.compile": (True, ""),
     "training.offload_optimizer": (True, ""),

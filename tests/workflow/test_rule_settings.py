@@ -19,7 +19,7 @@ DEFAULT_SIZE = {"height": 64, "width": 64, "num_frames": 9, "fps": 8.0}
 # Keys of `training` that change nothing of what is learned.
 CARRIED_OUT = {
     "sharding", "gradient_checkpointing", "gradient_accumulation_steps", "compile", "offload_optimizer",
-    "checkpoint_every_steps", "log_every_steps", "validation_every_steps", "keep_optimizer",
+    "checkpoint_every_steps", "log_every_steps", "validation_every_steps", "keep_optimizer", "trackers",
 }  # fmt: skip
 RECIPE = {name: value for name, value in SAID["training"].items() if name not in CARRIED_OUT}
 NORMALS, RESAMPLED = SAID["tasks"]["normals"], {"seed": 11, "bootstrap_samples": 100}

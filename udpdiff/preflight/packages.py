@@ -23,6 +23,9 @@ def package_faults(config: Config) -> Iterator[str]:
     ):
         if asked and importlib.util.find_spec(package) is None:
             yield f'{key}: needs the package {package}, which is not installed; pip install -e ".[{extra}]"'
+    for name in sorted({name for training in trainings for name in training.trackers}):
+        if importlib.util.find_spec(name) is None:
+            yield f"training.trackers: got {name}, which is not installed; pip install {name}, or leave it out"
     references = {"metrics.interpolator": (config.metrics.interpolator, "blend")}
     if config.source.kind == "panda70m":
         references["panda70m.fetch"] = (config.panda70m.fetch, "yt_dlp")

@@ -30,6 +30,7 @@ from udpdiff.training.processes import first_does, start_processes
 from udpdiff.training.settings import TrainingSettings
 from udpdiff.training.state import RunState, exclusive, identify
 from udpdiff.training.step import StepLosses, Stepper, TrainingDiverged, check_fit, learning_rate_at
+from udpdiff.training.trackers import finish_trackers, start_trackers, track
 from udpdiff.training.validation import Validation
 
 
@@ -135,7 +136,11 @@ def _continue(
     if checkpoint:
         stepper.restore(state.folder, checkpoint)
     batches, validation = _read_data(settings, source, evaluation, stepper, streams)
-    _Loop(stepper, batches, validation, state, identity, checkpoint).run(stop)
+    start_trackers(accelerator, settings, str(state.folder))
+    try:
+        _Loop(stepper, batches, validation, state, identity, checkpoint).run(stop)
+    finally:
+        finish_trackers(accelerator)
 
 
 def _read_data(
@@ -242,6 +247,7 @@ class _Loop:
         if self.accelerator.is_main_process:
             for entry in entries:
                 append_entry(self.state.log, {"step": step, "seconds": round(self.seconds, 3), **entry})
+                track(self.accelerator, entry, step)
 
     def _speed(self) -> dict[str, float]:
         step, elapsed = self.stepper.steps_done, time.monotonic() - self._started

@@ -72,6 +72,7 @@ class TrainingSettings:
     log_every_steps: int = 10
     validation_every_steps: int = 300
     keep_optimizer: bool = False
+    trackers: tuple[str, ...] = ()  # tensorboard | wandb | trackio
     export: str = "pipeline"  # pipeline | transformer
 
     def __post_init__(self) -> None:
