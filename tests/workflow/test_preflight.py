@@ -42,7 +42,13 @@ def refused(raw: dict, *words: str, machine: preflight.Machine | None = None) ->
 
 
 HOSTILE = (-1, -0.5, 10**30, 1e300, math.nan, math.inf, -math.inf, "", "\0", "1e400", True, [], {}, [1], {"a": 1})
-LISTS = {"report.tables", "report.goals", "metrics.judged_runs.entities", "metrics.judged_runs.depth"}
+LISTS = {
+    "report.tables",
+    "report.goals",
+    "training.trackers",
+    "metrics.judged_runs.entities",
+    "metrics.judged_runs.depth",
+}
 TEXTS = (
     "preset",
     "source.path",
