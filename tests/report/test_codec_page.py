@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from udpdiff.metrics.codec_curves import measure_curves
 from udpdiff.report.codec_page import codec_groups
+from udpdiff.storage.shards import ShardWriter
 
 
 def point(at: float, value: float, spread: float | None) -> dict:
@@ -43,7 +47,7 @@ def test_a_panel_for_each_axis_and_source_that_has_lines():
     assert [(panel.title, panel.words, panel.x_label, panel.x_log) for panel in group.panels] == [
         ("tube IoU by entities", "of labels", "entities", True),
         ("tube IoU by entities", "drawn clips", "entities", True),
-        ("tube IoU by size", "of labels", "size, share", False),
+        ("tube IoU by size", "of labels", "share", False),
     ]
     colours, vae = group.panels[0].curves
     assert (colours.label, colours.series, colours.dashed) == ("Pixelplanes, in colours alone", 0, True)
@@ -54,3 +58,20 @@ def test_a_panel_for_each_axis_and_source_that_has_lines():
 
 def test_without_curves_there_are_none():
     assert codec_groups(None) == codec_groups({}) == []
+
+
+def test_what_is_measured_is_drawn_whole(tmp_path):
+    ids = np.ones((1, 24, 32), np.uint16)
+    ids[:, :, 16:] = 5
+    for kind, name, clip in (("entities", "entity_ids", ids), ("depth", "depth", 30000 * ids)):
+        with ShardWriter(tmp_path / f"{kind}.h5", kind) as shard:
+            shard.add("clip", {name: clip})
+    paths = {kind: [tmp_path / f"{kind}.h5"] for kind in ("entities", "depth")}
+    options = {"batch_clips": 4, "max_clips": 1, "seed": 0, "bootstrap_samples": 20}
+    found = measure_curves(paths, {"seg": {}, "depth": {}}, lambda colormaps: colormaps, **options)
+    groups = codec_groups(found)
+    assert [group.heading for group in groups] == ["Entity segmentation", "Depth estimation"]
+    assert [len(group.codings) for group in groups] == [3, 1]
+    drawn = [curve for group in groups for panel in group.panels for curve in panel.curves]
+    assert len(drawn) == sum(len(task["lines"]) for task in found["tasks"].values())
+    assert all(len(curve.steps) == len(curve.values) == len(curve.low) == len(curve.high) > 0 for curve in drawn)

@@ -54,7 +54,7 @@ def _panels(found: Mapping[str, Any], sources: Mapping[str, str], stages: Mappin
                 continue
             yield Panel(
                 title=f"{figure['label']} by {about['label']}" + (f", {figure['unit']}" if figure["unit"] else ""),
-                x_label=f"{about['label']}, {about['unit']}" if about["unit"] else about["label"],
+                x_label=about["unit"] or about["label"],
                 x_log=about["scale"] == "log",
                 words=words,
                 curves=[_curve(line, found["codings"], order, stages, figure["scale"]) for line in lines],

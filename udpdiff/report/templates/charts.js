@@ -161,7 +161,7 @@ const Charts = (() => {
       const x = scale(first, last, EDGE.left + 6, width - EDGE.right - 6, byLog);
       const y = scale(low, high, height - EDGE.bottom, EDGE.top, panel.log);
       axes(svg, x, y, { width, height, xLabel: panel.x_label,
-        xTicks: byLog ? logTicks(first, last) : linearTicks(first, last, Math.max(3, Math.floor(width / 80))),
+        xTicks: byLog ? logTicks(first, last) : linearTicks(first, last, Math.max(4, Math.floor(width / 80))),
         yTicks: panel.log ? logTicks(low, high) : linearTicks(low, high, 4) });
       for (const curve of curves) {
         const places = curve.points.map(([step, value]) => [x(step), y(value)]);
