@@ -90,9 +90,9 @@ def _images(folder):
 
 
 def _videos(folder):
-    from udpdiff.metrics.features import VideoEncoder
+    from udpdiff.metrics.video_encoders import VideoMAE
 
-    VideoEncoder.from_pretrained(folder)
+    VideoMAE.from_pretrained(folder)
 
 
 # Shipped folder, the file in it that holds weights, and what loads it.

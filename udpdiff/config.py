@@ -80,6 +80,7 @@ class Extractors(Section):
     subject_encoder: Text
     image_encoder: Text
     video_encoder: Text
+    kernel_encoder: Text | None
     interpolator: Text
     flow: Literal["dis"]
 

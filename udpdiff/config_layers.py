@@ -25,6 +25,7 @@ CHECKPOINTS = (
     "metrics.subject_encoder",
     "metrics.image_encoder",
     "metrics.video_encoder",
+    "metrics.kernel_encoder",
 )
 
 

@@ -166,6 +166,7 @@ class ExtractFeatures(Job):
     image_encoder: str | None = None
     interpolator: str | None = None
     flow: str | None = None
+    kernel_encoder: str | None = None
     caption: Literal["brief", "detailed"] = "detailed"
 
 

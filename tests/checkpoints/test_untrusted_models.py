@@ -19,7 +19,7 @@ SOURCES = [path for room in ("udpdiff", "scripts", "benchmarks") for path in sor
 OURS = {
     "Captioner", "CropFormer", "DepthAnything", "DepthCrafter", "EntityLabeller", "EntitySegmenter", "ImageEncoder",
     "ImagePreparation", "MaskTracker", "PointGridSegmenter", "PromptEncoder", "PromptLength", "SubjectEncoder",
-    "UDPDiffPipeline", "VideoEncoder", "kind",
+    "UDPDiffPipeline", "VideoMAE", "kind",
 }  # fmt: skip
 # Single classes of diffusers, which look for no code and do not know the word.
 SINGLE = {
@@ -78,7 +78,7 @@ AUTO = (
 LOADERS = {
     "subject_encoder": "from udpdiff.metrics.features import SubjectEncoder as Kind",
     "image_encoder": "from udpdiff.metrics.features import ImageEncoder as Kind",
-    "video_encoder": "from udpdiff.metrics.features import VideoEncoder as Kind",
+    "video_encoder": "from udpdiff.metrics.video_encoders import VideoMAE as Kind",
     "depth_anything": "from udpdiff.labelling.depth_anything import DepthAnything as Kind",
     "cropformer": "from udpdiff.labelling.cropformer import CropFormer as Kind",
     "segmenter": "from udpdiff.labelling.segmenter import EntitySegmenter as Kind",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -78,6 +79,23 @@ def test_few_videos_give_values_without_intervals():
 def test_features_of_two_networks_are_never_compared():
     with pytest.raises(ValueError, match="expected one network"):
         evaluate_videos(videos(4), videos(4, network="another"))
+
+
+def test_a_second_network_has_a_kernel_distance_of_its_own():
+    rng = np.random.default_rng(4)
+    generated, reference = (
+        dataclasses.replace(each, names=each.names | {"kernel": "k"}, kernel_features=rng.normal(shift, 1, (9, 7)))
+        for shift, each in ((1, videos(9, 2)), (0, videos(9, 3)))
+    )
+    metrics = evaluate_videos(generated, reference, bootstrap_samples=20)
+    found, expected = (
+        metrics["kernel_distance"],
+        fvd.kernel_distance(reference.kernel_features, generated.kernel_features),
+    )
+    assert (found["value"], found["extractor"]) == (pytest.approx(expected), "k") and found["low"] < found["high"]
+    assert metrics["kvd"] == evaluate_videos(videos(9, 2), videos(9, 3), bootstrap_samples=20)["kvd"]
+    with pytest.raises(ValueError, match="got 'k' of generated and None of real"):
+        evaluate_videos(generated, videos(9, 3))
 
 
 def test_controls_and_gains_are_paired_by_video():

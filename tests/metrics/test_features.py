@@ -8,7 +8,7 @@ import pytest
 import torch
 from reference_weights import clip_visual_as_clip, dino_as_vit, rebuild
 
-from udpdiff.metrics import features, preprocessing
+from udpdiff.metrics import features, preprocessing, video_encoders
 from udpdiff.metrics.i3d import I3D
 
 WORDS = ("<pad>", "red", "<end>", "ball", "rolls", "cube")
@@ -99,13 +99,48 @@ def test_prompts_are_read_by_the_other_tower_and_cut_where_it_ends(image_folder)
 
 @pytest.mark.parametrize(("layer", "size"), [("logits", 5), ("pooled", 16)])
 def test_video_features(video_folder, video, layer, size):
-    encoder = features.VideoEncoder.from_pretrained(video_folder, layer=layer, batch_videos=2)
+    encoder = video_encoders.VideoMAE.from_pretrained(video_folder, layer=layer, batch_videos=2)
     found = encoder.encode_videos([video, video[::-1], video + 20])
     assert found.shape == (3, size)
     assert found.dtype == np.float64
     assert np.abs(found[0] - found[1]).max() > 1e-6  # the order of frames matters
     np.testing.assert_allclose(found[2], encoder.encode_videos([video + 20])[0], atol=1e-6)
     assert encoder.name.endswith(layer)
+
+
+@pytest.fixture(scope="module")
+def vjepa_folder(tmp_path_factory):
+    from transformers import VJEPA2Config, VJEPA2Model
+
+    torch.manual_seed(3)
+    folder = tmp_path_factory.mktemp("vjepa")
+    sizes = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2.0}
+    predictor = {"pred_hidden_size": 24, "pred_num_attention_heads": 2, "pred_num_hidden_layers": 1}
+    config = VJEPA2Config(**sizes, **predictor, patch_size=8, crop_size=16, frames_per_clip=4, tubelet_size=2)
+    VJEPA2Model(config).save_pretrained(folder)
+    return str(folder)
+
+
+def test_the_checkpoint_says_which_encoder_it_is(video_folder, vjepa_folder, subject_folder, video):
+    encoder = video_encoders.load_video_encoder(vjepa_folder)
+    assert type(encoder) is video_encoders.VJEPA2 and encoder.name.endswith("(VJEPA2Model) mean of tokens")
+    assert type(video_encoders.load_video_encoder(video_folder)) is video_encoders.VideoMAE
+    with pytest.raises(ValueError, match=r"of the type 'vit', expected videomae or vjepa2, or i3d:FILE"):
+        video_encoders.load_video_encoder(subject_folder)
+    found = encoder.encode_videos([video, video[::-1], video + 20])
+    assert found.shape == (3, 24) and found.dtype == np.float64
+    assert np.abs(found[0] - found[1]).max() > 1e-6, "the order of frames matters"
+    with torch.inference_mode():
+        tokens = encoder.model.get_vision_features(encoder.prepare(video)[None])
+    assert tokens.shape == (1, 2 * 2 * 2, 24)
+    np.testing.assert_allclose(found[0], tokens.mean(1)[0], atol=1e-6)
+
+
+def test_v_jepa_sees_all_frames_of_a_short_video_in_whole_tubelets(vjepa_folder):
+    encoder = video_encoders.load_video_encoder(vjepa_folder)
+    assert [encoder.count_frames(length) for length in (1, 2, 3, 4, 5, 49)] == [2, 2, 2, 4, 4, 4]
+    one = np.full((1, 20, 30, 3), 90, np.uint8)
+    np.testing.assert_allclose(encoder.encode_videos([one]), encoder.encode_videos([one.repeat(3, 0)]), atol=1e-6)
 
 
 def test_names_hold_no_path(subject_folder):
@@ -145,7 +180,7 @@ def test_i3d_runs_only_with_the_digest_named(tmp_path):
     path = tmp_path / "network.pt"
     torch.jit.script(_Network()).save(str(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    encoder = features.load_video_encoder(f"i3d:{path}#{digest}")
+    encoder = video_encoders.load_video_encoder(f"i3d:{path}#{digest}")
     assert encoder.name == f"i3d torchscript {digest[:12]} logits"
     videos = [np.full((9, 8, 8, 3), value, np.uint8) for value in (0, 255, 51)]
     np.testing.assert_allclose(encoder.encode_videos(videos)[:, 0], [-1, 1, -0.6], atol=1e-6)

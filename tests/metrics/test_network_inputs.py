@@ -15,7 +15,8 @@ from transformers.image_utils import (
 )
 
 from udpdiff.metrics import preprocessing
-from udpdiff.metrics.features import ImageEncoder, SubjectEncoder, VideoEncoder
+from udpdiff.metrics.features import ImageEncoder, SubjectEncoder
+from udpdiff.metrics.video_encoders import VideoMAE
 
 
 class Network(SimpleNamespace):
@@ -52,7 +53,7 @@ def test_each_encoder_has_its_own_normalisation_and_size(encoder, size, mean, st
 def test_videos_are_squashed_and_sampled_at_evenly_spread_frames():
     video = np.zeros((10, 24, 48, 3), np.uint8)
     video[:] = 10 * np.arange(10, dtype=np.uint8)[:, None, None, None]
-    pixels = VideoEncoder(Network(8), "video").prepare(video)
+    pixels = VideoMAE(Network(8), "video").prepare(video)
     assert pixels.shape == (4, 3, 8, 8)
     for channel in range(3):
         mean, std = IMAGENET_DEFAULT_MEAN[channel], IMAGENET_DEFAULT_STD[channel]

@@ -13,8 +13,8 @@ from udpdiff.finite import NotFinite
 from udpdiff.jobs import ExtractFeatures
 from udpdiff.measures import vbench
 from udpdiff.metrics.evaluate import evaluate_videos
+from udpdiff.metrics.extractors import load_extractors
 from udpdiff.metrics.feature_shards import extract_features, read_features
-from udpdiff.metrics.features import load_extractors
 from udpdiff.storage.sealed import write_record
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.tables.comparisons import compare_table

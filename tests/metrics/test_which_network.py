@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from udpdiff.metrics.extractors import Extractors
 from udpdiff.metrics.feature_shards import measure_video
-from udpdiff.metrics.features import Extractors
 from udpdiff.metrics.flow import FlowEstimator
 from udpdiff.metrics.interpolation import Interpolator
 

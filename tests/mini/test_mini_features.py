@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from udpdiff.metrics.features import ImageEncoder, SubjectEncoder, VideoEncoder
+from udpdiff.metrics.features import ImageEncoder, SubjectEncoder
+from udpdiff.metrics.video_encoders import VideoMAE
 from udpdiff.mini.feature_corruptions import CORRUPTIONS, corrupt, corrupt_some
 from udpdiff.mini.feature_labels import (
     CLIP_LABELS,
@@ -125,7 +126,7 @@ def test_image_and_video_encoders_start_with_what_the_subject_encoder_sees(tmp_p
     [
         ("subject_encoder", lambda ref: SubjectEncoder.from_pretrained(ref).encode),
         ("image_encoder", lambda ref: ImageEncoder.from_pretrained(ref).encode),
-        ("video_encoder", lambda ref: lambda video: VideoEncoder.from_pretrained(ref).encode_videos([video])),
+        ("video_encoder", lambda ref: lambda video: VideoMAE.from_pretrained(ref).encode_videos([video])),
     ],
 )
 def test_training_leaves_a_checkpoint_that_loads(which, load, scenes, train_briefly):

@@ -9,7 +9,7 @@ import numpy as np
 
 from udpdiff import jobs
 from udpdiff.metrics import feature_shards
-from udpdiff.metrics.features import Extractors
+from udpdiff.metrics.extractors import Extractors
 from udpdiff.metrics.flow import load_flow
 from udpdiff.metrics.interpolation import load_interpolator
 from udpdiff.storage.means import write_mean
@@ -103,17 +103,26 @@ def use_stub(monkeypatch):
     """Let the stub stand for all networks of the metrics."""
     network = StubNetwork()
 
-    def load(video_encoder, subject_encoder=None, image_encoder=None, interpolator=None, flow=None, device="cpu"):
+    def load(
+        video_encoder,
+        subject_encoder=None,
+        image_encoder=None,
+        interpolator=None,
+        flow=None,
+        kernel_encoder=None,
+        device="cpu",
+    ):
         if subject_encoder is None:
             return Extractors(network)
-        return Extractors(network, network, network, load_interpolator(interpolator), load_flow(flow))
+        kernel = kernel_encoder and StubNetwork()
+        return Extractors(network, network, network, load_interpolator(interpolator), load_flow(flow), kernel)
 
     monkeypatch.setattr(feature_shards, "load_extractors", load)
     return network
 
 
 GENERATED = jobs.ExtractFeatures(
-    video_encoder="v", subject_encoder="s", image_encoder="i", interpolator="blend", flow="dis"
+    video_encoder="v", subject_encoder="s", image_encoder="i", interpolator="blend", flow="dis", kernel_encoder="k"
 )
 EXECUTION = jobs.Execution(device="cpu")
 

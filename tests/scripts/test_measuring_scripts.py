@@ -51,7 +51,8 @@ def test_a_stopped_extraction_goes_on_with_the_same_batches(tmp_path, monkeypatc
             "prompt_fidelity",
         }  # fmt: skip
         for clip_id in first.clip_ids:
-            np.testing.assert_array_equal(*(each.read(clip_id, "video_features") for each in (first, second)))
+            for name in ("video_features", "kernel_features"):
+                np.testing.assert_array_equal(*(each.read(clip_id, name) for each in (first, second)))
 
 
 def test_generated_and_real_videos_are_not_exchanged(tmp_path, monkeypatch):

@@ -26,9 +26,10 @@ ATTRS = {
     "text": {"text_style": "mixed"},
     "predictions": {"run": "seg", "task": "seg", "fps": 8.0},
     "features": {"names": {"video": "mini:video_encoder"}},
+    "two_features": {"names": {"video": "mini:video_encoder", "kernel": "lab/kernel"}},
     "comparisons": {"task": "depth", "judge": "depthcrafter"},
 }
-SIZES = {"T": 5, "S": 4, "H": 6, "W": 8, "K": 3, "F": 2, "C": 4, "h": 3, "w": 2, "L": 7, "D": 5}
+SIZES = {"T": 5, "S": 4, "H": 6, "W": 8, "K": 3, "F": 2, "C": 4, "h": 3, "w": 2, "L": 7, "D": 5, "E": 6}
 
 
 def make_value(spec: DatasetSpec, rng: np.random.Generator):

@@ -185,6 +185,7 @@ CHECKPOINT_KEYS = {
     "metrics.subject_encoder": "subject_encoder",
     "metrics.image_encoder": "image_encoder",
     "metrics.video_encoder": "video_encoder",
+    "metrics.kernel_encoder": "video_encoder",
 }
 
 

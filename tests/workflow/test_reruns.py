@@ -139,6 +139,7 @@ RERUNS = {
     "metrics.subject_encoder": ("a/b", "extract_features"),
     "metrics.image_encoder": ("a/b", "extract_features"),
     "metrics.video_encoder": ("a/b", "extract_features"),
+    "metrics.kernel_encoder": ("a/b", "extract_features"),
     "metrics.interpolator": ("plugin:a:b", "extract_features"),
     "metrics.judges.entities": ("grid8", "codec_quality compare_samples evaluate_samples label_quality"),
     "metrics.judges.depth": ("depth_anything", "codec_quality compare_samples evaluate_samples label_quality"),

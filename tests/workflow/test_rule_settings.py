@@ -217,6 +217,7 @@ TOLD = [
                 "image_encoder": "mini:image_encoder",
                 "interpolator": "blend",
                 "flow": "dis",
+                "kernel_encoder": None,
                 "caption": "brief",
             },
         )

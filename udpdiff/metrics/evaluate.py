@@ -75,11 +75,13 @@ def evaluate_videos(
     Raises:
         ValueError: The features are those of different networks.
     """
-    if generated.names["video"] != reference.names["video"]:
-        raise ValueError(
-            f"Video features: got {generated.names['video']!r} of generated and {reference.names['video']!r} of real "
-            "videos, expected one network, as distances between two mean nothing. Extract both again."
-        )
+    for role in ("video", "kernel"):
+        names = [videos.names.get(role) for videos in (generated, reference)]
+        if names[0] != names[1]:
+            raise ValueError(
+                f"Video features: got {names[0]!r} of generated and {names[1]!r} of real videos, expected one network, as "
+                "distances between two mean nothing. Extract both again."
+            )
     options = {"resamples": bootstrap_samples, "seed": seed}
     metrics = _video_figures(generated, VIDEOS, options)
     real = {registry.of_real(name): figure for name, figure in _video_figures(reference, REAL, options).items()}

@@ -17,7 +17,7 @@ from udpdiff.measures import vbench
 from udpdiff.measures.motion import STILL as NO_MOTION
 from udpdiff.measures.motion import frames_looked_at, motion
 from udpdiff.measures.prompt_fidelity import prompt_fidelity
-from udpdiff.metrics.features import Extractors, load_extractors
+from udpdiff.metrics.extractors import Extractors, load_extractors
 from udpdiff.progress import progress
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.video_io import decode_mp4
@@ -32,10 +32,11 @@ class VideoSet:
 
     Attributes:
         clip_ids: N of them.
-        features: float64 (N, D).
+        features: float64 (N, D), of the video encoder.
+        kernel_features: float64 (N, D'), of the second one; None without one.
         scores: Figures by video, each a mapping.
         num_frames: int (N,).
-        names: What made them: `video`, `subject`, `image`, `interpolator`, `flow`.
+        names: What made them: `video`, `subject`, `image`, `interpolator`, `flow`, `kernel`.
         smoothness: Key of the figure of the interpolator, None without one.
     """
 
@@ -45,6 +46,7 @@ class VideoSet:
     num_frames: np.ndarray
     names: dict[str, str]
     smoothness: str | None
+    kernel_features: np.ndarray | None = None
 
 
 def extract_features(
@@ -69,17 +71,19 @@ def extract_features(
             "num_frames": clips.attrs["num_frames"],
         }
         attrs |= job.as_attrs() | {"source": clips.sha256}
-        with ShardWriter(features_path, "features", attrs, resume=True) as shard:
+        schema = "two_features" if extractors.kernel else "features"
+        with ShardWriter(features_path, schema, attrs, resume=True) as shard:
             batches = shard.unfinished(clips.clip_ids, extractors.video.batch_videos)
             for clip_ids in progress(batches, "batches of features"):
                 videos = [decode_mp4(clips.read(clip_id, "video_mp4")) for clip_id in clip_ids]
-                for clip_id, video, features in zip(
-                    clip_ids, videos, extractors.video.encode_videos(videos), strict=True
-                ):
+                found = {"video_features": extractors.video.encode_videos(videos)}
+                if extractors.kernel:
+                    found["kernel_features"] = extractors.kernel.encode_videos(videos)
+                for row, (clip_id, video) in enumerate(zip(clip_ids, videos, strict=True)):
                     if clip_id not in shard.done:
                         prompt = clips.read(clip_id, job.caption)
                         figures = measure_video(video, extractors, fps=clips.attrs["fps"], prompt=prompt)
-                        shard.add(clip_id, {"video_features": features}, figures)
+                        shard.add(clip_id, {name: features[row] for name, features in found.items()}, figures)
 
 
 def measure_video(video: np.ndarray, extractors: Extractors, *, fps: float, prompt: str = "") -> dict[str, float]:
@@ -121,10 +125,13 @@ def read_features(paths: Sequence[str | Path]) -> VideoSet:
     Raises:
         ValueError: They were made by different networks, or hold no video at all.
     """
-    clip_ids, features, scores, num_frames, made_by = [], [], [], [], {}
+    clip_ids, scores, num_frames, made_by = [], [], [], {}
+    features: dict[str, list[np.ndarray]] = {}
     for path in paths:
         with ShardReader(path) as shard:
-            features += [data["video_features"] for _, data in shard.items()]
+            for _, data in shard.items():
+                for name, value in data.items():
+                    features.setdefault(name, []).append(value)
             clip_ids += shard.clip_ids
             scores += shard.scores.values()
             num_frames += [shard.attrs["num_frames"]] * len(shard)
@@ -135,4 +142,7 @@ def read_features(paths: Sequence[str | Path]) -> VideoSet:
             f"({'; '.join(made_by)}), expected some videos and one set; extract them again."
         )
     names, smoothness = json.loads(next(iter(made_by)))
-    return VideoSet(clip_ids, np.stack(features), scores, np.array(num_frames), names, smoothness)
+    kernel = np.stack(features["kernel_features"]) if "kernel_features" in features else None
+    return VideoSet(
+        clip_ids, np.stack(features["video_features"]), scores, np.array(num_frames), names, smoothness, kernel
+    )

@@ -27,14 +27,14 @@ FLOOR_SHARE = 0.5
 def measure_distances(reference: VideoSet, generated: VideoSet, *, seed: int) -> dict[str, dict]:
     """Return `fvd`, `kvd`, `fvd_infinity` (from 6 videos on) and `fvd_floor` (from 4 real ones on) as figures.
 
-    `fvd` and `kvd` have further fields:
+    Of a second network there is `kernel_distance` besides. `fvd`, `kvd` and `kernel_distance` have further fields:
 
     - per_subset: the distance on each of 200 subsets of half of both sets, none below 8 videos; subsets: a digest of
       what these were drawn from, equal where two figures may be paired.
     - dimensions (of the features), n_reference (real videos).
     - floor: what the distance would be without any difference, at these numbers N and M: real halves and real quarters
       are apart f(h) and f(h / 2), which is a power of the numbers (1, the more videos than dimensions there are, and less
-      where there are fewer), taken on to them; 0 for kvd, which has none, and null below 8 real videos.
+      where there are fewer), taken on to them; 0 for kernel distances, which have none, and null below 8 real videos.
     - warning: why the value says little, null where it does not: fewer than 10 videos a dimension, or a floor above
       half of the value.
 
@@ -43,7 +43,8 @@ def measure_distances(reference: VideoSet, generated: VideoSet, *, seed: int) ->
         generated: Of the generated ones.
         seed: Of all subsets.
     """
-    (real, real_ids), (made, ids), extractor = _sorted(reference), _sorted(generated), generated.names["video"]
+    (real, real_ids), (made, ids) = _sorted(reference, reference.features), _sorted(generated, generated.features)
+    extractor = generated.names["video"]
     metrics, drawn = _of_whole_sets(real, made, extractor, seed), _distances_of_subsets(real, made, seed)
     floor = _floor(real, len(made), seed)
     values = {"fvd": fvd.frechet_distance(real, made), "kvd": fvd.kernel_distance(real, made)}
@@ -60,13 +61,35 @@ def measure_distances(reference: VideoSet, generated: VideoSet, *, seed: int) ->
             "floor": own_floor,
             "warning": _warning(value, own_floor, len(made), real.shape[1]) if name == "fvd" else None,
         }
+    if generated.kernel_features is not None:
+        found["kernel_distance"] = _of_second_network(reference, generated, seed)
     return found | metrics
 
 
-def _sorted(videos: VideoSet) -> tuple[np.ndarray, list[str]]:
+def _of_second_network(reference: VideoSet, generated: VideoSet, seed: int) -> dict:
+    """Return the kernel distance of the second network's features, on the same subsets as the other distances."""
+    real, real_ids = _sorted(reference, reference.kernel_features)
+    made, ids = _sorted(generated, generated.kernel_features)
+    extractor, per_subset = generated.names["kernel"], []
+    if min(len(real), len(made)) >= LEAST_VIDEOS:
+        drawn = draw_subsets(len(real), len(made), subsets=SUBSETS, share=SHARE, seed=seed)
+        pair = fvd.SetPair(real, made)
+        per_subset = [pair.kernel_distance(*rows) for rows in drawn]
+    interval = subset_interval(fvd.kernel_distance(real, made), per_subset, share=SHARE, n=len(made))
+    return entry(interval, extractor) | {
+        "per_subset": per_subset,
+        "subsets": digest([ids, real_ids, SUBSETS, SHARE, seed, extractor]),
+        "dimensions": real.shape[1],
+        "n_reference": len(real),
+        "floor": 0.0,
+        "warning": None,
+    }
+
+
+def _sorted(videos: VideoSet, features: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Return features and ids in the order of the ids."""
     order = sorted(range(len(videos.clip_ids)), key=videos.clip_ids.__getitem__)
-    return videos.features[order], [videos.clip_ids[index] for index in order]
+    return features[order], [videos.clip_ids[index] for index in order]
 
 
 def _distances_of_subsets(real: np.ndarray, made: np.ndarray, seed: int) -> np.ndarray:

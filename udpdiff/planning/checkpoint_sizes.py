@@ -49,6 +49,7 @@ CHECKPOINTS = {
     "Qwen/Qwen3-VL-4B-Instruct": Checkpoint(4.44e9, HALF, _CARD),
     "Qwen/Qwen3-VL-8B-Instruct": Checkpoint(8.77e9, HALF, _CARD),
     "MCG-NJU/videomae-base-finetuned-kinetics": Checkpoint(86.5e6, FLOAT32, _CARD),
+    "facebook/vjepa2-vitl-fpc64-256": Checkpoint(326.0e6, FLOAT32, "counted: with the predictor, which is not run"),
     "facebook/dino-vitb16": Checkpoint(85.8e6, FLOAT32, "counted"),
     "openai/clip-vit-base-patch32": Checkpoint(151.3e6, FLOAT32, "counted"),
     **{name: Checkpoint(sizes.weight_bytes / FLOAT32, FLOAT32, "counted") for name, sizes in PUBLISHED_SIZES.items()},

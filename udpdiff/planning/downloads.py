@@ -19,7 +19,7 @@ def references(config: Config) -> list[str]:
     named += [getattr(labeller, "segmenter", None) for labeller in labels.entities.values()]
     for labeller in labels.depth.values():
         named += [labeller.checkpoint, getattr(labeller, "base", None)]
-    named += [metrics.subject_encoder, metrics.image_encoder, metrics.video_encoder]
+    named += [metrics.subject_encoder, metrics.image_encoder, metrics.video_encoder, metrics.kernel_encoder]
     return list(dict.fromkeys(name for name in named if name))
 
 

@@ -234,8 +234,8 @@ class JobMemory:
         return each * (parameters.transformer_parameters(self.parts["transformer"], 2) + self.frozen_parts)
 
     def _features(self) -> Need:
-        names = ("subject_encoder", "image_encoder", "video_encoder")
-        peak = extractor_memory([getattr(self.config.metrics, name) for name in names])
+        names = ("subject_encoder", "image_encoder", "video_encoder", "kernel_encoder")
+        peak = extractor_memory([each for name in names if (each := getattr(self.config.metrics, name))])
         return Need("features", "metrics", peak, self._host(2e9))
 
     def _host(self, weights: float) -> Memory:

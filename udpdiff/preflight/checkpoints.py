@@ -70,7 +70,10 @@ _KINDS = {
     "labels.captions.captioner": Kind("captioner", {"config.json": FAMILIES}),
     "metrics.subject_encoder": Kind("ViT", {"config.json": {"vit"}}),
     "metrics.image_encoder": Kind("CLIP", {"config.json": {"clip"}}, files=("tokenizer_config.json",)),
-    "metrics.video_encoder": Kind("VideoMAE classifier", {"config.json": {"videomae"}}),
+    **dict.fromkeys(
+        ("metrics.video_encoder", "metrics.kernel_encoder"),
+        Kind("VideoMAE classifier or V-JEPA 2", {"config.json": {"videomae", "vjepa2"}}),
+    ),
 }
 _DEPTH_ANYTHING = Kind("Depth Anything", {"config.json": {"depth_anything"}})
 
@@ -90,7 +93,7 @@ def checkpoint_faults(config: Config, folders: Sequence[Path]) -> Iterator[str]:
 
 
 def _fault(pattern: str, section: dict, reference: str, num_frames: int, folders: Sequence[Path]) -> str | None:
-    if pattern == "metrics.video_encoder" and reference.startswith("i3d:"):
+    if pattern in ("metrics.video_encoder", "metrics.kernel_encoder") and reference.startswith("i3d:"):
         return _i3d_fault(reference, num_frames)
     if hub.split(reference) and not Path(reference).is_dir():
         return _hub_fault(pattern, reference, folders)

@@ -87,11 +87,13 @@ def _offline_faults(workflow: Workflow) -> Iterator[str]:
 
 
 def _i3d_faults(workflow: Workflow) -> Iterator[str]:
-    named = workflow.config.metrics.video_encoder
-    scheme, file, mark = config_layers.split_reference(workflow.places.get(named, named))
-    if scheme and (digest := file_sha256(Path(file))) != mark.removeprefix("#").lower():
+    for key in ("video_encoder", "kernel_encoder"):
+        named = getattr(workflow.config.metrics, key) or ""
+        scheme, file, mark = config_layers.split_reference(workflow.places.get(named, named))
+        if not scheme or (digest := file_sha256(Path(file))) == mark.removeprefix("#").lower():
+            continue
         yield (
-            f"metrics.video_encoder: {file} has SHA-256 {digest}, and {mark.removeprefix('#')} was named; it is run as code, so "
+            f"metrics.{key}: {file} has SHA-256 {digest}, and {mark.removeprefix('#')} was named; it is run as code, so "
             "compare with its publisher's"
         )
 

@@ -62,6 +62,7 @@ class Schema:
 _BYTES, _TEXT = DatasetSpec("bytes"), DatasetSpec("text")
 # Integer labels shrink tenfold and more under gzip; float noise does not, so floats take the fast filter or none.
 _LABELS = DatasetSpec("array", ("uint16",), ("T H W",), "gzip")
+_FEATURES, _OTHER_FEATURES = (DatasetSpec("array", ("float64",), (axis,)) for axis in "DE")
 _EMBEDDINGS = DatasetSpec("array", ("float16",), ("L D",), "lzf")
 
 SCHEMAS: Mapping[str, Schema] = {
@@ -110,7 +111,8 @@ SCHEMAS: Mapping[str, Schema] = {
             ("run", "task", "fps"),
         ),
         # Of one video, by the extractors that the attributes name; figures of single videos stand in the scores.
-        Schema("features", {"video_features": DatasetSpec("array", ("float64",), ("D",))}, ("names",)),
+        Schema("features", {"video_features": _FEATURES}, ("names",)),
+        Schema("two_features", {"video_features": _FEATURES, "kernel_features": _OTHER_FEATURES}, ("names",)),
         # Figures of single predictions against labels of their videos stand in the scores; there is nothing else.
         Schema("comparisons", {}, ("task", "judge")),
     )

@@ -80,7 +80,7 @@ _MOTION = tuple(
     _metric(name)
     for name in ("dynamic_degree", "dynamic_degree_real", "dynamic_share", "prompt_fidelity", "prompt_fidelity_real")
 )
-_FVD_EXTRA = (_metric("fvd_infinity"), _metric("kvd"), _metric("fvd_floor"), *_MOTION)
+_FVD_EXTRA = (_metric("fvd_infinity"), _metric("kvd"), _metric("fvd_floor"), *_MOTION, _metric("kernel_distance"))
 # The paper's depth figures look like [0, 1] maps compared without alignment; ours after alignment follow as extra.
 _DEPTH = (_metric("delta1", "depth_delta1_unaligned"), _metric("rmse", "depth_rmse_unaligned"))
 _DEPTH_EXTRA = (

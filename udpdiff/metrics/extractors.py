@@ -1,0 +1,62 @@
+"""All that the figures of videos are made with, loaded by the names that the configuration gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from udpdiff.metrics.features import ImageEncoder, SubjectEncoder
+from udpdiff.metrics.flow import FlowEstimator, load_flow
+from udpdiff.metrics.interpolation import Interpolator, load_interpolator
+from udpdiff.metrics.video_encoders import VideoFeatures, load_video_encoder
+
+
+@dataclass(frozen=True)
+class Extractors:
+    """What the video metrics are made with; there are no figures of what is None.
+
+    Attributes:
+        video: Behind the Frechet and the kernel video distance.
+        kernel: A second one, of which the kernel distance alone is taken.
+        subject: Behind subject consistency.
+        image: Behind background consistency and prompt fidelity.
+        interpolator: Behind motion smoothness.
+        flow: Behind the dynamic degree.
+    """
+
+    video: VideoFeatures
+    subject: SubjectEncoder | None = None
+    image: ImageEncoder | None = None
+    interpolator: Interpolator | None = None
+    flow: FlowEstimator | None = None
+    kernel: VideoFeatures | None = None
+
+    @property
+    def names(self) -> dict[str, str]:
+        """What made the figures, by field."""
+        return {field.name: part.name for field in fields(self) if (part := getattr(self, field.name))}
+
+    @property
+    def smoothness(self) -> str | None:
+        """Key of the interpolator's figure."""
+        return self.interpolator and self.interpolator.metric
+
+
+def load_extractors(
+    video_encoder: str,
+    subject_encoder: str | None = None,
+    image_encoder: str | None = None,
+    interpolator: str | None = None,
+    flow: str | None = None,
+    kernel_encoder: str | None = None,
+    *,
+    device: str = "cpu",
+) -> Extractors:
+    """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in as interpolator; `dis`."""
+    return Extractors(
+        load_video_encoder(video_encoder, device=device),
+        subject_encoder and SubjectEncoder.from_pretrained(subject_encoder, device=device),
+        image_encoder and ImageEncoder.from_pretrained(image_encoder, device=device),
+        interpolator and load_interpolator(interpolator),
+        flow and load_flow(flow),
+        kernel_encoder and load_video_encoder(kernel_encoder, device=device),
+    )
