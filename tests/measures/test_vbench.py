@@ -87,3 +87,21 @@ def test_the_average_of_neighbours_never_reports_as_vbench(tmp_path, monkeypatch
     plugin = load_interpolator("plugin:my_network:load")
     assert (plugin.metric, plugin.name) == ("motion_smoothness", "AMT-S")
     assert plugin.interpolate(1, 2) == 1
+
+
+@pytest.mark.parametrize("frames", [3, 8, 11])
+@pytest.mark.parametrize("pairs", [1, 2, 100])
+def test_smoothness_does_not_depend_on_how_many_pairs_are_interpolated_at_once(monkeypatch, frames, pairs):
+    video = np.random.default_rng(frames).integers(0, 256, (frames, 6, 8, 3), np.uint8)
+    monkeypatch.setattr(vbench, "_PAIR_VALUES", pairs * video[0].size + 1)
+    seen = []
+
+    def interpolate(before, after):
+        seen.append(len(before))
+        return blend(before, after)
+
+    even, odd = video[0::2].astype(float), video[1::2].astype(float)
+    count = len(even) - 1
+    expected = np.abs(np.floor((even[:-1] + even[1:]) / 2) - odd[:count]).mean()
+    assert vbench.motion_smoothness(video, interpolate) == pytest.approx(1 - expected / 255, abs=1e-12)
+    assert sum(seen) == count and max(seen) == min(pairs, count)

@@ -24,7 +24,8 @@ class Network(SimpleNamespace):
 
     def __init__(self, size: int) -> None:
         super().__init__(
-            config=SimpleNamespace(image_size=size, num_frames=4, vision_config=SimpleNamespace(image_size=size))
+            config=SimpleNamespace(image_size=size, num_frames=4, vision_config=SimpleNamespace(image_size=size)),
+            device="cpu",
         )
 
     def eval(self):

@@ -192,7 +192,7 @@ def test_columns_are_printed_as_the_paper_prints_them():
             x100 |= metric.unit == "%"
             assert metric.scale == (100 if x100 else 1)
             falls = (
-                metric.name.startswith(("fvd", "kvd", "rmse", "runtime", "flow", "temporal"))
+                metric.name.startswith(("fvd", "kvd", "kernel", "rmse", "runtime", "flow", "temporal"))
                 and metric.name != "fvd_floor"
             )
             control = metric.name == "fvd_floor" or metric.name.startswith("dynamic")

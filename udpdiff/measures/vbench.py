@@ -16,6 +16,7 @@ import numpy as np
 
 from udpdiff.finite import check_finite
 
+_PAIR_VALUES = 1 << 16  # of frames that are interpolated at once
 STILL_LEVELS = 3  # of 255; H.264 moves values of a frame that is repeated by up to so many
 Interpolate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -38,23 +39,35 @@ def consistency(features: np.ndarray) -> float:
 
 
 def motion_smoothness(video: np.ndarray, interpolate: Interpolate) -> float:
-    """How well the odd frames of a video are predicted from the even ones around them, 1 = exactly.
+    """Return how well the odd frames of a video are predicted from the even ones around them, 1 = exactly.
 
-    video: uint8 (T, H, W, 3), T >= 3; the last frame of an even T is unused. interpolate: maps the even frames before
-    and after, float32 (P, H, W, 3) in [0, 255], to the P frames in between; predictions are cut to whole numbers
-    (truncated, not rounded) before they are compared.
+    Predictions are cut to whole numbers (truncated, not rounded) before they are compared.
+
+    Args:
+        video: uint8 (T, H, W, 3), T >= 3; the last frame of an even T is unused.
+        interpolate: Maps the even frames before and after, float32 (P, H, W, 3) in [0, 255], to the P frames in between;
+            called with as many pairs at once as have 65,536 values, at least one: more leave the
+            processor's caches, and fill a GPU no better.
     """
     if video.dtype != np.uint8 or video.ndim != 4 or len(video) < 3:
         raise ValueError(f"Video: got {video.dtype} {video.shape}, expected uint8 (T, H, W, 3) with T >= 3 frames.")
-    even = video[0::2].astype(np.float32)
-    odd = video[1::2][: len(even) - 1].astype(np.float64)
-    predicted = np.asarray(interpolate(even[:-1], even[1:]))
-    if predicted.shape != odd.shape:
-        raise ValueError(f"Interpolator: got frames {predicted.shape}, expected {odd.shape}, one per pair.")
+    even, odd = video[0::2], video[1::2]
+    pairs = len(even) - 1
+    step, total = max(1, _PAIR_VALUES // video[0].size), 0
+    for first in range(0, pairs, step):
+        last = min(first + step, pairs)
+        ends = even[first : last + 1].astype(np.float32)
+        total += _total_difference(np.asarray(interpolate(ends[:-1], ends[1:])), odd[first:last])
+    return (255 - total / (pairs * video[0].size)) / 255
+
+
+def _total_difference(predicted: np.ndarray, frames: np.ndarray) -> int:
+    """Return the sum of absolute differences of predicted frames, in [0, 255], to those that are there, uint8."""
+    if predicted.shape != frames.shape:
+        raise ValueError(f"Interpolator: got frames {predicted.shape}, expected {frames.shape}, one per pair.")
     check_finite(predicted, "the frames that the interpolator gives", str(predicted.dtype))
-    predicted = truncate_to_uint8(predicted).astype(np.float64)
-    differences = np.abs(predicted - odd).mean(axis=(1, 2, 3))
-    return float((255 - differences.mean()) / 255)
+    predicted = truncate_to_uint8(predicted)
+    return int((np.maximum(predicted, frames) - np.minimum(predicted, frames)).sum(dtype=np.int64))
 
 
 def is_still(video: np.ndarray) -> bool:

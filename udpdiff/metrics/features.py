@@ -59,16 +59,11 @@ class SubjectEncoder:
 
 
 class ImageEncoder:
-    """Both towers of a CLIPModel: projected features of frames, for background consistency, and of their prompt.
-
-    Attributes:
-        text_tokens: Of a prompt, which is cut there, its begin and end marks included.
-    """
+    """Both towers of a CLIPModel: projected features of frames, for background consistency, and of their prompt."""
 
     def __init__(self, model, name: str, batch_frames: int = 32, tokenizer=None) -> None:
         self.model, self.name, self.batch_frames, self.tokenizer = model.eval(), name, batch_frames, tokenizer
         self.image_size = int(model.config.vision_config.image_size)
-        self.text_tokens = int(model.config.text_config.max_position_embeddings)
 
     @classmethod
     def from_pretrained(cls, ref: str, *, device: str = "cpu", batch_frames: int = 32) -> ImageEncoder:
@@ -97,25 +92,28 @@ class ImageEncoder:
         """Return the feature float32 (D,) of a prompt, of length 1, and whether the prompt was too long and was cut."""
         import torch
 
+        most = int(self.model.config.text_config.max_position_embeddings)  # begin and end marks included
         whole = len(self.tokenizer(text)["input_ids"])
-        tokens = self.tokenizer(text, truncation=True, max_length=self.text_tokens, return_tensors="pt")
+        tokens = self.tokenizer(text, truncation=True, max_length=most, return_tensors="pt")
         with torch.inference_mode():
             feature = self.model.get_text_features(
                 input_ids=tokens["input_ids"].to(self.model.device),
                 attention_mask=tokens["attention_mask"].to(self.model.device),
             ).pooler_output
         unit = torch.nn.functional.normalize(feature.float(), dim=-1).cpu()
-        return checked(unit, self)[0], whole > self.text_tokens
+        return checked(unit, self)[0], whole > most
 
 
 def _encode_frames(encoder, video: np.ndarray) -> np.ndarray:
     import torch
 
-    parts = []
+    parts, device = [], encoder.model.device
     with torch.inference_mode():
         for start in range(0, len(video), encoder.batch_frames):
-            frames = preprocessing.as_float_frames(video[start : start + encoder.batch_frames])
-            features = encoder.forward(encoder.prepare(frames.to(encoder.model.device)))
+            batch = video[start : start + encoder.batch_frames]
+            # Frame by frame: the floats of one large frame stay in the processor's caches, those of a batch do not.
+            prepared = [encoder.prepare(preprocessing.as_float_frames(frame[None], device)) for frame in batch]
+            features = encoder.forward(torch.cat(prepared))
             parts.append(torch.nn.functional.normalize(features.float(), dim=-1).cpu())
     return checked(torch.cat(parts), encoder)
 

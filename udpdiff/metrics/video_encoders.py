@@ -46,7 +46,7 @@ class VideoEncoder(ABC):
             for index, video in enumerate(videos):
                 batch.append(self.prepare(video))
                 if len(batch) == self.batch_videos or index == len(videos) - 1:
-                    parts.append(self.forward(torch.stack(batch).to(self.model.device)).double().cpu())
+                    parts.append(self.forward(torch.stack(batch)).double().cpu())
                     batch = []
         if not parts:
             raise ValueError("Video features: got no videos, expected at least one.")
@@ -54,10 +54,15 @@ class VideoEncoder(ABC):
 
     def prepare(self, video: np.ndarray):
         """Return one video as model input, float32 (F, 3, h, w)."""
+        import torch
+
         chosen = np.linspace(0, len(video) - 1, self.count_frames(len(video))).round().astype(int)
-        frames = preprocessing.as_float_frames(video[chosen])
-        frames = preprocessing.resize(frames, (self.image_size, self.image_size), "bilinear")
-        return preprocessing.normalise(frames, preprocessing.IMAGENET_MEAN, preprocessing.IMAGENET_STD)
+        return torch.cat([self._prepare_frame(video[index]) for index in chosen])
+
+    def _prepare_frame(self, frame: np.ndarray):
+        frame = preprocessing.as_float_frames(frame[None], self.model.device)
+        frame = preprocessing.resize(frame, (self.image_size, self.image_size), "bilinear")
+        return preprocessing.normalise(frame, preprocessing.IMAGENET_MEAN, preprocessing.IMAGENET_STD)
 
     @property
     @abstractmethod
