@@ -96,7 +96,7 @@ rule evaluate_samples:
         """
 
 
-# One job for all runs: what is needed of the base and of real videos is made once.
+# Of distances on subsets that every run's figures hold: no features are read again.
 rule compare_with_base:
     input:
         **flow.base_comparison_inputs(),
@@ -112,8 +112,8 @@ rule compare_with_base:
         job=job(workflow_jobs.compare_with_base),
     shell:
         """
-        python -m scripts.compare_with_base --job {params.job:q} --features {input.features:q} \
-            --reference {input.reference:q} --runs {input.runs:q} --quality {output.quality:q} 2>&1 | tee {log:q}
+        python -m scripts.compare_with_base --job {params.job:q} --measured {input.measured:q} \
+            --runs {input.runs:q} --quality {output.quality:q} 2>&1 | tee {log:q}
         """
 
 

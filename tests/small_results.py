@@ -16,6 +16,7 @@ from udpdiff.jobs import CompareWithBase, RenderReport
 from udpdiff.metrics.against_base import compare_with_base
 from udpdiff.metrics.bootstrap import bootstrap_mean
 from udpdiff.metrics.feature_shards import VideoSet
+from udpdiff.metrics.set_distances import measure_distances
 from udpdiff.report.inputs import Inputs, labelled_task
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.storage.captions import Caption, CaptionWriter
@@ -232,16 +233,20 @@ def set_against_base(results: Path) -> Path:
     videos = {("base", "video"): rng.normal(1, 1, (24, 6)), ("multi", "depth"): rng.normal(3, 1, (24, 6))}
     videos["multi", "seg"] = videos["base", "video"]
     reference = rng.normal(0, 1, (40, 6))
+    names = [str(row) for row in range(40)]
     sets = {
-        pair: VideoSet(
-            [str(row) for row in range(len(features))], features, [], np.zeros(0), {"video": "a network"}, None
-        )
-        for pair, features in (videos | {"real": reference}).items()
+        pair: VideoSet(names[: len(rows)], rows, [], np.zeros(0), {"video": "a network"}, None)
+        for pair, rows in (videos | {"real": reference}).items()
+    }
+    real = sets.pop("real")
+    measured = {
+        pair: {"clips": {"videos": each.clip_ids}, "metrics": measure_distances(real, each, seed=0)}
+        for pair, each in sets.items()
     }
     logs = {run: read_log(results / f"runs/{run}/train.jsonl") for run in ("base", "multi")}
-    job = CompareWithBase(base="base", pairs=(("multi", "seg"), ("multi", "depth")), seed=0)
+    job = CompareWithBase(base="base", pairs=(("multi", "seg"), ("multi", "depth")))
     path = results / "metrics/against_base.json"
-    write_record(path, compare_with_base(job, sets, sets.pop("real"), logs))
+    write_record(path, compare_with_base(job, measured, logs))
     return path
 
 

@@ -196,11 +196,10 @@ class EvaluateSamples(Job):
 
 
 class CompareWithBase(Job):
-    """Runs against the fine-tuned base. pairs: (run, task) of them. seed: of the subsets behind the intervals."""
+    """Runs against the fine-tuned base. pairs: (run, task) of them."""
 
     base: str
     pairs: tuple[tuple[str, str], ...]
-    seed: int
 
 
 class LabelQuality(Job):

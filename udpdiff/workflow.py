@@ -70,10 +70,8 @@ class Workflow(RunSet):
     def base_comparison_inputs(self) -> dict[str, list[str]]:
         """What `compare_with_base` reads."""
         pairs = [(self.base_run(), VIDEO), *self.pairs_against_base()] if self.pairs_against_base() else []
-        splits = [f"samples/{run}/{task}" for run, task in pairs]
         return {
-            "features": [path for split in splits for path in self.shard_paths("features", split)],
-            "reference": self.shard_paths("features", "evaluation"),
+            "measured": self.quality_files(pairs),
             "runs": list(dict.fromkeys(f"results/runs/{run}" for run, _ in pairs)),
         }
 

@@ -216,7 +216,7 @@ def evaluate_samples(workflow: Workflow, run: str, task: str) -> jobs.EvaluateSa
 
 def compare_with_base(workflow: Workflow) -> jobs.CompareWithBase:
     pairs = tuple(workflow.pairs_against_base())
-    return jobs.CompareWithBase(base=workflow.base_run() or "", pairs=pairs, seed=workflow.config.seed)
+    return jobs.CompareWithBase(base=workflow.base_run() or "", pairs=pairs)
 
 
 def label_quality(workflow: Workflow) -> jobs.LabelQuality:

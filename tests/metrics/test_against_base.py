@@ -9,15 +9,32 @@ import pytest
 
 from udpdiff.jobs import CompareWithBase
 from udpdiff.measures.fvd import frechet_distance, kernel_distance
-from udpdiff.metrics.against_base import compare_with_base, distance_ratios, video_losses
+from udpdiff.metrics import against_base
+from udpdiff.metrics.against_base import video_losses
 from udpdiff.metrics.bootstrap import draw_subsets, subsample_ratio
 from udpdiff.metrics.feature_shards import VideoSet
+from udpdiff.metrics.set_distances import measure_distances
 
-JOB = CompareWithBase(base="base", pairs=(("multi", "seg"), ("multi", "depth")), seed=3)
+JOB = CompareWithBase(base="base", pairs=(("multi", "seg"), ("multi", "depth")))
 
 
 def normal(seed, count=24, dimensions=6, shift=0.0):
     return np.random.default_rng(seed).normal(shift, 1, (count, dimensions))
+
+
+def measured(found, reference, seed=3):
+    """The content of quality.json, as far as it is read."""
+    return {"clips": {"videos": found.clip_ids}, "metrics": measure_distances(reference, found, seed=seed)}
+
+
+def compare_with_base(job, sets, reference, logs):
+    return against_base.compare_with_base(job, {pair: measured(each, reference) for pair, each in sets.items()}, logs)
+
+
+def distance_ratios(reference, base, sets):
+    """Ratios of sets (N, D) to the base's distances to real videos (M, D)."""
+    base, *others = (measured(videos(each), videos(reference))["metrics"] for each in (base, *sets))
+    return [against_base.distance_ratios(each, base) for each in others]
 
 
 def test_the_bases_own_videos_are_at_one_and_in_any_order_of_the_sets():
@@ -123,12 +140,26 @@ def test_a_run_that_is_the_base_over_again_is_at_one():
 
 def test_unequal_conditions_are_refused():
     reference, logs = videos(normal(0, 40)), {"base": [], "multi": []}
-    turned = videos(normal(1), [f"prompt {index}" for index in range(24)][::-1])
+    others = videos(normal(1), [f"other prompt {index}" for index in range(24)])
     with pytest.raises(ValueError, match=r"Videos of multi/seg.*same prompts.*sample both again"):
-        compare_with_base(JOB, sets() | {("multi", "seg"): turned}, reference, logs)
-    other = dataclasses.replace(reference, names={"video": "another"})
+        compare_with_base(JOB, sets() | {("multi", "seg"): others}, reference, logs)
+    other = dataclasses.replace(sets()["multi", "seg"], names={"video": "another"})
     with pytest.raises(ValueError, match="a network, another, expected one network"):
-        compare_with_base(JOB, sets(), other, logs)
+        compare_with_base(JOB, sets() | {("multi", "seg"): other}, reference, logs)
+    documents = {pair: measured(each, reference) for pair, each in sets().items()}
+    documents["multi", "depth"] = measured(sets()["multi", "depth"], reference, seed=4)
+    with pytest.raises(ValueError, match="multi/depth and the base: got those to other real videos, or on subsets"):
+        against_base.compare_with_base(JOB, documents, logs)
+
+
+def test_the_order_of_prompts_does_not_matter():
+    reference, logs = videos(normal(0, 40)), {"base": [], "multi": []}
+    other = sets()["multi", "depth"]
+    turned = dataclasses.replace(other, clip_ids=other.clip_ids[::-1], features=other.features[::-1])
+    plain, exchanged = (
+        compare_with_base(JOB, sets() | {("multi", "depth"): each}, reference, logs) for each in (other, turned)
+    )
+    assert plain == exchanged
 
 
 def test_losses_by_step_are_of_the_video_and_of_validation():

@@ -47,15 +47,16 @@ def test_every_distance_says_its_numbers_and_its_floor():
 
 
 @pytest.mark.parametrize("dimensions", [8, 60])
-def test_the_floor_is_what_equal_sets_are_apart(dimensions):
+def test_the_floor_is_what_equal_sets_are_apart(dimensions, monkeypatch):
     """Fewer videos than dimensions too, where the bias falls more slowly than 1/N."""
+    monkeypatch.setattr("udpdiff.metrics.set_distances.SUBSETS", 2)
     apart, floors = [], []
-    for seed in range(8):
+    for seed in range(16):
         real, made = videos(40, 2 * seed, dimensions=dimensions), videos(24, 2 * seed + 1, dimensions=dimensions)
         found = measure_distances(real, made, seed=seed)
         apart.append(found["fvd"]["value"])
         floors.append(found["fvd"]["floor"])
-    assert np.mean(floors) == pytest.approx(np.mean(apart), rel=0.15)
+    assert np.mean(floors) == pytest.approx(np.mean(apart), rel=0.12)
 
 
 def test_a_distance_of_few_videos_is_warned_of():

@@ -1,4 +1,4 @@
-"""The script that sets runs against the base: each pair has its own shards, each run its own log, which is checked."""
+"""The script that sets runs against the base: each pair has its own figures, each run its own log, which is checked."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from hand_made_shards import run
 
 from udpdiff.jobs import CompareWithBase
 from udpdiff.metrics.against_base import distance_ratios
+from udpdiff.metrics.evaluate import quality_document
+from udpdiff.metrics.feature_shards import VideoSet
+from udpdiff.metrics.set_distances import measure_distances
 from udpdiff.storage.errors import StorageError
-from udpdiff.storage.sealed import read_record, seal_folder
-from udpdiff.storage.shards import ShardWriter
+from udpdiff.storage.sealed import read_record, seal_folder, write_record
 
-JOB = CompareWithBase(base="base", pairs=(("multi", "seg"), ("multi", "depth")), seed=5)
-NETWORKS = {"names": {"video": "a network"}, "smoothness": None, "num_frames": 9}
+JOB = CompareWithBase(base="base", pairs=(("multi", "seg"), ("multi", "depth")))
 
 
-def features(path, array, first=0):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with ShardWriter(path, "features", NETWORKS) as shard:
-        for index, row in enumerate(array):
-            shard.add(f"clip {first + index}", {"video_features": row})
-    return path
+def measured(folder, run, task, shift):
+    """quality.json of videos whose features are that far from the real ones."""
+    real, made = (
+        VideoSet([f"clip {row}" for row in range(12)], rows, [{}] * 12, np.full(12, 9), {"video": "a network"}, None)
+        for rows in np.random.default_rng(shift).normal([[[0.0]], [[shift]]], 1, (2, 12, 4))
+    )
+    metrics = measure_distances(real, made, seed=5)
+    path = folder / "metrics" / run / task / "quality.json"
+    path.parent.mkdir(parents=True)
+    write_record(path, quality_document(run, task, 5, 12, metrics, {"videos": made.clip_ids}))
+    return path, metrics
 
 
 def trained(folder, loss):
@@ -33,29 +39,22 @@ def trained(folder, loss):
     return folder
 
 
-def test_pairs_and_runs_are_told_apart_by_their_folders(tmp_path, monkeypatch):
-    rng = np.random.default_rng(0)
-    arrays = {
-        pair: rng.normal(shift, 1, (12, 4))
-        for shift, pair in enumerate(("real", "base/video", "multi/seg", "multi/depth"))
+def test_pairs_and_runs_are_told_apart_by_what_stands_in_their_files(tmp_path, monkeypatch):
+    found = {
+        pair: measured(tmp_path, *pair, shift)
+        for shift, pair in enumerate((("multi", "depth"), ("base", "video"), ("multi", "seg")), 1)
     }
-    paths = []
-    for pair in ("multi/depth", "base/video", "multi/seg"):
-        folder = tmp_path / "features" / "samples" / pair
-        paths += [features(folder / "0.h5", arrays[pair][:7]), features(folder / "1.h5", arrays[pair][7:], first=7)]
-    real = features(tmp_path / "features" / "evaluation" / "0.h5", arrays["real"])
+    paths = [path for path, _ in found.values()]
     runs = [trained(tmp_path / "runs" / "multi", 0.3), trained(tmp_path / "runs" / "base", 0.2)]
     quality = tmp_path / "against_base.json"
-    run("compare_with_base", monkeypatch, job=JOB, features=paths, reference=[real], runs=runs, quality=quality)
+    run("compare_with_base", monkeypatch, job=JOB, measured=paths, runs=runs, quality=quality)
     metrics = read_record(quality)["variants"]["runs"]["multi"]["metrics"]
-    expected = distance_ratios(
-        arrays["real"], arrays["base/video"], [arrays["multi/seg"], arrays["multi/depth"]], seed=5
-    )
-    for task, found in zip(("seg", "depth"), expected, strict=True):
-        for name, ratio in found.items():
+    for task in ("seg", "depth"):
+        for name, ratio in distance_ratios(found["multi", task][1], found["base", "video"][1]).items():
             assert metrics[f"{name}_{task}"]["value"] == pytest.approx(ratio.value)
-    assert metrics["fvd_ratio_seg"]["low"] == pytest.approx(expected[0]["fvd_ratio"].low)
+            assert metrics[f"{name}_{task}"]["low"] == pytest.approx(ratio.low)
+    assert metrics["fvd_ratio_seg"]["value"] > 1 > metrics["fvd_ratio_depth"]["value"]
     assert metrics["video_loss_ratio"]["value"] == pytest.approx(1.5)
     (runs[0] / "train.jsonl").write_text("{}")
     with pytest.raises(StorageError):
-        run("compare_with_base", monkeypatch, job=JOB, features=paths, reference=[real], runs=runs, quality=quality)
+        run("compare_with_base", monkeypatch, job=JOB, measured=paths, runs=runs, quality=quality)

@@ -10,6 +10,8 @@ from hand_made_shards import clips, compare, evaluate, extract, moving_videos, r
 
 from udpdiff import jobs
 from udpdiff.metrics.registry import describe
+from udpdiff.storage.sealed import read_record
+from udpdiff.tables.claims import needed
 from udpdiff.tables.fill import fill_table
 from udpdiff.tables.measured import read_measurements
 from udpdiff.tables.specs import TABLES
@@ -66,3 +68,18 @@ def test_every_cell_of_every_table_is_filled_by_a_script(tmp_path, monkeypatch):
                 control = metric.name.endswith(("_shuffled", "_constant", "_labels"))
                 empty = row.labeller is not None and control  # a labeller is set beside predictions, not exchanged
                 assert pandas.isna(table.loc[row.label, f"{metric.name}_ours"]) == empty, (number, row, metric.name)
+    verdicts = tmp_path / "verdicts.json"
+    scale = jobs.Scale(
+        source="scenes", base="mini:cogvideox", steps=1, train=8, prompts=8, num_frames=5, height=32, width=32
+    )
+    job = jobs.JudgeClaims(seed=5, bootstrap_samples=50, scale=scale)
+    comparisons = sorted(tmp_path.glob("table*_comparisons.json"))
+    across = [measured[pair] for pair in needed()]
+    run("judge_claims", monkeypatch, job=job, comparisons=comparisons, measured=across, verdicts=verdicts)
+    document = read_record(verdicts)
+    for path in comparisons:
+        table = read_record(path)
+        assert document["tables"][str(table["table"])] == table["comparisons"]
+    parts = [part for claim in document["claims"] for part in claim["parts"] if claim["table"] != 4]
+    assert parts and all(part["verdict"] for part in parts), "every claim with a figure is compared"
+    assert document["scale"]["papers"] is False and document["seeds"]["least"] == 1

@@ -18,7 +18,7 @@ RERUNS = {
     "preset": ("rehearsal", ""),
     "seed": (
         8,
-        "codec_quality compare_with_base encode_latents evaluate_samples fill_table judge_claims label_quality "
+        "codec_quality encode_latents evaluate_samples fill_table judge_claims label_quality "
         "measure_runtime render_scenes train",
     ),
     "device": ("cpu", ""),
@@ -125,7 +125,7 @@ RERUNS = {
     "sampling.prompts": (23, "sample judge_claims"),
     "sampling.shard_prompts": (
         12,
-        "compare_samples compare_with_base estimate_depth evaluate_samples extract_features sample segment_entities",
+        "compare_samples estimate_depth evaluate_samples extract_features sample segment_entities",
     ),
     "sampling.codec": ("h264", "sample"),
     "sampling.caption": ("brief", "extract_features sample"),

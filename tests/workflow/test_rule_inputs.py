@@ -179,8 +179,7 @@ READS = [
         "compare_with_base",
         {},
         {
-            "features": [path for pair in AGAINST for path in shards(f"features/samples/{pair}", 2)],
-            "reference": shards("features/evaluation", 2),
+            "measured": [f"results/metrics/{pair}/quality.json" for pair in AGAINST],
             "runs": list(dict.fromkeys(f"results/runs/{pair.split('/')[0]}" for pair in AGAINST)),
         },
     ),

@@ -252,7 +252,7 @@ TOLD = [
     (
         "compare_with_base",
         {},
-        {"base": "base", "seed": 11, "pairs": [pair.split("/") for pair in PAIRS if pair != "base/video"]},
+        {"base": "base", "pairs": [pair.split("/") for pair in PAIRS if pair != "base/video"]},
     ),
     (
         "label_quality",

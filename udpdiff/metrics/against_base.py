@@ -1,7 +1,7 @@
 """How runs stand to the base that was fine-tuned alike: distances to real videos, and the video's validation loss.
 
 Conditions are equal: the same prompts and video noise, the same real videos, the same features, the same clips, captions
-and noise in validation, and the same steps. Knows features and log entries, and no file.
+and noise in validation, and the same steps. Knows figures and log entries, no features and no file.
 """
 
 from __future__ import annotations
@@ -9,109 +9,82 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from udpdiff.jobs import CompareWithBase
-from udpdiff.measures import fvd
-from udpdiff.metrics.bootstrap import Estimate, draw_subsets, subsample_ratio
-from udpdiff.metrics.evaluate import entry
-from udpdiff.metrics.feature_shards import VideoSet
+from udpdiff.metrics.bootstrap import Estimate, subsample_ratio
+from udpdiff.metrics.records import VIDEOS, entry
+from udpdiff.metrics.set_distances import SHARE, SUBSETS
 
-SUBSETS, SHARE = 200, 0.5
 DISTANCES = ("fvd", "kvd")
 
 
 def compare_with_base(
-    job: CompareWithBase,
-    features: Mapping[tuple[str, str], VideoSet],
-    reference: VideoSet,
-    logs: Mapping[str, Sequence[Mapping]],
+    job: CompareWithBase, measured: Mapping[tuple[str, str], Mapping], logs: Mapping[str, Sequence[Mapping]]
 ) -> dict:
     """Return the content of against_base.json.
 
     `variants.runs.RUN.metrics` holds `fvd_ratio_TASK` and `kvd_ratio_TASK`, and `video_loss` and `video_loss_ratio`
-    where both runs were validated at one step; `conditions` says what the ratios were taken under.
+    where both runs were validated at one step; `conditions` says what the ratios were taken under. Their intervals are
+    from distances on the same 200 subsets of half the prompts and half the real videos, see `set_distances`.
 
     Args:
         job: The base, and the (run, task) pairs set against it.
-        features: Of the generated videos, of all pairs and the base's.
-        reference: Features of real videos.
+        measured: The content of quality.json, of all pairs and the base.
         logs: Entries of train.jsonl by run.
 
     Raises:
         ValueError: Videos of a pair are of other prompts than the base's, or features of different networks.
     """
-    base = features[job.base, "video"]
-    for pair in job.pairs:
-        _check_equal(pair, features[pair], base, reference)
-    sets = [base.features, *(features[pair].features for pair in job.pairs)]
-    count, (real, dimensions) = len(base.features), reference.features.shape
-    ratios = distance_ratios(reference.features, sets[0], sets[1:], seed=job.seed)
-    network = base.names["video"]
+    base = measured[job.base, "video"]
     metrics: dict[str, dict] = {}
-    for (run, task), found in zip(job.pairs, ratios, strict=True):
-        metrics.setdefault(run, {}).update({f"{name}_{task}": entry(each, network) for name, each in found.items()})
+    for run, task in job.pairs:
+        _check_equal((run, task), measured[run, task], base)
+        ratios = distance_ratios(measured[run, task]["metrics"], base["metrics"])
+        network = base["metrics"]["fvd"]["extractor"]
+        metrics.setdefault(run, {}).update({f"{name}_{task}": entry(each, network) for name, each in ratios.items()})
     for run in metrics:
         metrics[run] |= _loss_figures(logs[run], logs[job.base])
-    conditions = {"videos": count, "real_videos": real, "dimensions": dimensions, "network": network}
+    distance = base["metrics"]["fvd"]
+    count, dimensions, network = distance["n"], distance["dimensions"], distance["extractor"]
+    conditions = {"videos": count, "real_videos": distance["n_reference"], "dimensions": dimensions, "network": network}
     conditions |= {"subsets": SUBSETS, "share": SHARE, "base": job.base}
     top = {"feature_dimensions": entry(Estimate(dimensions, math.nan, math.nan, count), network)}
     variants = {run: {"metrics": found} for run, found in metrics.items()}
     return {"metrics": top, "variants": {"runs": variants}, "conditions": conditions}
 
 
-def distance_ratios(
-    reference: np.ndarray, base: np.ndarray, sets: Sequence[np.ndarray], *, seed: int = 0
-) -> list[dict[str, Estimate]]:
-    """Return `fvd_ratio` and `kvd_ratio` of each set, with paired intervals.
-
-    Every one of 200 subsets takes half of the videos, those of the same prompts from every set, and half of the real
-    ones, without replacement. What a distance needs of one set alone is made once for each subset.
-
-    Args:
-        reference: Features of real videos (M, D).
-        base: Of the base's videos (N, D).
-        sets: Of other videos, each (N, D), row by row of the base's prompts.
-        seed: Of the subsets.
-    """
-    sets = [base, *sets]
-    whole = _distances(reference, sets)
-    drawn = draw_subsets(len(reference), len(base), subsets=SUBSETS, share=SHARE, seed=seed)
-    subsets = np.array([_distances(reference[real], [each[rows] for each in sets]) for real, rows in drawn])
-    return [
-        {
-            f"{name}_ratio": subsample_ratio(
-                whole[kind, index],
-                whole[kind, 0],
-                subsets[:, kind, index],
-                subsets[:, kind, 0],
-                share=SHARE,
-                n=len(base),
-            )
-            for kind, name in enumerate(DISTANCES)
-        }
-        for index in range(1, len(sets))
-    ]
-
-
-def _distances(reference: np.ndarray, sets: Sequence[np.ndarray]) -> np.ndarray:
-    """Return both distances of each set to the reference (2, number of sets)."""
-    kernel = [fvd.kernel_distance(reference, each) for each in sets]
-    real = fvd.moments(reference)
-    return np.array([[real.distance(fvd.moments(each)) for each in sets], kernel])
-
-
-def _check_equal(pair: tuple[str, str], videos: VideoSet, base: VideoSet, reference: VideoSet) -> None:
-    if videos.clip_ids != base.clip_ids:
-        raise ValueError(
-            f"Videos of {'/'.join(pair)}: got {len(videos.clip_ids)} of other prompts than the base's "
-            f"{len(base.clip_ids)}, expected the same prompts in one order; sample both again."
+def distance_ratios(metrics: Mapping[str, Mapping], base: Mapping[str, Mapping]) -> dict[str, Estimate]:
+    """Return `fvd_ratio` and `kvd_ratio` of figures to the base's, both with their distances on the same subsets."""
+    return {
+        f"{name}_ratio": subsample_ratio(
+            metrics[name]["value"],
+            base[name]["value"],
+            metrics[name]["per_subset"],
+            base[name]["per_subset"],
+            share=SHARE,
+            n=base[name]["n"],
         )
-    names = {each.names["video"] for each in (videos, base, reference)}
+        for name in DISTANCES
+    }
+
+
+def _check_equal(pair: tuple[str, str], videos: Mapping, base: Mapping) -> None:
+    own, others = (set(each["clips"][VIDEOS]) for each in (videos, base))
+    if own != others:
+        raise ValueError(
+            f"Videos of {'/'.join(pair)}: got {len(own)} of other prompts than the base's {len(others)}, expected the same "
+            "prompts; sample both again."
+        )
+    distances = [each["metrics"]["fvd"] for each in (videos, base)]
+    names = {each["extractor"] for each in distances}
     if len(names) > 1:
         raise ValueError(
-            f"Video features of {'/'.join(pair)}, the base and real videos: got those of {', '.join(sorted(names))}, "
-            "expected one network, as distances between two mean nothing. Extract them again."
+            f"Video features of {'/'.join(pair)} and the base: got those of {', '.join(sorted(names))}, expected one "
+            "network, as distances between two mean nothing. Extract them again."
+        )
+    if len({each["subsets"] for each in distances}) > 1:
+        raise ValueError(
+            f"Distances of {'/'.join(pair)} and the base: got those to other real videos, or on subsets by another seed, "
+            "expected the same; measure both again."
         )
 
 

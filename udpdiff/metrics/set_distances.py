@@ -46,7 +46,7 @@ def measure_distances(reference: VideoSet, generated: VideoSet, *, seed: int) ->
     (real, real_ids), (made, ids) = _sorted(reference, reference.features), _sorted(generated, generated.features)
     extractor = generated.names["video"]
     metrics, drawn = _of_whole_sets(real, made, extractor, seed), _distances_of_subsets(real, made, seed)
-    floor = _floor(real, len(made), seed)
+    floor = _floor(metrics.get("fvd_floor"), real, len(made), seed)
     values = {"fvd": fvd.frechet_distance(real, made), "kvd": fvd.kernel_distance(real, made)}
     found = {}
     for kind, (name, value) in enumerate(values.items()):
@@ -115,13 +115,12 @@ def _of_whole_sets(real: np.ndarray, made: np.ndarray, extractor: str, seed: int
     return metrics
 
 
-def _floor(real: np.ndarray, count: int, seed: int) -> float | None:
+def _floor(of_halves: dict | None, real: np.ndarray, count: int, seed: int) -> float | None:
     """Return the floor of so many generated videos, from splits of the real ones; None below 8 of these."""
     half, quarter = len(real) // 2, len(real) // 4
-    if quarter < 2:
+    if of_halves is None or quarter < 2:
         return None
-    rng = np.random.default_rng(seed)
-    halves = fvd.split_floor(real, rng)
+    rng, halves = np.random.default_rng([seed, 1]), of_halves["value"]
     quarters = np.mean(
         [fvd.split_floor(real[rng.permutation(len(real))[: 2 * quarter]], rng, repeats=2) for _ in range(4)]
     )
