@@ -20,11 +20,13 @@ from udpdiff.video_io import decode_mp4
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "tests" / "smoke.yaml"
+WITHOUT_EXTRAS = ROOT / "tests" / "without_extras"  # jobs find no peft and the like, which also start sooner so
 
 
 def snakemake(folder: Path, *arguments: str, config: Path = SMOKE) -> subprocess.CompletedProcess:
     # Jobs share few cores: one thread each, whatever the tests themselves were told.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(WITHOUT_EXTRAS), environment.get("PYTHONPATH")]))
     return subprocess.run(
         [sys.executable, "-m", "snakemake", "--directory", str(folder), "--configfile", str(config), *arguments],
         capture_output=True,
@@ -38,6 +40,15 @@ def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
     """rule -> number of jobs, from the table of a dry run; empty when there is nothing to do."""
     assert done.returncode == 0, done.stderr + done.stdout
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M) if rule != "total"}
+
+
+def test_the_run_is_one_of_an_installation_without_extras():
+    code = (
+        "import importlib.util as i; print([name for name in ('peft', 'bitsandbytes', 'torch') if i.find_spec(name)])"
+    )
+    environment = os.environ | {"PYTHONPATH": str(WITHOUT_EXTRAS)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stdout == "['torch']\n", done.stderr
 
 
 def test_dry_run_of_everything(tmp_path):
