@@ -29,10 +29,10 @@ def main() -> None:
     options = {"bootstrap_samples": arguments.job.bootstrap_samples, "seed": arguments.job.seed}
     comparisons = compare_table(arguments.number, measured, **options)
     table = fill_table(arguments.number, measured, comparisons)
+    write_record(arguments.comparisons, {"table": arguments.number, "comparisons": comparisons})
     with written_file(arguments.table) as staging:
         table.to_csv(staging, index=False, float_format="%.6g")
     seal_file(arguments.table, arguments.digest)
-    write_record(arguments.comparisons, {"table": arguments.number, "comparisons": comparisons})
 
 
 if __name__ == "__main__":

@@ -77,17 +77,19 @@ def write_folder(folder: Path) -> Path:
 
 def write_table(folder: Path) -> Path:
     from scripts import fill_table
+    from udpdiff.jobs import FillTable
     from udpdiff.storage.sealed import write_record
     from udpdiff.tables.specs import needed
 
-    metric = {"value": 0.5, "low": None, "high": None, "n": 8, "per_video": [], "extractor": "mini " * 200}
+    metric = {"value": 0.5, "low": None, "high": None, "n": 8, "per_video": [], "clips": [], "extractor": "mini " * 200}
     paths = []
     for run, task in needed(2):
         paths.append(folder.parent / f"{run}-{task}.json")
         if not paths[-1].exists():
             write_record(paths[-1], {"run": run, "task": task, "metrics": {"fvd": metric}})
     words = ["--number", "2", "--measured", *map(str, paths), "--table", str(folder / "table2.csv")]
-    sys.argv = ["fill_table", *words, "--digest", str(folder / "table2.csv.sha256")]
+    words += ["--digest", str(folder / "table2.csv.sha256"), "--comparisons", str(folder / "table2.json")]
+    sys.argv = ["fill_table", *words, "--job", FillTable(bootstrap_samples=20, seed=0).dump()]
     fill_table.main()
     return folder / "table2.csv"
 
