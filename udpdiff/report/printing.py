@@ -22,6 +22,11 @@ def figure(value: float | None) -> str:
     )
 
 
+def difference(value: float) -> str:
+    """A difference of figures of a table, with its sign."""
+    return ("+" if value > 0 else "") + figure(value)
+
+
 def duration(seconds: float) -> str:
     """A time as people say it: seconds up to a minute and a half, then minutes, then hours."""
     if seconds < 90:
@@ -29,4 +34,4 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-FILTERS = {"duration": duration, "number": number, "signed": signed, "figure": figure}
+FILTERS = {"difference": difference, "duration": duration, "number": number, "signed": signed, "figure": figure}

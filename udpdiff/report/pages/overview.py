@@ -38,6 +38,7 @@ class Run(PageData):
     label: str
     origin: str | None = Field(description="The checkpoint that it comes from; null for a run of this workflow.")
     tasks: dict[str, float] = Field(description="Share of the training samples by task.")
+    trainings: int = Field(description="How often it was trained, with seeds of its own; samples are of the first.")
     steps: int
     batch_size: int
     shown: list[str] = Field(description="Tasks of its samples.")
@@ -147,6 +148,7 @@ def _run(inputs: Inputs, run: str) -> Run:
         label=inputs.run_label(run),
         origin=None,
         tasks=inputs.config.runs[run].tasks,
+        trainings=inputs.config.runs[run].replicates,
         steps=recipe.steps,
         batch_size=recipe.batch_size,
         shown=["video" if task == VIDEO else task for each, task in inputs.shown if each == run],
