@@ -165,8 +165,8 @@ def test_stages_and_their_jobs_are_those_of_the_workflow(tmp_path):
         stages["latents/video"] == stages["latents/seg-location-entityseg"] == stages["latents/text-depth"] == (2, 12)
     )
     assert stages["train"] == (12, 12 * 6 * 4) and stages["sample"] == (13, 52)
-    assert stages["features"] == (14, 58) and stages["comparisons"] == (8, 32)
-    assert stages["samples/entities/entityseg"] == (1, 4), "of the runs that are judged"
+    assert stages["features"] == (14, 58) and stages["comparisons"] == (12, 48)
+    assert stages["samples/entities/entityseg"] == (5, 20), "of all runs that know entities"
     assert stages["samples/depth/depth_anything"] == (1, 4), "a table sets it beside the predictions"
 
 
