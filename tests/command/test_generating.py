@@ -74,7 +74,7 @@ def test_a_shared_run_is_small_and_says_what_it_is(run, shared):
     assert "| all streams | " in card and "| depth | δ1, aligned per video | 0.6250 (0.5000 to 0.7500) | 24 |" in card
     written = (run / "README.md").read_text()  # with the export, before anything was measured
     assert "Not measured when this card was written" in written and "2 clips for seg" in written
-    assert "base `mini:cogvideox`" in written and "whose licence" in written
+    assert "base `mini:cogvideox`" in written and "hold for them (Apache-2.0, trained by this project" in written
 
 
 def test_a_run_without_its_other_parts_is_loaded_with_those_of_its_base(run, shared):

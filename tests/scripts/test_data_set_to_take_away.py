@@ -101,7 +101,7 @@ def test_the_card_says_it_all_and_its_loader_runs(exported, tmp_path, monkeypatc
     assert "| train | 1 | 2 | 1 | 4 | 0.000 |" in text
     assert "| entities | low coverage | 1 |" in text and "| captions | loops | 1 |" in text
     assert "| mean IoU | 0.500 (0.250 to 0.750) | 40 |" in text and "0.100" not in text
-    assert "rendered by this project" in text and "- Depth: `mini:depthcrafter`" in text
+    assert "rendered by this project" in text and "- Depth: `mini:depthcrafter` (Apache-2.0, trained by" in text
     subprocess.run(["sha256sum", "--quiet", "--check", "SHA256SUMS"], cwd=exported, check=True)
     (code,) = re.findall(r"```python\n(.*?)```", text, re.S)
     assert code in (ROOT / "docs/data.md").read_text()

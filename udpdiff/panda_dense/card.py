@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from udpdiff import jobs
+from udpdiff.checkpoints.licences import licence_of
 from udpdiff.metrics.registry import describe
 from udpdiff.storage.files import write_text
 from udpdiff.storage.sealed import read_record
@@ -87,8 +88,10 @@ def _lines(
     yield from ("", "A clip that a later stage refused is in no archive.", "", "## How good the labels are", "")
     yield from _quality(figures)
     yield from ("", "## Where it comes from, and licences", "", f"- Videos: {_SOURCES[job.source]}.")
-    yield from (f"- {part}: `{checkpoint}`" for part, checkpoint in job.labellers.items())
-    yield "- Labels carry the licences and terms of the checkpoints that made them: docs/checkpoints.md of udpdiff lists them."
+    for part, checkpoint in job.labellers.items():
+        known = ":" in checkpoint or "/" in checkpoint  # a reference, not a word
+        yield f"- {part}: `{checkpoint}` ({licence_of(checkpoint)})" if known else f"- {part}: {checkpoint}"
+    yield "- Labels carry the licences and terms of the checkpoints that made them."
     yield from ("", "## Checksums", "", "`sha256sum --check SHA256SUMS`, in this folder.")
 
 

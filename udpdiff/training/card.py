@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from udpdiff.checkpoints.licences import licence_of
 from udpdiff.metrics.registry import describe
 
-# Of bases by name; any other's is its own.
-_LICENCES = {"mini:cogvideox": "apache-2.0", "CogVideoX-2b": "apache-2.0"}
 _LOSSES = {"loss": "all streams", "loss_video": "video", "loss_dense": "dense stream"}
 
 
@@ -73,8 +72,8 @@ def model_card(
 
 
 def _head(base: str) -> list[str]:
-    licence = _LICENCES.get(base) or _LICENCES.get(base.partition("@")[0].rpartition("/")[2])
-    known = [f"license: {licence}"] if licence else ["license: other", "license_name: that-of-the-base"]
+    is_apache = licence_of(base).startswith("Apache-2.0")
+    known = ["license: apache-2.0"] if is_apache else ["license: other", "license_name: that-of-the-base"]
     hub = [f"base_model: {base.partition('@')[0]}"] if "/" in base and ":" not in base else []
     return ["---", *known, *hub, "library_name: diffusers", "pipeline_tag: text-to-video", "tags: [udpdiff]", "---", ""]
 
@@ -130,6 +129,7 @@ def _limits(base: str, settings: Mapping[str, Any]) -> list[str]:
             " 1 = nearest."
         )
     lines.append(
-        f"Weights derive from `{base}`, whose licence and terms of use hold for them, as do those of the training data."
+        f"Weights derive from `{base}`, whose licence and terms hold for them ({licence_of(base)}), as do those of the training"
+        " data."
     )
     return lines
