@@ -7,6 +7,7 @@ import pytest
 from hand_made_measurements import distances, figure, write
 
 from udpdiff.tables.comparisons import compare, compare_table, corrected
+from udpdiff.tables.fill import fill_table
 from udpdiff.tables.measured import read_measurements
 from udpdiff.tables.specs import TABLES, Row
 
@@ -218,6 +219,25 @@ def test_several_trainings_make_a_verdict_on_the_method(tmp_path):
     steady = trainings(tmp_path / "steady", [0.1, 0.101, 0.099])
     (line,) = corrected([compared(steady)])
     assert (line["verdict"], line["about"]) == ("better", "method")
+
+
+def test_a_table_has_the_mean_over_trainings_beside_the_first(tmp_path):
+    effects = [0.1, -0.12, -0.05]
+    found = trainings(tmp_path, effects)
+    table = fill_table(6, found, compare_table(6, found, bootstrap_samples=50)).set_index("model")
+    row = table.loc["Pixelplanes"]
+    means = [each.fields["subject_consistency"]["value"] for each in found["seg", "seg"]]
+    assert row["subject_consistency_ours"] == pytest.approx(100 * means[0])
+    assert row["subject_consistency_mean"] == pytest.approx(100 * np.mean(means))
+    assert row["subject_consistency_mean_high"] - row["subject_consistency_mean_low"] > 20, (
+        "three trainings that differ"
+    )
+    assert (row["seeds"], row["about"], row["subject_consistency_verdict"]) == (3, "method", "no difference shown")
+    alone = {pair: each[:1] for pair, each in found.items()}
+    single = fill_table(6, alone, compare_table(6, alone, bootstrap_samples=50))
+    assert set(table.reset_index().columns) - set(single.columns) == {
+        f"subject_consistency_mean{end}" for end in ("", "_low", "_high")
+    }
 
 
 def test_trainings_that_one_row_lacks_do_not_count(tmp_path):

@@ -61,7 +61,7 @@ def compare(
 
     - metric, label, unit, digits, direction ("higher" or "lower" is better); figure: the key of what was measured
       (`metrics.registry` has it), papers_figure: whether it is what the paper reports.
-    - row, against: {label, run, task}; against is null where a figure that is a gain already is set against 0.
+    - row, against: {label, run, task}; against is null where a row is set against 0: its own mean, or a gain.
     - row_value, against_value, difference (row minus against), low, high (95 %): in the table's units.
     - p: before correction; p_corrected: Holm's, null until `corrected`; test: its name.
     - n: pairs; left_out: prompts without a value on either side.

@@ -9,9 +9,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from udpdiff.tables.comparisons import compare
 from udpdiff.tables.measured import Measured, check_measured
 from udpdiff.tables.paper import PAPER_TABLES
-from udpdiff.tables.specs import Metric, Row, needed, table_spec
+from udpdiff.tables.specs import Metric, Row, TableSpec, needed, table_spec
 
 if TYPE_CHECKING:
     import pandas
@@ -27,8 +28,9 @@ def fill_table(number: int, measured: Measured, comparisons: Sequence[dict] = ()
 
     Then, of each row against the table's first one: per metric `NAME_verdict` ("better", "worse", "no difference
     shown"), `NAME_difference`, `NAME_difference_low`, `NAME_difference_high`, `NAME_p` (Holm's over the table); seeds
-    (trainings behind it) and about ("weights" or "method", which the verdict is about); and of a distance of sets
-    `NAME_n`, `NAME_dimensions`, `NAME_floor_at_n`, `NAME_warning`.
+    (trainings behind it) and about ("weights" or "method", which the verdict is about); of a distance of sets `NAME_n`,
+    `NAME_dimensions`, `NAME_floor_at_n`, `NAME_warning`; and where a run was trained several times, `NAME_mean`,
+    `NAME_mean_low`, `NAME_mean_high`: over its trainings, with the interval over trainings and prompts.
 
     Args:
         number: Of the table.
@@ -58,13 +60,13 @@ def fill_table(number: int, measured: Measured, comparisons: Sequence[dict] = ()
                 extractors[f"{metric.name}_extractor"] = _extractor(metric, row, name, figure)
                 distances |= _distance(metric, figure)
         cells["n_videos"] = max(counts, default=0)
-        rows.append((cells, extractors, _verdicts(row, comparisons), distances if comparisons else {}))
+        distances = distances if comparisons else {}
+        rows.append((cells, extractors, _verdicts(row, comparisons), distances, _means(row, spec, measured)))
     table = pandas.DataFrame([cells | extractors for cells, extractors, *_ in rows])
     trailing = [column for column in table.columns if column == "n_videos" or column.endswith("_extractor")]
     table = table[[column for column in table.columns if column not in trailing] + trailing]
-    for appended in (pandas.DataFrame([row[2] for row in rows]), pandas.DataFrame([row[3] for row in rows])):
-        table = pandas.concat([table, appended], axis=1)
-    return table
+    appended = [pandas.DataFrame([row[part] for row in rows]) for part in (2, 3, 4)]
+    return pandas.concat([table, *appended], axis=1)
 
 
 def _verdicts(row: Row, comparisons: Sequence[dict]) -> dict:
@@ -78,6 +80,18 @@ def _verdicts(row: Row, comparisons: Sequence[dict]) -> dict:
         cells |= {f"{name}_difference_{end}": line[end] for end in ("low", "high")}
         cells[f"{name}_p"] = line["p_corrected"]
     return cells | {"seeds": own[0]["seeds"], "about": own[0]["about"]} if own else {}
+
+
+def _means(row: Row, spec: TableSpec, measured: Measured) -> dict:
+    """Return the means of a row over several trainings of its run; nothing of a single one."""
+    if len(measured[row.run, row.task]) < 2:
+        return {}
+    cells: dict = {}
+    for metric in (*spec.metrics, *spec.extra):
+        line = compare(row, None, metric, measured)
+        ends = {"mean": line["difference"], "mean_low": line["low"], "mean_high": line["high"]}
+        cells |= {f"{metric.name}_{name}": value for name, value in ends.items() if line["difference"] is not None}
+    return cells
 
 
 def _distance(metric: Metric, figure: dict) -> dict:
