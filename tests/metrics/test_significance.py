@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from udpdiff.metrics.significance import (
     DRAWS,
@@ -106,3 +107,17 @@ def test_the_interval_over_trainings_and_prompts_covers(sds):
 def test_trainings_without_any_difference():
     estimate, p = two_way_mean(np.zeros((3, 8)))
     assert (estimate.value, estimate.low, estimate.high, p) == (0, 0, 0, 1)
+
+
+def test_the_interval_is_of_both_effects_by_hand():
+    """Trainings have the means 2 and 5, prompts 1, 3 and 6.5: mean squares 13.5 and 15.5, and 1.5 of the rest."""
+    differences = np.array([[0.0, 2.0, 4.0], [2.0, 4.0, 9.0]])
+    parts = split_variance(differences)
+    of_seeds, of_prompts, rest = 3 * parts.seed + parts.rest, 2 * parts.prompt + parts.rest, parts.rest
+    assert (of_seeds, of_prompts, rest) == pytest.approx((13.5, 15.5, 1.5))
+    variance = parts.seed / 2 + parts.prompt / 3 + parts.rest / 6
+    freedom = (6 * variance) ** 2 / (of_seeds**2 / 1 + of_prompts**2 / 2 + rest**2 / 2)
+    estimate, p = two_way_mean(differences)
+    assert estimate.value == 3.5
+    assert estimate.high - 3.5 == 3.5 - estimate.low == pytest.approx(t.ppf(0.975, freedom) * np.sqrt(variance))
+    assert p == pytest.approx(2 * t.sf(3.5 / np.sqrt(variance), freedom))

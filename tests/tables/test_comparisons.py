@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hand_made_measurements import distances, figure, write
+from scipy.stats import t
 
 from udpdiff.tables.comparisons import compare, compare_table, corrected
 from udpdiff.tables.fill import fill_table
@@ -258,3 +259,9 @@ def test_distances_over_several_trainings_are_wider(tmp_path):
     alone = compare(EMBEDDING, TEXT, FVD, {pair: each[:1] for pair, each in found.items()})
     assert (line["seeds"], line["about"]) == (3, "method") and "3 trainings" in line["test"]
     assert alone["p"] < 0.01 < line["p"] and line["high"] - line["low"] > 3 * (alone["high"] - alone["low"])
+    values = [
+        ours.fields["fvd"]["value"] - text.fields["fvd"]["value"]
+        for ours, text in zip(found["multi", "depth"], found["multi_text", "depth"], strict=True)
+    ]
+    by_trainings = 2 * t.ppf(0.975, 2) * np.std(values, ddof=1) / np.sqrt(3)
+    assert line["high"] - line["low"] == pytest.approx(by_trainings, rel=0.1), "little more than the trainings' own"
