@@ -15,7 +15,6 @@ MOST_WORKERS = 4  # each holds torch, some models and their videos: 1 to 2 GB
 TOGETHER = {
     "whole runs": ("tests/slurm/", "tests/workflow/test_whole_workflow.py"),
     "graphs": ("tests/workflow/",),
-    "pages": ("tests/browser/",),
     "browser": ("tests/browser/",),
 }
 
