@@ -84,10 +84,10 @@ class ShardWriter:
                 type.
             StorageError: It cannot be written.
         """
-        file = self._open_file()
+        self._open_file()
         self._check_new(clip_id)
         check_clip(self.schema, clip_id, arrays)
-        for name, (shape, dtype) in layout.row_types(file).items():
+        for name, (shape, dtype) in self._datasets.row_types(self.schema).items():
             got = arrays[name]
             if isinstance(got, np.ndarray) and (got.shape, got.dtype) != (shape, dtype):
                 raise ValueError(
@@ -150,6 +150,7 @@ class ShardWriter:
             fresh = staging_path(self.path, "partial.copy") if goes_on else self._staging
             self._stored = StagingFile(fresh, new=True)
         self._file = layout.create_file(self._stored, self.schema, self.attrs)
+        self._datasets = layout.Datasets(self._file)
         if goes_on:
             self._take_over()
             with self._written():
@@ -182,7 +183,7 @@ class ShardWriter:
     def _append(self, clip_id: str, arrays: Mapping[str, Value], scores: dict[str, float]) -> None:
         digests = clip_digests(self.schema, clip_id, arrays, scores)
         with self._written() as file:
-            layout.append_clip(file, self.schema, clip_id, arrays, json.dumps(scores), digests)
+            layout.append_clip(file, self._datasets, self.schema, clip_id, arrays, json.dumps(scores), digests)
         if self.schema.summed:
             labels = arrays[self.schema.summed]
             self._sum = labels.sum(axis=0, dtype=np.uint64) + (0 if self._sum is None else self._sum)
