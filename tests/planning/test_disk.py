@@ -26,14 +26,14 @@ def test_a_sample_with_a_prediction_holds_two_videos_and_labels():
     config = config_with(storage={"depth_bits": 8}, sampling={"codec": "h264"})
     video = disk.sample_bytes(config, None, SIZE)
     assert video == pytest.approx(0.118 * PIXELS)
-    for kind, labels in (("depth", 0.18), ("entities", 0.033)):
+    for kind, labels in (("depth", 0.18), ("entities", 0.038)):
         assert disk.label_bytes(config, kind, SIZE) == pytest.approx(labels * PIXELS)
         assert disk.sample_bytes(config, kind, SIZE) == pytest.approx(2 * video + labels * PIXELS)
     lossless = config_with(sampling={"codec": "lossless"})
     assert disk.sample_bytes(lossless, None, SIZE) == pytest.approx(1.2 * PIXELS)
 
 
-@pytest.mark.parametrize("bits, per_pixel", [(8, 0.18), (10, 0.38), (12, 0.7), (16, 1.36)])
+@pytest.mark.parametrize("bits, per_pixel", [(8, 0.18), (10, 0.38), (12, 0.7), (16, 1.41)])
 def test_depth_takes_room_by_its_bits(bits, per_pixel):
     config = config_with(storage={"depth_bits": bits})
     assert disk.label_bytes(config, "depth", SIZE) == pytest.approx(per_pixel * PIXELS)

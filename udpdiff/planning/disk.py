@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from udpdiff.config import Config
 from udpdiff.planning.training_memory import TrainingCase, optimizer_bytes
 
-# Bytes a pixel. H.264 at high quality; lossless; entity ids under gzip, 0.55 MB a clip of 49 x 480 x 720 with 40 ragged
-# entities; depth by its bits, half way between the 2.4 and 3.7 MB in 8 and the 21 and 25 in 16 of storage/coarse_values.py.
-_H264, _LOSSLESS, _ENTITIES = 0.118, 1.2, 0.033
-_DEPTH = {8: 0.18, 10: 0.38, 12: 0.7, 16: 1.36}
+# Bytes a pixel. H.264 at high quality; lossless; entity ids under gzip, 0.63 MB a clip of 49 x 480 x 720 with 40 ragged
+# entities; depth by its bits, half way between the 2.4 and 3.7 MB in 8 and the 22 and 26 in 16 of storage/coarse_values.py.
+_H264, _LOSSLESS, _ENTITIES = 0.118, 1.2, 0.038
+_DEPTH = {8: 0.18, 10: 0.38, 12: 0.7, 16: 1.41}
 _CAPTION_BYTES = 1500
 # A checkpoint is written beside the one before and the one that must stay until it is whole.
 _CHECKPOINTS_AT_ONCE = 3
