@@ -10,8 +10,10 @@ from udpdiff.metrics.caption_quality import compare_captions
 from udpdiff.metrics.comparison import compare_labels
 from udpdiff.metrics.evaluate import evaluate_labels
 from udpdiff.metrics.registry import CAPTIONS
+from udpdiff.provenance import behind_figures
 from udpdiff.sources.scenes import COLORS, SHAPES
 from udpdiff.storage.sealed import write_record
+from udpdiff.storage.shards import said_of_shards
 
 
 def main() -> None:
@@ -28,7 +30,9 @@ def main() -> None:
     comparisons = compare_labels(arguments.truth, labels, arguments.job.tasks)
     if arguments.captions:
         comparisons[CAPTIONS] = compare_captions(arguments.truth, arguments.captions, SHAPES, list(COLORS))
-    write_record(arguments.quality, evaluate_labels(arguments.job, comparisons))
+    shards = said_of_shards([*arguments.truth, *arguments.entities, *arguments.depth])
+    behind = behind_figures(seeds={"intervals": arguments.job.seed}, shards=shards, device="cpu")
+    write_record(arguments.quality, evaluate_labels(arguments.job, comparisons) | behind)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from udpdiff import jobs
 from udpdiff.metrics.evaluate import evaluate_runtime, quality_document
 from udpdiff.metrics.records import ROUNDS
 from udpdiff.model.runtime import time_runs
+from udpdiff.provenance import behind_figures
 from udpdiff.storage.sealed import write_record
 from udpdiff.timing import device_name
 
@@ -25,7 +26,9 @@ def main() -> None:
     for path, (run, task), found in zip(arguments.runtimes, job.runs, timings, strict=True):
         metrics = evaluate_runtime(found, hardware=device_name(execution.device))
         rounds = {ROUNDS: [f"round {number}" for number in range(len(found))]}
-        write_record(path, quality_document(run, task, job.seed, len(found), metrics, rounds))
+        document = quality_document(run, task, job.seed, len(found), metrics, rounds)
+        size, device = job.size.model_dump(mode="json"), device_name(execution.device)
+        write_record(path, document | behind_figures(seeds={"rounds": job.seed}, videos=[size], device=device))
 
 
 if __name__ == "__main__":

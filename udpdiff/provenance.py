@@ -13,11 +13,29 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGE = Path(__file__).resolve().parent
-_LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "safetensors", "numpy", "h5py", "snakemake")
+_LIBRARIES = (
+    "torch",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "peft",
+    "safetensors",
+    "numpy",
+    "scipy",
+    "h5py",
+    "av",
+    "opencv-python-headless",
+    "snakemake",
+)
 
 
 def provenance() -> dict[str, Any]:
-    """Return commit, dirty flag, package hash, versions and hardware, json-able.
+    """Return `origin`, the command and the hardware, json-able."""
+    return origin() | {"command": [Path(sys.argv[0]).name, *sys.argv[1:]], "hardware": hardware()}
+
+
+def origin() -> dict[str, Any]:
+    """Return commit, dirty flag, package hash and versions; imports no library for it.
 
     commit and dirty are None when the package is not in a git checkout: an installed wheel, even one whose environment
     lies inside another project's checkout.
@@ -28,10 +46,24 @@ def provenance() -> dict[str, Any]:
         "commit": _git("rev-parse", "HEAD") if tracked else None,
         "dirty": None if status is None else bool(status),
         "package_sha256": package_digest(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": {"python": platform.python_version()} | _versions(),
-        "hardware": hardware(),
     }
+
+
+def behind_figures(**facts: Any) -> dict[str, Any]:
+    """Return what every file of figures says of itself, under `provenance`: where it comes from, and what it rests on.
+
+    It stands in results alone, never in what a job is told: another device, version or commit reruns nothing.
+
+    Args:
+        facts: Json-able; those that apply of
+            networks: role -> {"name", "sha256" (of the weights, None without weights or where not known)};
+            videos, real: {"frames", "height", "width", "fps", "codec", "seed" (of the first video's noise)}, a list of
+            those that differ; extraction: {"device", "commit", "package_sha256", "versions"} of the jobs that made
+            features, likewise; shards: folder -> what the shards in it say of their making; seeds: by what they are for;
+            device; clip_ids, where the figures themselves do not list them.
+    """
+    return {"provenance": origin() | facts}
 
 
 @lru_cache(maxsize=1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from udpdiff.checkpoints.hub import TOP, folder_of, split
 from udpdiff.checkpoints.places import place_of
+from udpdiff.content_digests import content_digests
 from udpdiff.storage.errors import StorageError
 from udpdiff.storage.sealed import DIGESTS, check_folder, read_record
 
@@ -63,6 +65,21 @@ def shipped_digests(ref: str) -> dict[str, str]:
     name = f"{ref.removeprefix(_SCHEME)}/"
     listed = read_record(_FOLDER / DIGESTS)["files"] if ref.startswith(_SCHEME) else {}
     return {file.removeprefix(name): digest for file, digest in listed.items() if file.startswith(name)}
+
+
+def weights_sha256(ref: str) -> str | None:
+    """Return the sha256 of a checkpoint's weights; of several files, that of their digests. None where there are none.
+
+    Args:
+        ref: A checkpoint at the top of a folder, by any reference; `i3d:FILE#SHA256` says it itself.
+    """
+    if ref.startswith("i3d:"):
+        return ref.partition("#")[2].lower()
+    folder = Path(local_folder(ref))
+    digests = content_digests(sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")))
+    if len(digests) < 2:
+        return digests[0] if digests else None
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _check_shipped(name: str) -> None:

@@ -24,6 +24,7 @@ from udpdiff.metrics.comparison import Comparison, read_comparisons
 from udpdiff.metrics.feature_shards import CUT_PROMPT, STILL, VideoSet, read_features
 from udpdiff.metrics.records import COMPARED, REAL, ROUNDS, VIDEOS, entry
 from udpdiff.metrics.set_distances import measure_distances
+from udpdiff.provenance import behind_figures
 from udpdiff.tasks import Task, get_task, labels_control
 
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
@@ -49,6 +50,7 @@ def evaluate_samples(
     metrics = evaluate_videos(generated, real, **options)
     clips = {VIDEOS: generated.clip_ids, REAL: real.clip_ids}
     document = quality_document(job.run, job.task, job.seed, len(generated.clip_ids), metrics, clips)
+    document |= behind_figures(seeds={"intervals": job.seed}, **(real.behind("real") | generated.behind("videos")))
     if not job.judge:
         return document
     joined = read_comparisons(comparisons)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
+from udpdiff.checkpoints import weights_sha256
 from udpdiff.metrics.features import ImageEncoder, SubjectEncoder
 from udpdiff.metrics.flow import FlowEstimator, load_flow
 from udpdiff.metrics.interpolation import Interpolator, load_interpolator
@@ -17,6 +19,7 @@ class Extractors:
     Attributes:
         video: Behind the Frechet and the kernel video distance.
         kernel: A second one, of which the kernel distance alone is taken.
+        digests: Sha256 of the weights by field, of those that have any.
         subject: Behind subject consistency.
         image: Behind background consistency and prompt fidelity.
         interpolator: Behind motion smoothness.
@@ -29,11 +32,13 @@ class Extractors:
     interpolator: Interpolator | None = None
     flow: FlowEstimator | None = None
     kernel: VideoFeatures | None = None
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> dict[str, str]:
         """What made the figures, by field."""
-        return {field.name: part.name for field in fields(self) if (part := getattr(self, field.name))}
+        parts = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "digests"}
+        return {role: part.name for role, part in parts.items() if part}
 
     @property
     def smoothness(self) -> str | None:
@@ -52,6 +57,7 @@ def load_extractors(
     device: str = "cpu",
 ) -> Extractors:
     """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in as interpolator; `dis`."""
+    references = {"video": video_encoder, "subject": subject_encoder, "image": image_encoder, "kernel": kernel_encoder}
     return Extractors(
         load_video_encoder(video_encoder, device=device),
         subject_encoder and SubjectEncoder.from_pretrained(subject_encoder, device=device),
@@ -59,4 +65,5 @@ def load_extractors(
         interpolator and load_interpolator(interpolator),
         flow and load_flow(flow),
         kernel_encoder and load_video_encoder(kernel_encoder, device=device),
+        {role: digest for role, ref in references.items() if ref and (digest := weights_sha256(ref))},
     )
