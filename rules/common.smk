@@ -120,7 +120,7 @@ wildcard_constraints:
     split=r"train|evaluation|samples/[a-z0-9_-]+/[a-z0-9_]+",
     shard=r"\d+",
     labeller=r"[a-z0-9_]+",
-    run="|".join(flow.config.trainings()),
+    run="|".join([*flow.config.trainings(), *flow.config.models]),
     task="|".join(["video", *TASKS]),
     number=r"[1-9]",
 

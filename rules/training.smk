@@ -14,6 +14,8 @@ rule train:
     benchmark:
         "benchmarks/train/{run}.tsv"
     priority: 1  # see rules/common.smk
+    wildcard_constraints:
+        run="|".join(flow.config.runs),
     conda:
         environment
     resources:
@@ -36,4 +38,25 @@ rule train:
             trap '' TERM USR1
             tee -a {log:q}
         )
+        """
+
+
+# A model that is trained already stands among the runs under its name.
+rule take_model:
+    input:
+        records=fetched("models.{run}.checkpoint"),
+    output:
+        run=directory("results/runs/{run}"),
+    log:
+        "logs/take_model/{run}.log",
+    wildcard_constraints:
+        run="|".join(flow.config.models) or "none",
+    conda:
+        environment
+    params:
+        job=job(workflow_jobs.take_model, "run"),
+        content=content("models.{run}.checkpoint"),
+    shell:
+        """
+        python -m scripts.take_model --job {params.job:q} --output {output.run:q} 2>&1 | tee {log:q}
         """

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, create_model, model_validator
+from pydantic import BaseModel, Field, create_model, field_validator, model_validator
 
 from udpdiff.config_data import Clips, ClipSize, Encoding, Filters, Panda70M, Source, Storage
 from udpdiff.config_labels import Labels
@@ -60,6 +60,20 @@ class Run(Section):
     def colormap(self, task: str) -> str:
         """The colour encoding that this run learns a task in."""
         return self.colormaps.get(task, TASKS[task].colormaps[0])
+
+
+class TakenModel(Section):
+    """A model that is trained already, sampled and measured beside the runs. tasks: of it, those that are."""
+
+    checkpoint: Text
+    tasks: Annotated[list[str], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _known_tasks(self):
+        unknown = sorted(set(self.tasks) - set(TASKS))
+        if unknown or len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"tasks: got {self.tasks}; allowed: each of {', '.join(TASKS)} once")
+        return self
 
 
 class Judges(Section):
@@ -128,9 +142,16 @@ class Config(Section):
     model: Model
     training: Training
     runs: dict[Name, Run]
+    models: dict[Name, TakenModel]
     sampling: Sampling
     metrics: Metrics
     report: Report
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _left_out(cls, models):
+        """A model of a lower layer that is null here is none."""
+        return {name: model for name, model in models.items() if model is not None} if isinstance(models, dict) else models
 
     @model_validator(mode="after")
     def _fits_together(self):
@@ -153,12 +174,14 @@ class Config(Section):
             allowed = getattr(self.labels, kind)
             if labeller not in allowed:
                 yield f"{key}: got {labeller!r}, which labels.{kind} does not define; allowed: {', '.join(allowed)}"
+        for name in sorted(set(self.models) & set(self.runs)):
+            yield f"models.{name}: got the name of a run; give the model another"
         for kind in LABEL_KINDS:
             for run in getattr(self.metrics.judged_runs, kind) or []:
-                if run not in self.runs:
+                if run not in {*self.runs, *self.models}:
                     yield (
-                        f"metrics.judged_runs.{kind}: got {run!r}, which runs does not define; "
-                        f"allowed: {', '.join(self.runs)}"
+                        f"metrics.judged_runs.{kind}: got {run!r}, which neither runs nor models define; "
+                        f"allowed: {', '.join([*self.runs, *self.models])}"
                     )
 
     def _depth_faults(self) -> Iterator[str]:

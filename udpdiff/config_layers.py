@@ -17,6 +17,7 @@ from udpdiff.config_values import ConfigError
 PATHS = ("source.path", "source.captions", "panda70m.cookies")
 CHECKPOINTS = (
     "model.base",
+    "models.*.checkpoint",
     "labels.entities.*.segmenter",
     "labels.tracker.checkpoint",
     "labels.depth.*.checkpoint",

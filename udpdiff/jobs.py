@@ -131,6 +131,14 @@ class Train(Job):
     text_dtype: Dtype | None = None
 
 
+class TakeModel(Job):
+    """A trained model that comes as a checkpoint; tasks: those that it must know."""
+
+    model: str
+    checkpoint: str
+    tasks: tuple[str, ...]
+
+
 class Sample(Job):
     """Prompts number first to first + count - 1 of the evaluation captions, for one run and task.
 

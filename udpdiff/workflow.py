@@ -45,7 +45,9 @@ class Workflow(RunSet):
         kind, split = get_task(task).labels, f"samples/{run}/{task}"
         folders = [self.judge_of(run, task), *self.comparators_of(run, task)]
         reference, *others = [f"results/{kind}/{name}/{split}/{shard}.h5" for name in folders]
-        learned = f"{kind}/{getattr(self.config.run(run), kind)}"
+        # The constant prediction of a model that is taken is that of the judge's own labels of this data set.
+        learner = self.config.metrics.judges if run in self.config.models else self.config.run(run)
+        learned = f"{kind}/{getattr(learner, kind)}"
         mean = [f"results/{learned}/mean.npz"] if get_task(task).has_constant else []
         return {"reference": [reference], "comparators": others, "mean": mean}
 
@@ -65,7 +67,8 @@ class Workflow(RunSet):
 
     def pairs_against_base(self) -> list[tuple[str, str]]:
         """The (run, task) pairs of the report that are set against the base; none without a base."""
-        return [pair for pair in self.shown_pairs() if pair[1] != VIDEO] if self.base_run() else []
+        shown = [pair for pair in self.shown_pairs() if pair[1] != VIDEO and pair[0] in self.config.runs]
+        return shown if self.base_run() else []
 
     def base_comparison_inputs(self) -> dict[str, list[str]]:
         """What `compare_with_base` reads."""

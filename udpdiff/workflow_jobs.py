@@ -170,6 +170,12 @@ def train(workflow: Workflow, run: str) -> jobs.Train:
     )
 
 
+def take_model(workflow: Workflow, run: str) -> jobs.TakeModel:
+    """run: the name of the model, which stands among the runs."""
+    model = workflow.config.models[run]
+    return jobs.TakeModel(model=run, checkpoint=model.checkpoint, tasks=tuple(model.tasks))
+
+
 def sample(workflow: Workflow, run: str, task: str, shard: int) -> jobs.Sample:
     sampling = workflow.config.sampling
     first = shard * sampling.shard_prompts
@@ -271,8 +277,9 @@ def measure_throughput(workflow: Workflow) -> jobs.MeasureThroughput:
 
 def measure_memory(workflow: Workflow) -> jobs.MeasureMemory:
     """The first training of the report, in batches up to what a process has at once, and twice that."""
-    run = next(iter(dict.fromkeys(run for run, _ in workflow.shown_pairs() if workflow.config.runs[run].tasks)), None)
-    run = run or next(iter(workflow.config.runs))
+    runs = workflow.config.runs
+    run = next((run for run, _ in workflow.shown_pairs() if run in runs and runs[run].tasks), None)
+    run = run or next(iter(runs))
     most = 2 * max(4, workflow.config.run_training(run).batch_size)
     batches = tuple(2**power for power in range(most.bit_length()) if 2**power <= most)
     return jobs.MeasureMemory(train=train(workflow, run), size=workflow.config.clip_size(), batches=batches)

@@ -107,13 +107,14 @@ class RunSet(ClipSet):
         return [f"results/depth/{labeller}/train/{shard}.mean.npz" for shard in self.shard_numbers("train")]
 
     def run_tasks(self) -> list[tuple[str, str]]:
-        """All (run, task) pairs that can be sampled, of the first training of each run."""
-        return [(run, task) for run, spec in self.config.runs.items() for task in (spec.tasks or [VIDEO])]
+        """All (run, task) pairs that can be sampled: of each run's first training, then of the models that are taken."""
+        trained = [(run, task) for run, spec in self.config.runs.items() for task in (spec.tasks or [VIDEO])]
+        return trained + [(name, task) for name, model in self.config.models.items() for task in model.tasks]
 
     def replicated(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """(run, task) pairs with those of the runs' further trainings."""
-        runs = self.config.runs
-        return [(name, task) for run, task in pairs for name in replicate_names(run, runs[run].replicates)]
+        counts = {run: spec.replicates for run, spec in self.config.runs.items()}  # a model that is taken has one
+        return [(name, task) for run, task in pairs for name in replicate_names(run, counts.get(run, 1))]
 
     def training_seed(self, run: str) -> int:
         """The seed of a training: of the first of a run the configuration's."""

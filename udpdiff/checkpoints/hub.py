@@ -18,6 +18,7 @@ from udpdiff.storage.sealed import read_record
 # What loaders read of a repository: folders of it, patterns of files, "." for the files at its top. FOLDER@VARIANT prefers
 # weights stored under a variant's name.
 TOP = (".",)
+MODEL = (".", "transformer")  # the rest is its base's
 BASE = ("transformer", "scheduler", "vae", "text_encoder", "tokenizer")
 TEXT = ("transformer/config.json", "text_encoder", "tokenizer")
 TOKENIZER = ("transformer/config.json", "tokenizer")

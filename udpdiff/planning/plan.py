@@ -68,7 +68,8 @@ class Plan:
             found = combined(r for r in self.records if r.is_like(folder.split("/")[0], _data(job), self.size))
             if found:
                 self.needs[folder] = with_measured(self.needs[folder], found)
-        self.runs = list(dict.fromkeys(run for run, _ in workflow.replicated(workflow.shown_pairs())))
+        trained = [pair for pair in workflow.shown_pairs() if pair[0] in workflow.config.runs]
+        self.runs = list(dict.fromkeys(run for run, _ in workflow.replicated(trained)))
 
     def stages(self) -> list[StagePlan]:
         """Return all stages, in the order in which they run."""

@@ -64,6 +64,11 @@ _KINDS = {
         ("transformer", "vae", "text_encoder"),
         ("tokenizer",),
     ),
+    "models.*.checkpoint": Kind(
+        "model that `udpdiff export` wrote",
+        {"model_index.json": {"UDPDiffPipeline"}, "run.json": (), "transformer/config.json": ()},
+        ("transformer",),
+    ),
     "labels.entities.*.segmenter": Kind("Mask2Former or CropFormer", {"config.json": {"mask2former"}}),
     "labels.tracker.checkpoint": Kind("SAM 2", {"sam2.json": ()}),
     "labels.depth.*.base": Kind("Stable Video Diffusion", _STABLE_VIDEO, ("vae", "image_encoder")),

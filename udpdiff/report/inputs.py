@@ -35,7 +35,7 @@ class Inputs:
 
     Attributes:
         shown: (run, task) pairs.
-        runs: The runs among them, in order.
+        runs: The runs among them, in order; models that are only taken are none.
         examples: How many clips or prompts a gallery shows.
     """
 
@@ -54,7 +54,7 @@ class Inputs:
         self.benchmarks, self.default, self._verdicts = benchmarks, default, verdicts
         self.summaries: list[Summary] = [read_summary(path) for path in summaries]
         self.shown = list(job.shown)
-        self.runs = list(dict.fromkeys(run for run, _ in self.shown))
+        self.runs = list(dict.fromkeys(run for run, _ in self.shown if run in job.config.runs))
         self.examples = job.config.report.examples
 
     @cached_property
