@@ -15,7 +15,7 @@ rule train:
         "benchmarks/train/{run}.tsv"
     priority: 1  # see rules/common.smk
     wildcard_constraints:
-        run="|".join(flow.config.runs),
+        run="|".join(flow.config.trainings()),
     conda:
         environment
     resources:

@@ -164,9 +164,9 @@ def test_stages_and_their_jobs_are_those_of_the_workflow(tmp_path):
     assert (
         stages["latents/video"] == stages["latents/seg-location-entityseg"] == stages["latents/text-depth"] == (2, 12)
     )
-    assert stages["train"] == (12, 12 * 6 * 4) and stages["sample"] == (13, 52)
-    assert stages["features"] == (14, 58) and stages["comparisons"] == (12, 48)
-    assert stages["samples/entities/entityseg"] == (5, 20), "of all runs that know entities"
+    assert stages["train"] == (12, 12 * 6 * 4) and stages["sample"] == (15, 60)
+    assert stages["features"] == (16, 66) and stages["comparisons"] == (14, 56)
+    assert stages["samples/entities/entityseg"] == (6, 24), "of all runs that know entities"
     assert stages["samples/depth/depth_anything"] == (1, 4), "a table sets it beside the predictions"
 
 
@@ -179,7 +179,7 @@ def test_a_run_of_several_trainings_costs_as_often(tmp_path):
 def test_a_plan_needs_no_source(tmp_path):
     videos = workflow(missing="not named yet", source={"kind": "videos"}, sampling={"shard_prompts": 10})
     stages = {stage.stage: (stage.jobs, stage.clips) for stage in Plan(videos, tmp_path, tmp_path, A100).stages()}
-    assert stages["cut_videos"] == (2, 184) and stages["sample"] == (12 * 3, 12 * 24)
+    assert stages["cut_videos"] == (2, 184) and stages["sample"] == (14 * 3, 14 * 24)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,8 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
         add("encode_text", workflow_jobs.encode_text(flow, style), style)
     for run in flow.config.trainings():
         add("train", workflow_jobs.train(flow, run), run, reads=flow.run_latents(run) + flow.run_captions())
+    for name in flow.config.models:
+        add("take_model", workflow_jobs.take_model(flow, name), name)
     for run, task in flow.replicated(flow.run_tasks()):
         for shard in flow.shard_numbers(f"samples/{run}/{task}"):
             reads = flow.caption_tables("evaluation")

@@ -153,3 +153,4 @@ PAIRS = [
     "multi_text/depth", "multi_30_70/depth", "multi_70_30/depth", "depth_anything/depth", "seg_grid8/seg",
     "seg_grid12/seg",
 ]  # fmt: skip
+TAKEN = ["udpdiff/seg", "udpdiff/depth"]

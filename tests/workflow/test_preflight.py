@@ -31,6 +31,7 @@ MINI = (
     "sam2",
     "subject_encoder",
     "video_encoder",
+    "udpdiff",
 )
 HERE = preflight.Machine()
 
@@ -177,6 +178,7 @@ def test_a_billion_clips_take_no_memory():
 
 CHECKPOINT_KEYS = {
     "model.base": "cogvideox",
+    "models.udpdiff.checkpoint": "udpdiff",
     "labels.entities.entityseg.segmenter": "cropformer",
     "labels.tracker.checkpoint": "sam2",
     "labels.depth.depthcrafter.checkpoint": "depthcrafter",

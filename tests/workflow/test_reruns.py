@@ -92,6 +92,11 @@ RERUNS = {
     "model.base": ("a/b", "codec_quality encode_latents encode_text judge_claims train write_captions"),
     "model.init_in": ("zero", "train"),
     "model.init_out": ("copy", "train"),
+    "models.udpdiff.checkpoint": ("a/b", "take_model"),
+    "models.udpdiff.tasks": (
+        ["depth"],
+        "compare_samples estimate_depth evaluate_samples extract_features sample segment_entities take_model",
+    ),
     **{
         f"training.{key}": (value, "train judge_claims" if key == "steps" else "train")
         for key, value in {

@@ -14,7 +14,7 @@ WAITED_FOR = {"records", "before", "allowed", "checked"}  # inputs that no scrip
 # Found by the script under the results folder that it is told, and what lies beside the first page.
 UNNAMED = {"render_report": {"tables", "runs", "samples", "scores", "clips", "pages", "data", "media"}}
 # Of train, what outlives a failure stands in `params`.
-OPTION_OF = {"train": {"run": "output"}, "train_mini": {"folder": "out"}}
+OPTION_OF = {"train": {"run": "output"}, "take_model": {"run": "output"}, "train_mini": {"folder": "out"}}
 # Options that are no file of the rule, and what each is handed.
 FURTHER = {
     "execution": lambda job: ["the execution"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rule_graphs import DEPTH, ENTITIES, MULTI, PAIRS, one, read, shards
+from rule_graphs import DEPTH, ENTITIES, MULTI, PAIRS, TAKEN, one, read, shards
 
 from udpdiff.mini.stages import STAGES
 
@@ -284,16 +284,16 @@ READS = [
             "measured": [
                 "results/metrics/codec.json",
                 *TIMED,
-                *(f"results/metrics/{pair}/quality.json" for pair in PAIRS),
+                *(f"results/metrics/{pair}/quality.json" for pair in PAIRS + TAKEN),
                 "results/metrics/against_base.json",
                 "results/metrics/labels.json",
             ],
             "verdicts": ["results/verdicts.json"],
             "tables": TABLES,
-            "runs": list(dict.fromkeys(f"results/runs/{pair.split('/')[0]}" for pair in PAIRS)),
+            "runs": list(dict.fromkeys(f"results/runs/{pair.split('/')[0]}" for pair in PAIRS + TAKEN)),
             "samples": [
                 f"results/samples/{pair}/{shard}.{kind}.h5"
-                for pair in PAIRS
+                for pair in PAIRS + TAKEN
                 for shard in (0, 1)
                 for kind in (["clips"] if pair == "base/video" else ["clips", "dense"])
             ],
@@ -307,6 +307,7 @@ READS = [
             "summaries": sorted(SUMMARIES),
         },
     ),
+    ("take_model", {"run": "udpdiff"}, {"records": []}),
     (
         "export_clips",
         {"split": "evaluation", "shard": "1"},

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from every_job import workflow_of
-from rule_graphs import DEFAULT, DEPTH, ENTITIES, MULTI, PAIRS, PANDA, SCENES, merged, one, told
+from rule_graphs import DEFAULT, DEPTH, ENTITIES, MULTI, PAIRS, PANDA, SCENES, TAKEN, merged, one, told
 
 from udpdiff import workflow_jobs
 from udpdiff.checkpoints import hub
@@ -264,6 +264,11 @@ TOLD = [
         },
     ),
     (
+        "take_model",
+        {"run": "udpdiff"},
+        {"model": "udpdiff", "checkpoint": "mini:udpdiff", "tasks": ["seg", "depth"]},
+    ),
+    (
         "codec_quality",
         {},
         RESAMPLED
@@ -334,7 +339,7 @@ def test_of_every_rule_that_is_told_something_one_job_is_compared(scenes):
 def test_the_report_is_told_the_configuration_and_what_to_show(scenes):
     made = told(one(scenes, "render_report"))
     assert made.pop("config") == json.loads(one(scenes, "plan")["params"]["config"])
-    assert made == {"shown": [pair.split("/") for pair in PAIRS], "tables": list(range(1, 10)), "sheet": 3}
+    assert made == {"shown": [pair.split("/") for pair in PAIRS + TAKEN], "tables": list(range(1, 10)), "sheet": 3}
     config = Config.model_validate_json(one(scenes, "plan")["params"]["config"])
     assert config == parse(merged(SCENES))
 

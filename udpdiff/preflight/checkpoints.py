@@ -68,6 +68,7 @@ _KINDS = {
         "model that `udpdiff export` wrote",
         {"model_index.json": {"UDPDiffPipeline"}, "run.json": (), "transformer/config.json": ()},
         ("transformer",),
+        ("digests.json",),
     ),
     "labels.entities.*.segmenter": Kind("Mask2Former or CropFormer", {"config.json": {"mask2former"}}),
     "labels.tracker.checkpoint": Kind("SAM 2", {"sam2.json": ()}),

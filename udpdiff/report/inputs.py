@@ -100,8 +100,10 @@ class Inputs:
         return folder / name
 
     def run_label(self, run: str) -> str:
-        """Return a run's name, with the initialisation of its new channels where runs differ in it."""
+        """Return a run's name, with the initialisation of its new channels where runs differ in it; a model's with its checkpoint."""
         config = self.config
+        if run in config.models:
+            return f"{run} ({config.models[run].checkpoint}, taken as it is)"
         starts = {name: config.run_model(name) for name in self.runs if config.runs[name].tasks}
         if run not in starts or len({(each.init_in, each.init_out) for each in starts.values()}) == 1:
             return run
@@ -149,7 +151,7 @@ class Inputs:
 
     def featured_run(self) -> str | None:
         """Return the run that galleries and headline figures are of: the first that is shown with several tasks."""
-        runs = [run for run, _ in self.shown]
+        runs = [run for run, _ in self.shown if run in self.config.runs]
         return next((run for run in runs if runs.count(run) > 1), None)
 
     def featured_pairs(self) -> list[tuple[str, str]]:
