@@ -60,5 +60,5 @@ def test_the_mini_scale_says_what_it_does_not_know(capsys, monkeypatch):
 
 
 def test_a_preset_that_is_not_there(monkeypatch, capsys):
-    with pytest.raises(ConfigError, match=r"papre.*allowed: one_gpu, paper, rehearsal"):
+    with pytest.raises(ConfigError, match=r"papre.*allowed: hours, one_gpu, paper, rehearsal"):
         told(capsys, monkeypatch, "--preset", "papre")

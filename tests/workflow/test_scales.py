@@ -123,7 +123,7 @@ def test_two_presets_are_refused(lab, tmp_path):
 
 def test_an_unknown_preset_is_refused_with_those_there_are(tmp_path):
     status, told = snakemake(tmp_path, "-n", "--config", "preset=papier", "--", "all")
-    assert status != 0 and "preset: got 'papier'; allowed: one_gpu, paper, rehearsal" in told
+    assert status != 0 and "preset: got 'papier'; allowed: hours, one_gpu, paper, rehearsal" in told
     assert "Traceback" not in told
 
 
