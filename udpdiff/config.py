@@ -142,7 +142,7 @@ class Config(Section):
     model: Model
     training: Training
     runs: dict[Name, Run]
-    models: dict[Name, TakenModel]
+    models: dict[Name, TakenModel | None]  # null takes away what a lower layer names; none is left after that
     sampling: Sampling
     metrics: Metrics
     report: Report
@@ -151,7 +151,9 @@ class Config(Section):
     @classmethod
     def _left_out(cls, models):
         """A model of a lower layer that is null here is none."""
-        return {name: model for name, model in models.items() if model is not None} if isinstance(models, dict) else models
+        return (
+            {name: model for name, model in models.items() if model is not None} if isinstance(models, dict) else models
+        )
 
     @model_validator(mode="after")
     def _fits_together(self):

@@ -10,7 +10,12 @@ from udpdiff.config_layers import CHECKPOINTS, strings_at
 
 FOLDER = "results/checkpoints"
 CHECKED = f"{FOLDER}/checked.json"
-_PARTS = {"model.base": hub.BASE, "models.*.checkpoint": hub.MODEL, "labels.tracker.checkpoint": hub.SAM2, "labels.depth.*.base": hub.STABLE_VIDEO}
+_PARTS = {
+    "model.base": hub.BASE,
+    "models.*.checkpoint": hub.MODEL,
+    "labels.tracker.checkpoint": hub.SAM2,
+    "labels.depth.*.base": hub.STABLE_VIDEO,
+}
 
 
 Named = dict[str, tuple[str, tuple[str, ...]]]

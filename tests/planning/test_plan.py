@@ -166,6 +166,8 @@ def test_stages_and_their_jobs_are_those_of_the_workflow(tmp_path):
     )
     assert stages["train"] == (12, 12 * 6 * 4) and stages["sample"] == (15, 60)
     assert stages["features"] == (16, 66) and stages["comparisons"] == (14, 56)
+    assert stages["train"] == (12, 12 * 6 * 4) and stages["sample"] == (15, 60)
+    assert stages["features"] == (16, 66) and stages["comparisons"] == (14, 56)
     assert stages["samples/entities/entityseg"] == (6, 24), "of all runs that know entities"
     assert stages["samples/depth/depth_anything"] == (1, 4), "a table sets it beside the predictions"
 
@@ -173,7 +175,7 @@ def test_stages_and_their_jobs_are_those_of_the_workflow(tmp_path):
 def test_a_run_of_several_trainings_costs_as_often(tmp_path):
     thrice = workflow("tests/smoke.yaml", runs={"seg": {"replicates": 3}})
     stages = {stage.stage: (stage.jobs, stage.clips) for stage in Plan(thrice, tmp_path, tmp_path, A100).stages()}
-    assert stages["train"] == (14, 14 * 6 * 4) and stages["sample"] == (15, 60)
+    assert stages["train"] == (14, 14 * 6 * 4) and stages["sample"] == (17, 68)
 
 
 def test_a_plan_needs_no_source(tmp_path):

@@ -34,7 +34,7 @@ SUMMARIES = {
 }
 SCORES = [
     path
-    for pair in PAIRS
+    for pair in PAIRS + TAKEN
     for kind in ("features/samples", "comparisons")
     for path in shards(f"{kind}/{pair}", 2)
     if kind != "comparisons" or pair != "base/video"
