@@ -13,9 +13,9 @@ rule train:
         "logs/train/{run}.log",
     benchmark:
         "benchmarks/train/{run}.tsv"
-    priority: 1  # see rules/common.smk
     wildcard_constraints:
         run="|".join(flow.config.trainings()),
+    priority: 1  # see rules/common.smk
     conda:
         environment
     resources:
