@@ -68,7 +68,7 @@ rule describe_data_set:
     conda:
         environment
     params:
-        job=job(workflow_jobs.describe_data_set),
+        job=job(workflow_tables.describe_data_set),
         quality=lambda wildcards, input: [
             f"--quality={path}" for path in input.get("quality", [])
         ],

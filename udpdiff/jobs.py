@@ -16,11 +16,13 @@ from udpdiff.config_sampling import Acceleration
 from udpdiff.config_training import Model, TrainingExecution, TrainingRecipe
 from udpdiff.config_values import Dtype
 from udpdiff.jobs_data import (
+    CheckCheckpoints,
     ChooseClips,
     CutVideos,
     DescribeDataSet,
     DownloadClips,
     EstimateDepth,
+    FetchCheckpoint,
     Job,
     RenderScenes,
     SegmentEntities,
@@ -28,11 +30,13 @@ from udpdiff.jobs_data import (
 )
 
 __all__ = [
+    "CheckCheckpoints",
     "ChooseClips",
     "CutVideos",
     "DescribeDataSet",
     "DownloadClips",
     "EstimateDepth",
+    "FetchCheckpoint",
     "Job",
     "RenderScenes",
     "SegmentEntities",
@@ -56,19 +60,6 @@ class Execution(Job):
     fetching: Fetching | None = None
     training: dict[str, TrainingExecution] = Field(default_factory=dict)
     offload: bool = False
-
-
-class CheckCheckpoints(Job):
-    """References to the hub that are to be there, and open to this user."""
-
-    references: tuple[str, ...]
-
-
-class FetchCheckpoint(Job):
-    """One checkpoint of the hub. parts: what is read of it, see `checkpoints.hub`."""
-
-    reference: str
-    parts: tuple[str, ...]
 
 
 class EncodeLatents(Job):

@@ -1,4 +1,4 @@
-"""What a job is, and the jobs that make the data set: clips, labels and captions. `udpdiff.jobs` names all jobs."""
+"""What a job is, and the jobs that fetch checkpoints and make the data set: clips, labels and captions. `udpdiff.jobs` names all jobs."""
 
 from __future__ import annotations
 
@@ -39,6 +39,19 @@ class Job(BaseModel):
         told = json.loads(self.dump())
         commits = hub.commits(told)
         return {"job": told, "checkpoints": commits} if commits else {"job": told}
+
+
+class CheckCheckpoints(Job):
+    """References to the hub that are to be there, and open to this user."""
+
+    references: tuple[str, ...]
+
+
+class FetchCheckpoint(Job):
+    """One checkpoint of the hub. parts: what is read of it, see `checkpoints.hub`."""
+
+    reference: str
+    parts: tuple[str, ...]
 
 
 class RenderScenes(Job):

@@ -292,16 +292,3 @@ def render_report(workflow: Workflow) -> jobs.RenderReport:
         tables=tuple(workflow.report_tables()),
         sheet=workflow.sheet_clips,
     )
-
-
-def describe_data_set(workflow: Workflow) -> jobs.DescribeDataSet:
-    labels, judges = workflow.config.labels, workflow.config.metrics.judges
-    found = {
-        "First-frame entities": getattr(labels.entities[judges.entities], "segmenter", "points, by the tracker"),
-        "Entities through the clip": labels.tracker.checkpoint,
-        "Depth": labels.depth[judges.depth].checkpoint,
-        "Detailed captions": labels.captions.captioner or "the source's",
-    }
-    return jobs.DescribeDataSet(
-        source=workflow.config.source.kind, labellers={part: named for part, named in found.items() if named}
-    )

@@ -1,4 +1,4 @@
-"""What the jobs of tables and claims are told, as `workflow_jobs` says of all others."""
+"""What the jobs of tables, claims and the data set's card are told, as `workflow_jobs` says of all others."""
 
 from __future__ import annotations
 
@@ -24,4 +24,17 @@ def judge_claims(workflow: Workflow) -> jobs.JudgeClaims:
             prompts=workflow.prompt_count,
             **size.model_dump(include={"num_frames", "height", "width"}),
         ),
+    )
+
+
+def describe_data_set(workflow: Workflow) -> jobs.DescribeDataSet:
+    labels, judges = workflow.config.labels, workflow.config.metrics.judges
+    found = {
+        "First-frame entities": getattr(labels.entities[judges.entities], "segmenter", "points, by the tracker"),
+        "Entities through the clip": labels.tracker.checkpoint,
+        "Depth": labels.depth[judges.depth].checkpoint,
+        "Detailed captions": labels.captions.captioner or "the source's",
+    }
+    return jobs.DescribeDataSet(
+        source=workflow.config.source.kind, labellers={part: named for part, named in found.items() if named}
     )

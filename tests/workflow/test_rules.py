@@ -63,7 +63,7 @@ def test_entities_are_judged_for_all_runs_that_tables_show(scenes):
         for job in scenes
         if job["rule"] == "compare_samples" and job["wildcards"]["task"] == "seg"
     }
-    assert judged == {"multi", "seg", "seg_location", "seg_location-1", "seg_grid8", "seg_grid12"}
+    assert judged == {"multi", "seg", "seg_location", "seg_location-1", "seg_grid8", "seg_grid12", "udpdiff"}
 
 
 def test_table_4_is_timed_alone_and_so_are_labellers_and_memory(scenes):

@@ -37,7 +37,7 @@ READERS = {
     "sample_video": ("extract_features", "render_report"),
     "mean_labels": ("compare_samples",),
     "compare_samples": ("evaluate_samples", "render_report"),
-    "extract_features": ("evaluate_samples", "compare_with_base", "render_report"),
+    "extract_features": ("evaluate_samples", "render_report"),
     "evaluate_samples": ("compare_with_base", "fill_table", "judge_claims", "render_report"),
     "measure_runtime": ("fill_table", "render_report"),
     "compare_with_base": ("render_report",),
