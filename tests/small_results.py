@@ -46,6 +46,7 @@ def small_job(kind: str = "scenes", videos: Path | None = None, runs: dict = RUN
     for index in range(6 if videos else 0):
         videos.mkdir(exist_ok=True)
         (videos / f"video {index}.mp4").touch()
+    raw["models"] = {}
     raw["runs"] = {
         name: {"entities": VARIANTS["entities"][0], "depth": VARIANTS["depth"][0]} | run for name, run in runs.items()
     }
