@@ -80,7 +80,7 @@ def test_of_each_checkpoint_of_the_papers_scale_what_is_read_is_fetched():
     update_config(raw, yaml.safe_load((ROOT / "presets/paper.yaml").read_text()))
     named = prefetching.named(preflight.check(raw).config)
     wanted = prefetching.wanted(named)
-    assert len(wanted) == 9 and wanted["THUDM/CogVideoX-5b"] == tuple(sorted(hub.BASE))
+    assert len(wanted) == 10 and wanted["THUDM/CogVideoX-5b"] == tuple(sorted(hub.BASE))
     assert wanted["stabilityai/stable-video-diffusion-img2vid-xt"] == tuple(sorted(hub.STABLE_VIDEO))
     assert wanted["facebook/sam2.1-hiera-large"] == hub.SAM2 and wanted["tencent/DepthCrafter"] == hub.TOP
     assert prefetching.records(named, "labels.depth.depthcrafter.*") == [
