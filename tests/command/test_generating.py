@@ -131,15 +131,36 @@ def test_depth_in_every_format(shared, tmp_path, monkeypatch, capsys):
         (["--task", "normals"], r"task='normals', expected one of \['seg', 'depth'\]"),
         (["--height", "60"], r"height 60 .*expected multiples of 8"),
         (["--steps", "7"], r"7"),
+        (["--task", "foo"], r"--task: got 'foo'; allowed: seg, depth"),
+        (["--fps", "0"], r"--fps: got 0"),
+        (["--out", "a_file"], r"--out: got 'a_file', which is a file"),
+        (["--model", "/nonexistent/folder"], r"--model: got '/nonexistent/folder'"),
+        (["--device", "tpu"], r"--device: got 'tpu'"),
     ],
 )
 def test_mistakes_are_told_in_words(shared, tmp_path, monkeypatch, words, told):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "here").mkdir()
+    (tmp_path / "a_file").write_text("mine")
     with pytest.raises(ValueError, match=told):
         command.main(["generate", PROMPT, "--device", "cpu", "--model", str(shared), *words])
     assert not (tmp_path / "generated").exists()
+
+
+def test_files_of_others_are_not_replaced(run, shared, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    (tmp_path / "out" / "seg").mkdir(parents=True)
+    (tmp_path / "out" / "seg" / "mine.txt").write_text("mine")
+    for folder, told in ((tmp_path / "thesis", "no exported model"), (run, "inside or around"), (run / "in", "inside")):
+        with pytest.raises(ValueError, match=told):
+            command.main(["export", str(run), str(folder)])
+    with pytest.raises(ValueError, match="exported already"):
+        command.main(["export", str(shared), str(tmp_path / "again")])
+    with pytest.raises(ValueError, match=r"mine\.txt would go"):
+        command.main(["generate", PROMPT, "--task", "seg", "--format", "png", "--out", str(tmp_path / "out")])
+    assert (run / "provenance.json").is_file() and (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
 
 
 def test_a_run_of_a_folder_of_this_machine_is_not_handed_on(run, tmp_path):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from udpdiff.model.pipeline import UDPDiffPipeline
 
 MODEL = "mini:udpdiff"
+_ALIASES = {"entities": "seg"}
 # Of mini models, as the mini scale samples, but for more steps; others take CogVideoX's own.
 _MINI_CALL = {"num_inference_steps": 25, "guidance_scale": 3.0}
 _CALL = {"num_inference_steps": 50, "guidance_scale": 6.0}
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from udpdiff.command.written import formats
 
     parser.add_argument("prompt", help='such as "A red ball rolls left on a grey floor."')
-    parser.add_argument("--task", default="depth", help="what comes with the video: depth (default), seg for entities")
+    parser.add_argument("--task", default="depth", help="what comes with the video: depth (default), seg or entities")
     parser.add_argument(
         "--model", default=MODEL, help=f"{MODEL} (default), a folder such as results/runs/multi, or an id of the hub"
     )
@@ -45,12 +46,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from udpdiff.command.quiet import quiet_libraries
 
+    arguments.task = _ALIASES.get(arguments.task, arguments.task)
+    folder = arguments.out or Path("generated") / _folder_name(arguments)
+    check(arguments, folder)
     quiet_libraries()
     pipeline = load(arguments.model, arguments.device, arguments.dtype)
-    folder = arguments.out or Path("generated") / _folder_name(arguments)
     output = generate(pipeline, arguments)
     for path in write(output, arguments, folder):
         print(path)
+
+
+def check(arguments: argparse.Namespace, folder: Path) -> None:
+    """Refuse what would fail only after minutes of work.
+
+    Raises:
+        ValueError: An option that no model takes, or a folder that cannot be written to.
+    """
+    from udpdiff.command.written import check_output
+    from udpdiff.tasks import TASKS
+
+    if arguments.task not in TASKS:
+        raise ValueError(f"--task: got {arguments.task!r}; allowed: {', '.join(TASKS)}, or entities for seg")
+    if not 0 < arguments.fps < 1000:
+        raise ValueError(f"--fps: got {arguments.fps:g}; expected frames a second, above 0 and below 1000")
+    if not arguments.prompt.strip():
+        raise ValueError('the prompt: got no words; expected such as "A red ball rolls left on a grey floor."')
+    check_output(folder, ["video", *TASKS, *(f"{task}_colormap" for task in TASKS)], arguments.format)
 
 
 def load(reference: str, device: str | None, dtype: str | None) -> UDPDiffPipeline:
@@ -61,9 +82,16 @@ def load(reference: str, device: str | None, dtype: str | None) -> UDPDiffPipeli
     """
     import torch
 
+    from udpdiff.checkpoints import hub
     from udpdiff.default_device import default_device
     from udpdiff.model.pipeline import UDPDiffPipeline
 
+    unknown = (
+        f"--model: got {reference!r}, which cannot be loaded as a UDPDiff model; expected {MODEL}, a folder that the"
+        " workflow trained (results/runs/NAME) or `udpdiff export` wrote, or the id of such a model on the hub."
+    )
+    if not (reference.startswith("mini:") or hub.split(reference) or Path(reference).is_dir()):
+        raise ValueError(unknown)
     device = device or default_device()
     dtype = dtype or ("bfloat16" if device.startswith("cuda") else "float32")
     try:
@@ -72,11 +100,13 @@ def load(reference: str, device: str | None, dtype: str | None) -> UDPDiffPipeli
         OSError,
         AttributeError,
     ) as error:  # diffusers' and the hub's own, for what is not there or is of another kind
+        raise ValueError(unknown) from error
+    try:
+        return pipeline.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there or is none
         raise ValueError(
-            f"--model: got {reference!r}, which cannot be loaded as a UDPDiff model; expected {MODEL}, a folder that the"
-            " workflow trained (results/runs/NAME) or `udpdiff export` wrote, or the id of such a model on the hub."
+            f"--device: got {device!r}, which this machine does not have; expected cpu, cuda or mps"
         ) from error
-    return pipeline.to(device)
 
 
 def generate(pipeline: UDPDiffPipeline, arguments: argparse.Namespace) -> Any:

@@ -40,15 +40,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from udpdiff.command.quiet import quiet_libraries
+    from udpdiff.command.written import check_output
     from udpdiff.video_io import read_video
 
     if not (arguments.entities or arguments.depth):
         arguments.entities, arguments.depth = "entityseg", "depthcrafter"
-    config = labellers(arguments)
-    quiet_libraries()
+    config, folder = labellers(arguments), arguments.out or Path("labels") / arguments.file.stem
+    check_output(folder, ("entities", "depth"), arguments.format)
     fps = check_file(arguments.file, arguments.frames)
+    quiet_libraries()
     video = read_video(arguments.file, arguments.frames)
-    folder = arguments.out or Path("labels") / arguments.file.stem
     labels = {}
     if arguments.entities:
         labels["seg"] = label_entities(video, config, arguments)

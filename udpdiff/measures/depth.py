@@ -94,7 +94,7 @@ def temporal_gradient_error(
 ) -> float:
     """Return how far the changes of a prediction from frame to frame are from those of a reference.
 
-    The mean of |change of the prediction - change of the reference| over the pixels that are valid in both frames and whose
+    The mean of ``|change of the prediction - change of the reference|`` over the pixels that are valid in both frames and whose
     reference changes by less than a share of its range, which leaves out what moves across an edge; then the mean over
     steps.
 

@@ -11,7 +11,7 @@ from udpdiff.checkpoints import places
 from udpdiff.model.base_parts import RUN_RECIPE, base_folder
 from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder, write_json, write_text
-from udpdiff.storage.sealed import check_folder, read_record, seal_folder
+from udpdiff.storage.sealed import DIGESTS, check_folder, read_record, seal_folder
 from udpdiff.training.card import model_card
 from udpdiff.training.export import CARD, INDEX, LOG, pipeline_index
 from udpdiff.training.log import read_log
@@ -29,12 +29,16 @@ def share_run(run: str | Path, output: str | Path, metrics: str | Path | None = 
         data: What it was trained on, in the card's words.
 
     Raises:
-        ValueError: The folder is no exported run, or its base is a folder of this machine, which nobody else has.
+        ValueError: The folder is no exported run, its base is a folder of this machine, which nobody else has, or what is to
+            be replaced is anything but an exported model.
         StorageError: A file is not what was exported, or cannot be written.
     """
     run, output = Path(run), Path(output)
     if not (run / RUN_RECIPE).is_file():
         raise ValueError(f"{run}: got no {RUN_RECIPE}, expected the folder of an exported run, results/runs/NAME.")
+    if not (run / "provenance.json").is_file():
+        raise ValueError(f"{run}: got a model that is exported already; copy it as it is.")
+    _check_output(run, output)
     check_folder(run, [path.name for path in run.iterdir()])
     recipe = json.loads((run / RUN_RECIPE).read_text(encoding="utf-8"))
     if recipe["base"].startswith(places.FOLDER) or Path(recipe["base"]).is_dir():
@@ -54,6 +58,20 @@ def share_run(run: str | Path, output: str | Path, metrics: str | Path | None = 
         card = model_card(settings, recipe.get("clips", {}), read_log(run / LOG), _figures(metrics), data)
         write_text(folder / CARD, card)
         seal_folder(folder)
+
+
+def _check_output(run: Path, output: Path) -> None:
+    """Refuse to replace what this function did not write, or the run itself."""
+    source, target = run.resolve(), output.resolve()
+    if source == target or source in target.parents or target in source.parents:
+        raise ValueError(f"{output}: got a place inside or around the run {run}; name another folder.")
+    known = output.is_dir() and (
+        not any(output.iterdir()) or all((output / name).is_file() for name in (RUN_RECIPE, DIGESTS))
+    )
+    if output.exists() and not known:
+        raise ValueError(
+            f"{output}: got something that is no exported model, which would be replaced; name another folder."
+        )
 
 
 def _figures(metrics: str | Path | None) -> dict[str, dict[str, Any]]:
