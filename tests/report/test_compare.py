@@ -107,7 +107,7 @@ def test_the_page_and_the_table_for_a_terminal(folders, tmp_path, capsys):
     command.main(["compare", *map(str, folders), "--out", str(tmp_path / "out")])
     *lines, gap, place = capsys.readouterr().out.splitlines()
     assert (gap, place) == ("", str(tmp_path / "out/compare.html"))
-    assert lines[0].split() == ["measured", "figure", "A", "B", "B", "-", "A", "95", "%", "interval"]
+    assert lines[0].split() == ["measured", "figure", "A", "B", "B", "-", "A", "95", "%", "interval", "paired"]
     assert len(lines) == 1 + 3 + 1 + 1 and lines[-2:] == ["only in B: codec", "clips.train: 3 in A, 4 in B"]
     data = json.loads((tmp_path / "out/data/compare.json").read_text())
     assert [row["key"] for row in data["figures"]] == ["subject_consistency", "fvd", "entity_tube_iou"]

@@ -86,13 +86,23 @@ def compared(a: Path, b: Path) -> Compare:
 
 def as_text(found: Compare) -> str:
     """Return one line per figure: both values, B minus A with its interval, the verdict."""
-    rows = [("measured", "figure", "A", "B", "B - A", "95 % interval", "")]
+    rows = [("measured", "figure", "A", "B", "B - A", "95 % interval", "paired", "")]
     for row in found.figures:
         ends = "" if row.low is None else f"[{signed(row.low, row.digits)}, {signed(row.high, row.digits)}]"
         change = "" if row.difference is None else signed(row.difference, row.digits)
         label = f"{row.label}, {row.unit}" if row.unit else row.label
+        paired = f"{row.pairs} clips" if row.pairs else "no"  # results of an earlier version name no clips
         rows.append(
-            (row.measured, label, number(row.a, row.digits), number(row.b, row.digits), change, ends, row.verdict)
+            (
+                row.measured,
+                label,
+                number(row.a, row.digits),
+                number(row.b, row.digits),
+                change,
+                ends,
+                paired,
+                row.verdict,
+            )
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
