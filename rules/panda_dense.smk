@@ -30,8 +30,6 @@ rule export_clips:
         record="results/panda_dense/{split}/{shard}.json",
     log:
         "logs/export_clips/{split}/{shard}.log",
-    benchmark:
-        "benchmarks/export_clips/{split}/{shard}.tsv"
     wildcard_constraints:
         split="|".join(SPLITS),
     conda:

@@ -19,7 +19,7 @@ SOURCES = [path for room in ("udpdiff", "scripts", "benchmarks") for path in sor
 OURS = {
     "Captioner", "CropFormer", "DepthAnything", "DepthCrafter", "EntityLabeller", "EntitySegmenter", "ImageEncoder",
     "ImagePreparation", "MaskTracker", "PointGridSegmenter", "PromptEncoder", "PromptLength", "SubjectEncoder",
-    "UDPDiffPipeline", "VideoMAE", "kind",
+    "UDPDiffPipeline", "VideoMAE", "kind", "KINDS[kind]",
 }  # fmt: skip
 # Single classes of diffusers, which look for no code and do not know the word.
 SINGLE = {

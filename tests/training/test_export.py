@@ -50,6 +50,7 @@ def test_the_recipe_names_tasks_in_the_order_of_their_rows_and_the_streams(tmp_p
     assert recipe.pop("base")
     assert recipe == {
         "run": "multi",
+        "clips": dict.fromkeys(tasks, 6),
         "export": "pipeline",
         "task_condition": "embedding",
         "tasks": {"seg": "location", "depth": "spectral"},

@@ -171,7 +171,7 @@ def test_provenance_names_code_data_and_settings(tmp_path, make_settings, make_s
     settings = make_settings()
     train(settings, make_source("seg", "depth"), tmp_path / "state", tmp_path / "run")
     record = json.loads((tmp_path / "run" / "provenance.json").read_text())
-    assert record["settings"] == asdict(settings)
+    assert record["settings"] == json.loads(json.dumps(asdict(settings)))
     assert record["data_sha256"] == make_source("seg", "depth").digest()
     assert len(record["package_sha256"]) == 64
     assert record["versions"]["torch"] in torch.__version__

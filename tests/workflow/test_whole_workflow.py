@@ -53,7 +53,7 @@ def test_the_run_is_one_of_an_installation_without_extras():
 
 def test_dry_run_of_everything(tmp_path):
     jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules"))
-    assert jobs["train"] == 12 and jobs["sample"] + jobs["sample_video"] == 13 and jobs["fill_table"] == 9
+    assert jobs["train"] == 12 and jobs["sample"] + jobs["sample_video"] == 15 and jobs["fill_table"] == 9
     assert jobs["render_scenes"] == 3, "two shards of training clips and one for evaluation"
 
 
@@ -65,7 +65,7 @@ def test_one_table_needs_only_its_runs(tmp_path):
 
 def test_a_table_of_labellings_needs_the_labels_of_each(tmp_path):
     jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules", "--", "results/table9.csv"))
-    assert jobs["train"] == 3 and jobs["segment_entities"] == 6 and jobs["fill_table"] == 1
+    assert jobs["train"] == 3 and jobs["segment_entities"] == 9 and jobs["fill_table"] == 1
 
 
 def test_bad_configuration_is_refused_in_one_readable_message(tmp_path):
@@ -134,11 +134,11 @@ def test_everything_ends_in_a_report(finished):
         assert "_ours" in header and "_paper" in header and "n_videos" in header
 
 
-def test_entities_are_judged_for_the_runs_named(finished):
+def test_entities_are_judged_for_all_runs_and_models(finished):
     def measured(run):
         return json.loads((finished[0] / f"results/metrics/{run}/seg/quality.json").read_text())["metrics"]
 
-    assert "entity_tube_iou" in measured("multi") and "entity_tube_iou" not in measured("seg")
+    assert all("entity_tube_iou" in measured(name) for name in ("multi", "seg", "udpdiff"))
 
 
 def test_a_finished_run_plans_with_its_own_speeds(finished):

@@ -48,7 +48,9 @@ class CheckedPipeline(CogVideoXPipeline):
             name, revision = hub.split(reference)
             folder = cls.download(name, **({"revision": revision} if revision else {}) | options)
         loading = {name: options[name] for name in ("dtype", "torch_dtype") if name in options}
-        return super().from_pretrained(folder, **parts_left_out(folder, options, **loading) | options)
+        options.pop("trust_remote_code", None)  # whoever asks for it
+        parts = parts_left_out(folder, options, **loading)
+        return super().from_pretrained(folder, trust_remote_code=False, **parts | options)
 
     @property
     def guidance_scale(self) -> float:

@@ -17,9 +17,13 @@ from typing import Any
 import numpy as np
 
 
+def _array(data: bytes) -> np.ndarray:
+    return next(iter(np.load(io.BytesIO(data), allow_pickle=False).values()))
+
+
 def samples(archive: str | Path) -> Iterator[dict[str, Any]]:
     """Yield each clip: `mp4` bytes, `entities` and `depth` uint16 (T, H, W), `json` a dict; one in memory at a time."""
-    read = {"mp4": bytes, "json": json.loads, "npz": lambda data: next(iter(np.load(io.BytesIO(data)).values()))}
+    read = {"mp4": bytes, "json": json.loads, "npz": _array}
     with tarfile.open(archive) as tar:
         clip: dict[str, Any] = {}
         for entry in tar:
