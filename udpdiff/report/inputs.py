@@ -99,11 +99,15 @@ class Inputs:
         check_folder(folder, [name])
         return folder / name
 
+    def origin(self, run: str) -> str | None:
+        """Return the checkpoint of a model that is only taken; None for a run of this workflow."""
+        return self.config.models[run].checkpoint if run in self.config.models else None
+
     def run_label(self, run: str) -> str:
-        """Return a run's name, with the initialisation of its new channels where runs differ in it; a model's with its checkpoint."""
+        """Return a run's name, with the initialisation of its new channels where runs differ in it."""
         config = self.config
         if run in config.models:
-            return f"{run} ({config.models[run].checkpoint}, taken as it is)"
+            return run
         starts = {name: config.run_model(name) for name in self.runs if config.runs[name].tasks}
         if run not in starts or len({(each.init_in, each.init_out) for each in starts.values()}) == 1:
             return run

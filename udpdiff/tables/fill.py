@@ -56,7 +56,7 @@ def fill_table(number: int, measured: Measured, comparisons: Sequence[dict] = ()
             figure = figures.fields.get(name)
             cells |= _values(metric, figure, printed.rows[row.label].get(metric.name))
             if figure:
-                counts.append(figure["n"])
+                counts += [figure["n"]] if metric in spec.metrics else []  # figures of real videos are beside them
                 extractors[f"{metric.name}_extractor"] = _extractor(metric, row, name, figure)
                 distances |= _distance(metric, figure)
         cells["n_videos"] = max(counts, default=0)

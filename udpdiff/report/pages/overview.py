@@ -23,6 +23,9 @@ class StripItem(PageData):
     """A sample of the strip; its film is media/RUN/TASK/NNNN.mp4 of the prompt."""
 
     run: str
+    origin: str | None = Field(
+        description="The checkpoint of a model that is only taken; null for a run of this workflow."
+    )
     task: str
     phrase: str
     film: Film
@@ -110,8 +113,17 @@ def overview(inputs: Inputs, samples: Samples) -> Overview:
 
 
 def _strip(inputs: Inputs, samples: Samples) -> list[StripItem]:
-    """The best films of each featured run and task by its task's main figure, tasks in turns."""
-    pairs = [pair for pair in samples.pairs if (pair.run, pair.task) in inputs.featured_pairs() and pair.film]
+    """The best films of the featured runs, then of each model that is only taken."""
+    featured = [pair for pair in samples.pairs if (pair.run, pair.task) in inputs.featured_pairs()]
+    found = _best_of(featured, samples)
+    for name in inputs.config.models:
+        found += _best_of([pair for pair in samples.pairs if pair.run == name], samples)
+    return found
+
+
+def _best_of(pairs: list[Pair], samples: Samples) -> list[StripItem]:
+    """The best films of some runs and tasks by each task's main figure, tasks in turns."""
+    pairs = [pair for pair in pairs if pair.film]
     if not pairs:
         return []
     each = -(-_STRIP_FILMS // len(pairs))
@@ -128,6 +140,7 @@ def _best(pair: Pair, samples: Samples) -> list[StripItem]:
     return [
         StripItem(
             run=pair.run,
+            origin=pair.origin,
             task=pair.task,
             phrase=pair.phrase,
             film=pair.film,

@@ -108,7 +108,7 @@ def _pair(inputs: Inputs, run: str, task: str, scores: SampleScores, indices: di
         label=inputs.run_label(run),
         phrase="video alone" if task == VIDEO else get_task(task).phrase,
         legend="" if task == VIDEO else get_task(task).legend,
-        origin=None,
+        origin=inputs.origin(run),
         film=film,
         scores={figure.key: _values(figure, scores, indices) for figure in scores.figures()},
     )
