@@ -59,10 +59,10 @@ def test_one_transport_moves_every_film(page):
     page.keyboard.press("ArrowLeft")
     wait_until(page, "document.querySelector('[data-counter]').textContent === '4 / 5'")
     page.keyboard.press("Space")
-    assert bar.get_by_role("button", name="Pause").count() == 1
+    bar.get_by_role("button", name="Pause").wait_for()  # it is drawn with the next frame
     wait_until(page, "document.querySelector('[data-counter]').textContent !== '4 / 5'")
     bar.get_by_role("button", name="Pause").click()
-    assert bar.get_by_role("button", name="Play").count() == 1
+    bar.get_by_role("button", name="Play").wait_for()
     assert page.evaluate("[...document.querySelectorAll('video')].every(film => film.paused)")
 
 
