@@ -50,18 +50,18 @@ def as_markdown(text: str) -> str:
 def entries(text: str) -> Iterator[Entry]:
     """Yield every key, mappings before what they hold; lists and mappings in one line are defaults."""
     schema = Config.model_json_schema()
-    yield from _entries(yaml.compose(text), (), schema, schema, text)
+    yield from _entries(yaml.compose(text), (), schema, schema, text, _comments(text))
 
 
-def _entries(node, path, schema, root, text) -> Iterator[Entry]:
-    lines, comments = [key.start_mark.line for key, _ in node.value], _comments(text)
+def _entries(node, path, schema, root, text, comments) -> Iterator[Entry]:
+    lines = [key.start_mark.line for key, _ in node.value]
     for key, value in node.value:
         inner, here = _inside(_resolved(schema, root), key.value, value, root), (*path, key.value)
         line = key.start_mark.line
         words = comments.get(line, "") if lines.count(line) == 1 else ""
         if isinstance(value, yaml.MappingNode) and not value.flow_style and value.value:
             yield Entry(here, "", "", words)
-            yield from _entries(value, here, inner, root, text)
+            yield from _entries(value, here, inner, root, text, comments)
         else:
             yield Entry(here, _default(value, text), _allowed(inner, root), words)
 

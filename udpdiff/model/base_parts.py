@@ -15,7 +15,7 @@ from udpdiff.checkpoints import hub, local_folder, resolve
 if TYPE_CHECKING:
     from diffusers import CogVideoXDDIMScheduler
 
-RUN_RECIPE = "run.json"
+RUN_RECIPE, INDEX = "run.json", "model_index.json"
 PARTS = ("tokenizer", "text_encoder", "vae", "scheduler")
 
 

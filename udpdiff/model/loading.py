@@ -14,7 +14,7 @@ import torch
 
 from udpdiff.checkpoints import hub, local_folder
 from udpdiff.default_device import default_device
-from udpdiff.model.base_parts import RUN_RECIPE, base_folder, base_of, load_base_parts
+from udpdiff.model.base_parts import INDEX, RUN_RECIPE, base_folder, base_of, load_base_parts
 from udpdiff.storage.sealed import check_folder
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _load_pipeline(folder: Path, loading: dict[str, Any], shared: dict[str, dict
 
     if not (folder / RUN_RECIPE).exists():
         raise ValueError(f"{folder}: got no {RUN_RECIPE}, expected the folder of an exported run. Train the run first.")
-    check_folder(folder, (RUN_RECIPE, "model_index.json", *hub.BASE))
+    check_folder(folder, (RUN_RECIPE, INDEX, *hub.BASE))
     recipe = json.loads((folder / RUN_RECIPE).read_text(encoding="utf-8"))
     pipeline_class = UDPDiffPipeline if recipe["tasks"] else CheckedPipeline
     parts = {}

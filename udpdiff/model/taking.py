@@ -11,12 +11,10 @@ from pathlib import Path
 
 from udpdiff.checkpoints import hub, local_folder
 from udpdiff.jobs import TakeModel
-from udpdiff.model.base_parts import RUN_RECIPE
+from udpdiff.model.base_parts import INDEX, RUN_RECIPE
 from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder
 from udpdiff.storage.sealed import check_folder, seal_folder
-
-_INDEX = "model_index.json"
 
 
 def take_model(job: TakeModel, output: str | Path) -> None:
@@ -33,7 +31,7 @@ def take_model(job: TakeModel, output: str | Path) -> None:
     source, output = Path(local_folder(job.checkpoint, hub.MODEL)), Path(output)
     if not (source / RUN_RECIPE).is_file():
         raise ValueError(f"{job.checkpoint}: got no {RUN_RECIPE}, expected a model that `udpdiff export` wrote.")
-    kept = check_folder(source, (RUN_RECIPE, _INDEX, "transformer"))
+    kept = check_folder(source, (RUN_RECIPE, INDEX, "transformer"))
     known = json.loads((source / RUN_RECIPE).read_text(encoding="utf-8"))["tasks"]
     if missing := [task for task in job.tasks if task not in known]:
         raise ValueError(

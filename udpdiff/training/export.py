@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from udpdiff.checkpoints import places
 from udpdiff.finite import check_finite
-from udpdiff.model.base_parts import RUN_RECIPE, base_folder, load_scheduler
+from udpdiff.model.base_parts import INDEX, RUN_RECIPE, base_folder, load_scheduler
 from udpdiff.model.loading import load_trained
 from udpdiff.model.lora import merge_lora, save_adapter
 from udpdiff.storage.errors import writing
@@ -29,7 +29,7 @@ from udpdiff.training.settings import TrainingSettings
 
 _SHARED_PARTS = ("vae", "text_encoder", "tokenizer")
 ADAPTER_FOLDER = "adapter"
-LOG, CARD, INDEX = "train.jsonl", "README.md", "model_index.json"
+LOG, CARD = "train.jsonl", "README.md"
 
 
 def export_run(

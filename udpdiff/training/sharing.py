@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from udpdiff.checkpoints import places
-from udpdiff.model.base_parts import RUN_RECIPE, base_folder
+from udpdiff.model.base_parts import INDEX, RUN_RECIPE, base_folder
 from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder, write_json, write_text
 from udpdiff.storage.sealed import DIGESTS, check_folder, read_record, seal_folder
 from udpdiff.training.card import model_card
-from udpdiff.training.export import CARD, INDEX, LOG, pipeline_index
+from udpdiff.training.export import CARD, LOG, pipeline_index
 from udpdiff.training.log import read_log
 
 _KEPT = ("transformer", LOG)

@@ -39,7 +39,6 @@ class StripItem(PageData):
 class Run(PageData):
     run: str
     label: str
-    origin: str | None = Field(description="The checkpoint that it comes from; null for a run of this workflow.")
     tasks: dict[str, float] = Field(description="Share of the training samples by task.")
     trainings: int = Field(description="How often it was trained, with seeds of its own; samples are of the first.")
     steps: int
@@ -159,7 +158,6 @@ def _run(inputs: Inputs, run: str) -> Run:
     return Run(
         run=run,
         label=inputs.run_label(run),
-        origin=None,
         tasks=inputs.config.runs[run].tasks,
         trainings=inputs.config.runs[run].replicates,
         steps=recipe.steps,
