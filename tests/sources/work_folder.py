@@ -69,7 +69,7 @@ class Work:
         results = self.folder / "results"
         for split, clips in zip(SPLITS, self.shards("clips"), strict=True):
             _label(results, split, clips.clip_ids)
-        raw = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"runs": {"base": {"tasks": {}}}}
+        raw = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"runs": {"base": {"tasks": {}}}, "models": {}}
         raw["source"] |= self.configuration["source"]
         raw["clips"] |= self.configuration.get("clips", {})
         raw["labels"]["entities"] = {"entityseg": raw["labels"]["entities"]["entityseg"]}

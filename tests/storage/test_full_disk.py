@@ -236,7 +236,8 @@ def assert_survived(case: str, found: dict, words: str) -> None:
 @pytest.fixture(scope="module")
 def under_a_limit(tmp_path_factory) -> dict[str, dict]:
     folder = tmp_path_factory.mktemp("limited")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # The process runs this file as a program, so that `scripts` is not on its path as it is on pytest's.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, __file__, str(folder)], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
