@@ -24,6 +24,10 @@ def main() -> None:
     parser.add_argument("--vae", type=Path, help="folder of the stage whose VAE makes the latents")
     parser.add_argument("--cache", type=Path, help="where rendered scenes are kept (default: the temporary folder)")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--device", default="cpu", help="of the base's stages, which a GPU trains far faster")
+    parser.add_argument(
+        "--batch", type=int, help="clips a step of the base's stages; its root scales the learning rate"
+    )
     arguments = parser.parse_args()
 
     import torch
@@ -42,6 +46,8 @@ def main() -> None:
         start_from=arguments.start_from,
         vae=arguments.vae,
         cache=arguments.cache,
+        device=arguments.device,
+        batch=arguments.batch,
     )
     train_stage(options)
 

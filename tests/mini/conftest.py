@@ -55,10 +55,12 @@ def train_briefly(monkeypatch, cache, tmp_path) -> Callable[..., Path]:
 
     monkeypatch.setattr(vae, "SCALING_BATCHES", 1)
 
-    def run(stage: str, steps: int = 2, seed: int = 0, out: Path | None = None, **folders: Path) -> Path:
+    def run(
+        stage: str, steps: int = 2, seed: int = 0, out: Path | None = None, batch: int | None = None, **folders
+    ) -> Path:
         starts = {option: shipped(name) for option, name in STAGES[stage].inputs.items()} | folders
         out = out or tmp_path / stage
-        train_stage(Options(stage, out, steps, seed=seed, cache=cache, **starts))
+        train_stage(Options(stage, out, steps, seed=seed, cache=cache, batch=batch, **starts))
         return out
 
     return run

@@ -25,3 +25,17 @@ def test_a_stage_leaves_a_pipeline_that_the_next_goes_on_with(train_briefly):
     assert after.tokenizer.get_vocab() == before.tokenizer.get_vocab()
     assert json.loads((folder / "training.json").read_text())["steps"] == 2
     assert json.loads((folder / "vae" / "training.json").read_text())["name"] == "cogvideox/vae"
+
+
+def test_the_base_hears_the_batch(train_briefly, monkeypatch):
+    from udpdiff.mini.base import Objective
+
+    seen, forward = [], Objective.forward
+
+    def watched(self, latents, *rest):
+        seen.append(len(latents))
+        return forward(self, latents, *rest)
+
+    monkeypatch.setattr(Objective, "forward", watched)
+    train_briefly("cogvideox_first", steps=1, batch=3)
+    assert seen[0] == 3

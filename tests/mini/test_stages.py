@@ -51,6 +51,8 @@ def test_every_stage_can_be_trained(name, train_briefly):
         ("unknown", {}, "expected one of vae_wide_unrefined"),
         ("vae", {}, "no --start-from; name the folder of vae_unrefined"),
         ("vae_wide_unrefined", {"vae": Path("vae")}, "starts from nothing of the kind"),
+        ("vae_wide_unrefined", {"device": "cuda"}, "got a device or a batch of its own"),
+        ("vae_wide_unrefined", {"batch": 3}, "got a device or a batch of its own"),
     ],
 )
 def test_what_a_stage_cannot_start_from_is_refused(tmp_path, stage, folders, words):

@@ -113,7 +113,7 @@ class Objective(torch.nn.Module):
     def __init__(self, transformer, text_encoder, scheduler) -> None:
         super().__init__()
         self.transformer, self.text_encoder = transformer, text_encoder
-        self.alphas_cumprod = scheduler.alphas_cumprod.float()
+        self.register_buffer("alphas_cumprod", scheduler.alphas_cumprod.float(), persistent=False)
 
     def forward(self, latents, token_ids, noise, timesteps, weight=None) -> torch.Tensor:
         alpha = self.alphas_cumprod[timesteps].view(-1, 1, 1, 1, 1)
@@ -121,7 +121,7 @@ class Objective(torch.nn.Module):
         velocity = alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
         tokens = token_ids.shape[1] + latents[0, :, 0].numel() // self.transformer.config.patch_size**2
         with (
-            torch.autocast("cpu", torch.bfloat16),
+            torch.autocast(latents.device.type, torch.bfloat16),
             training_attention(tokens, latents.device, "bf16"),
         ):
             prompt_embeds = self.text_encoder(token_ids)[0]
@@ -153,6 +153,7 @@ class BaseTrainer(Trainer):
     """Transformer and text encoder, from nothing or from the pipeline that start_from names."""
 
     name = "cogvideox"
+    on_any_device = True
     notes = NOTES
     train_scenes, held_out_scenes = 6000, 48
     mixed = False  # whether it sees other pictures of the scenes too
@@ -175,8 +176,10 @@ class BaseTrainer(Trainer):
             transformer = build_transformer(vae.config.latent_channels)
             text_encoder = build_text_encoder(len(self.tokenizer))
         self.model = Objective(transformer, text_encoder, self.scheduler)
+        self.batch = options.batch or BATCH
+        rate = SECOND_LEARNING_RATE if self.second else PEAK_LEARNING_RATE
         self.recipe = Recipe(
-            SECOND_LEARNING_RATE if self.second else PEAK_LEARNING_RATE,
+            rate * math.sqrt(self.batch / BATCH),  # Adam's and Muon's steps have one size, their noise falls so
             warmup_steps=60,
             weight_decay=0.0,
             adam_ratio=0.5,
@@ -195,21 +198,23 @@ class BaseTrainer(Trainer):
         self.data += f"; before, {VARIED_SCENES}" if self.second else ""
 
     def loss(self, budget: Budget) -> torch.Tensor:
-        latents, solids, token_ids = self.examples.batch(BATCH, self.generator)
+        latents, solids, token_ids = self.examples.batch(self.batch, self.generator)
         weighted = budget.progress < SOLIDS_WEIGHT_UNTIL
         weight = 1 + (SOLIDS_WEIGHT - 1) * solids.float() if weighted else None
         noise = torch.randn(latents.shape, generator=self.generator)
-        return self.model(latents, token_ids, noise, draw_timesteps(BATCH, self.generator), weight)
+        drawn = (latents, token_ids, noise, draw_timesteps(self.batch, self.generator), weight)
+        return self.model(*(part if part is None else part.to(self.options.device) for part in drawn))
 
     @torch.no_grad()
     def measure(self, model, finished: bool) -> dict[str, float]:
         """The unweighted loss with each scene's own prompt, and with another scene's."""
         generator = torch.Generator().manual_seed(0)
-        latents, token_ids = self.held_out.latents.float(), self.held_out.detailed
+        device = self.options.device
+        latents, token_ids = self.held_out.latents.float().to(device), self.held_out.detailed.to(device)
         losses = []
         for level in MEASURED_TIMESTEPS:
-            noise = torch.randn(latents.shape, generator=generator)
-            timesteps = torch.full((len(latents),), level)
+            noise = torch.randn(latents.shape, generator=generator).to(device)
+            timesteps = torch.full((len(latents),), level, device=device)
             losses.append([model(latents, ids, noise, timesteps).item() for ids in (token_ids, token_ids.roll(1, 0))])
         own, swapped = torch.tensor(losses).mean(0).tolist()
         return {"held_out_loss": own, "held_out_loss_with_swapped_prompts": swapped}

@@ -61,13 +61,14 @@ class SavedState:
         """Go on from the state, if there is one of this very training; return its progress."""
         if not self.path.exists():
             return None
-        state = torch.load(self.path, weights_only=True)
+        device = next(self._parts["model"].parameters()).device
+        state = torch.load(self.path, weights_only=True, map_location=device)
         if state["training"] != self._training:
             return None
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
-        self._generator.set_state(state["generator"])
-        torch.set_rng_state(state["torch"])
+        self._generator.set_state(state["generator"].cpu())
+        torch.set_rng_state(state["torch"].cpu())
         self._rng.bit_generator.state = json.loads(state["numpy"])
         return state["progress"]
 

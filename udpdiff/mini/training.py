@@ -86,7 +86,8 @@ class Budget:
 class Options:
     """One training of a stage: where its folder goes, for how long, and the folders it starts from (see `stages`).
 
-    cache: folder of rendered scenes, by default in the temporary one.
+    cache: folder of rendered scenes, by default in the temporary one. device, batch: where the base model is trained,
+    and on how many clips a step (None: the stage's own); the other stages are made for a CPU and have their own batches.
     """
 
     stage: str
@@ -97,6 +98,8 @@ class Options:
     start_from: Path | None = None
     vae: Path | None = None
     cache: Path | None = None
+    device: str = "cpu"
+    batch: int | None = None
 
 
 class Trainer:
@@ -113,10 +116,15 @@ class Trainer:
     data: str
     notes = ""
     continues = True
+    on_any_device = False  # whether loss and measure follow the model to options.device, and options.batch is heard
     train_scenes: int
     held_out_scenes: int
 
     def __init__(self, options: Options) -> None:
+        if not self.on_any_device and (options.device != "cpu" or options.batch):
+            raise ValueError(
+                f"stage {options.stage}: got a device or a batch of its own; it trains on the CPU, as it is"
+            )
         self.options = options
         self.generator = torch.Generator().manual_seed(options.seed)
         self.rng = np.random.default_rng(options.seed)
@@ -159,7 +167,7 @@ def train(trainer: Trainer) -> dict[str, float]:
     Returns:
         The quality of the finished checkpoint on held-out scenes.
     """
-    model, recipe = trainer.model, trainer.recipe
+    model, recipe = trainer.model.to(trainer.options.device), trainer.recipe
     parts = split_parameters(model, recipe.adam_names, recipe.largest_matrix)
     optimizer = MuonAdam(
         *parts, lr=recipe.peak_learning_rate, weight_decay=recipe.weight_decay, adam_ratio=recipe.adam_ratio
@@ -232,7 +240,7 @@ def _export(trainer: Trainer, model: torch.nn.Module, budget: Budget, log: list[
         notes.append(f"The last stage went on from a checkpoint of {steps} steps with a fresh schedule.")
     curve = curve + [(steps + row["step"], row["loss"]) for row in log if "loss" in row]
     with replace_folder(options.out) as folder, writing(options.out, SafetensorError):
-        trainer.save(model, folder)
+        trainer.save(model.to("cpu"), folder)
         (folder / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
         write_card(
             folder,
