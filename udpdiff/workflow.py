@@ -14,7 +14,7 @@ from udpdiff.config_values import ConfigError
 from udpdiff.replicates import run_of
 from udpdiff.tables import claims, specs
 from udpdiff.tasks import TASKS, get_task
-from udpdiff.workflow_clips import VIDEO
+from udpdiff.workflow_clips import CHOSEN, VIDEO
 from udpdiff.workflow_runs import PLAIN_TEXT, RunSet
 
 __all__ = ["PLAIN_TEXT", "VIDEO", "Workflow"]
@@ -177,7 +177,7 @@ class Workflow(RunSet):
         return [path for run, task in self.shown_pairs() for path in self.sample_scores(run, task)]
 
     def report_clips(self) -> list[str]:
-        """Clips and labels that the report draws, the truth beside them where there is one, and all captions."""
+        """Clips and labels that the report draws, the truth beside them where there is one, all captions, and what was chosen."""
         paths = []
         for split, shard in dict.fromkeys(self.sheet_shards() + self.example_shards()):
             folders = [folder for kind in LABEL_KINDS for folder in self.label_folders(kind)]
@@ -188,6 +188,7 @@ class Workflow(RunSet):
             folders = ["clips", "truth", *(folder for kind in LABEL_KINDS for folder in self.label_folders(kind))]
             paths += [path for folder in folders for path in self.shard_paths(folder, "evaluation")]
         paths += [table for split in SPLITS for table in self.caption_tables(split)]
+        paths += [CHOSEN] if self.config.source.kind == "panda70m" else []
         return list(dict.fromkeys(paths))
 
     def report_summaries(self) -> list[str]:

@@ -21,6 +21,7 @@ from udpdiff.sources.source_names import Grouping
 from udpdiff.tasks import get_task
 
 VIDEO = "video"  # the stream that every model has, and the task of a model without another
+CHOSEN = "results/panda70m/chosen.parquet"  # the clips of Panda-70M that are asked for
 
 
 @dataclass(frozen=True)

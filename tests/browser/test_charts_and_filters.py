@@ -35,14 +35,20 @@ def test_curves_are_read_by_keys_and_pointer_and_runs_are_left_out(visit):
 def test_clips_are_found_by_words_split_and_order(visit):
     page = visit("data_set")
     rows, count = page.locator("[data-rows] tr"), page.locator("[data-found]")
-    assert rows.count() == 6 and count.inner_text() == "6 of 6 clips"
-    assert rows.first.locator("td").nth(2).inner_text().startswith("<script>alert"), "a caption is text"
+    assert rows.count() == 10 and count.inner_text() == "10 of 10 clips"
+    assert rows.first.locator("td").nth(3).inner_text().startswith("<script>alert"), "a caption is text"
     page.get_by_label("Words of the clip").fill("TRAIN clip 1")
-    assert rows.count() == 1 and count.inner_text() == "1 of 6 clips"
+    assert rows.count() == 1 and count.inner_text() == "1 of 10 clips"
+    assert rows.first.locator("td").nth(2).inner_text() == "no"
+    page.get_by_label("Words of the clip").fill("looping")
+    assert rows.locator("td:nth-child(3)").all_inner_texts() == ["captions: looping caption: <b>no</b>"] * 2
     page.get_by_label("Words of the clip").fill("")
+    page.locator("[data-state]").select_option("lost")
+    assert count.inner_text() == "4 of 10 clips" and not page.get_by_role("button", name="Show more").is_visible()
+    page.locator("[data-state]").select_option("kept")
     page.locator("[data-split]").select_option("evaluation")
     page.locator("[data-order]").select_option("entities down")
-    shown = [int(each) for each in rows.locator("td:nth-child(5)").all_inner_texts()]
+    shown = [int(each) for each in rows.locator("td:nth-child(6)").all_inner_texts()]
     assert len(shown) == 3 and shown == sorted(shown, reverse=True)
     link = rows.get_by_role("link", name=clip_ids("evaluation")[0])
     link.focus()

@@ -177,3 +177,8 @@ def test_the_page_shows_hostile_captions_as_text(hostile):
     shown = [words["brief"] for words in captions.values()]
     assert len(shown) >= 5 and all(str(escape(words)) in page for words in shown)
     assert "only ever seen rendered scenes" in page
+    shown = json.loads((hostile.folder / "report/data/data_set.json").read_text())["funnel"]["stages"]
+    left = {stage["name"]: sum(stage["left"].values()) for stage in shown}
+    clips = sum(len(video.clips) for video in hostile.accepted.values())
+    assert (left["clips in the table"], left["asked for online"]) == (clips, len(hostile.accepted))
+    assert f"Of {len(hostile.accepted)} source videos; records of the table" in shown[0]["note"]

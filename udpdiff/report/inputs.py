@@ -14,11 +14,13 @@ from udpdiff.config import LABEL_KINDS, Config
 from udpdiff.jobs import RenderReport
 from udpdiff.planning import costs
 from udpdiff.report import quality
+from udpdiff.storage.parquet import read_notes
 from udpdiff.storage.sealed import check_folder, read_record
 from udpdiff.storage.summaries import Summary, read_summary
 from udpdiff.tasks import TASKS, Task
 from udpdiff.workflow import VIDEO, Workflow
 from udpdiff.workflow_benchmarks import benchmark_names
+from udpdiff.workflow_clips import CHOSEN
 
 
 class Inputs:
@@ -92,6 +94,10 @@ class Inputs:
     def caption_tables(self, split: str) -> list[Path]:
         """Return the tables of all captions of a split."""
         return [self.path(name) for name in self.workflow.caption_tables(split)]
+
+    def chosen_clips(self) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """Return the clips of Panda-70M that were drawn, and the table's records and clips by what became of them."""
+        return read_notes(self.path(CHOSEN))
 
     def run_file(self, run: str, name: str) -> Path:
         """Return a file of a run's exported folder, once it has been compared with its digest."""

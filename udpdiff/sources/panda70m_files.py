@@ -26,7 +26,7 @@ def write_sample(
     Args:
         job: How many, and by which gates.
         table_path: A csv, or a zip that holds one.
-        chosen_path: Parquet table: split and the fields of `WantedClip`.
+        chosen_path: Parquet table: split and the fields of `WantedClip`; noted beside them is what this returns.
         rejected_path: csv: record, reason.
 
     Returns:
@@ -44,7 +44,7 @@ def write_sample(
         rows = [[row.number, row.reason] for row in rejected]
         csv.writer(file).writerows([["record", "reason"], *rows])
     chosen = [{"split": split} | asdict(clip) for split in ("train", "evaluation") for clip in getattr(sample, split)]
-    write_table(chosen_path, pd.DataFrame(chosen))
+    write_table(chosen_path, pd.DataFrame(chosen), sample.counts)
     return sample.counts
 
 

@@ -1,6 +1,7 @@
 // The data set: histograms, spreads of label figures, curves of the codec, and the search over clips.
 (() => {
-  const MOST_ROWS = 10;
+  const ROWS = 10;
+  const MOST_ROWS = 100; // at once: whoever looks for more than that narrows the search
   for (const figure of document.querySelectorAll("[data-histogram]")) {
     Charts.bars(figure, pageData.histograms[figure.dataset.histogram]);
   }
@@ -15,17 +16,31 @@
   }
 
   const rows = document.querySelector("[data-rows]");
-  const [find, split, order] = ["find", "split", "order"].map((name) => document.querySelector(`[data-${name}]`));
+  const [find, state, split, order] = ["find", "state", "split", "order"].map((name) => document.querySelector(`[data-${name}]`));
+  const more = document.querySelector("[data-more]");
   const pictures = new Map(pageData.films.map((item, index) => [item.clip_id, `#film-${index}`]));
   pageData.labels.sheet.forEach((item, index) => pictures.set(item.clip_id, `#sheet-${index}`));
-  const clips = pageData.clips.map((clip) => ({ ...clip, words: `${clip.clip_id} ${clip.caption}`.toLowerCase() }));
   const figures = Object.keys(pageData.clip_figures);
+  const clips = everyClip();
+  let shown = ROWS;
+
+  // Clips of the source and those that were rejected, some of which are both: a labeller may refuse a clip.
+  function everyClip() {
+    const found = new Map(pageData.clips.map((clip) => [`${clip.split} ${clip.clip_id}`, { ...clip, lost: [] }]));
+    for (const { clip_id, split, stage, reason } of pageData.funnel.rejections) {
+      const key = `${split} ${clip_id}`;
+      if (!found.has(key)) found.set(key, { clip_id, split, caption: "", figures: {}, lost: [] });
+      found.get(key).lost.push(`${stage}: ${reason}`);
+    }
+    return [...found.values()].map((clip) => ({ ...clip, words: [clip.clip_id, clip.caption, ...clip.lost].join(" ").toLowerCase() }));
+  }
 
   function row(clip) {
     const place = pictures.get(clip.clip_id);
     return make("tr", {},
-      make("td", {}, place ? make("a", { href: place }, clip.clip_id) : clip.clip_id),
+      make("td", { class: "long" }, place ? make("a", { href: place }, clip.clip_id) : clip.clip_id),
       make("td", {}, clip.split),
+      make("td", { class: "long" }, clip.lost.join("; ") || "no"),
       make("td", { class: "long wide" }, clip.caption),
       figures.map((name) => make("td", { class: "value" }, Charts.number(clip.figures[name]))));
   }
@@ -33,6 +48,7 @@
   function search() {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = clips.filter((clip) => (!split.value || clip.split === split.value)
+      && (!state.value || (state.value === "lost") === clip.lost.length > 0)
       && words.every((word) => clip.words.includes(word)));
     if (order.value) {
       const [name, way] = order.value.split(" ");
@@ -40,9 +56,12 @@
       const known = (clip) => clip.figures[name] !== undefined;
       found.sort((a, b) => known(b) - known(a) || (known(a) ? sign * (a.figures[name] - b.figures[name]) : 0));
     }
-    rows.replaceChildren(...found.slice(0, MOST_ROWS).map(row));
-    document.querySelector("[data-found]").textContent = `${found.length} of ${clips.length} clips`;
+    rows.replaceChildren(...found.slice(0, shown).map(row));
+    more.hidden = found.length <= shown || shown >= MOST_ROWS;
+    document.querySelector("[data-found]").textContent = `${found.length.toLocaleString("en")} of ${clips.length.toLocaleString("en")} clips`;
   }
-  for (const field of [find, split, order]) field.addEventListener("input", search);
+
+  for (const field of [find, state, split, order]) field.addEventListener("input", () => { shown = ROWS; search(); });
+  more.addEventListener("click", () => { shown += ROWS; search(); });
   search();
 })();
