@@ -142,14 +142,23 @@ def job(build, *names):
 
 
 def asked(answer):
-    """A function for `input`, of the wildcards, whose ConfigError becomes one readable message."""
+    """A function for `input`, of the wildcards, whose ConfigError is the last that is said.
 
-    return lambda wildcards: checked(answer, wildcards)
+    Of any other exception of such a function Snakemake says below it which rule asked, for which wildcards, from which line.
+    """
+
+    def of_wildcards(wildcards):
+        try:
+            return answer(wildcards)
+        except preflight.ConfigError as error:
+            logger.error(f"The configuration cannot be run:\n{error}")
+            raise SystemExit(1) from None
+
+    return of_wildcards
 
 
-def complete(wildcards):
-    """An input of no files, of jobs that need what only the user can give."""
-    return checked(flow.complete) and []
+# An input of no files, of jobs that need what only the user can give.
+complete = asked(lambda wildcards: flow.complete() and [])
 
 
 hub_checkpoints = prefetching.named(flow.config)

@@ -6,6 +6,7 @@ import argparse
 
 from udpdiff import jobs
 from udpdiff.model.text import encode_captions
+from udpdiff.quiet_libraries import leave_out_loading_bars
 
 
 def main() -> None:
@@ -16,6 +17,7 @@ def main() -> None:
     parser.add_argument("--text", required=True)
     arguments = parser.parse_args()
 
+    leave_out_loading_bars()
     job, execution = arguments.job, arguments.execution
     encode_captions(job, execution, arguments.captions, arguments.text)
 

@@ -9,6 +9,7 @@ from udpdiff.metrics.evaluate import evaluate_runtime, quality_document
 from udpdiff.metrics.records import ROUNDS
 from udpdiff.model.runtime import time_runs
 from udpdiff.provenance import behind_figures
+from udpdiff.quiet_libraries import leave_out_loading_bars
 from udpdiff.storage.sealed import write_record
 from udpdiff.timing import device_name
 
@@ -21,6 +22,7 @@ def main() -> None:
     parser.add_argument("--runtimes", required=True, nargs="+", help="json files, one for each run")
     arguments = parser.parse_args()
 
+    leave_out_loading_bars()
     job, execution = arguments.job, arguments.execution
     timings = time_runs(job, execution, arguments.runs)
     for path, (run, task), found in zip(arguments.runtimes, job.runs, timings, strict=True):

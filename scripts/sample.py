@@ -6,6 +6,7 @@ import argparse
 
 from udpdiff import jobs
 from udpdiff.model.sampling import sample_shard
+from udpdiff.quiet_libraries import leave_out_loading_bars
 
 
 def main() -> None:
@@ -18,6 +19,7 @@ def main() -> None:
     parser.add_argument("--predictions", help="not for a run without a dense stream")
     arguments = parser.parse_args()
 
+    leave_out_loading_bars()
     job, execution = arguments.job, arguments.execution
     sample_shard(job, execution, arguments.run, arguments.captions, arguments.clips, arguments.predictions)
 

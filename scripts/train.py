@@ -16,6 +16,7 @@ from udpdiff import jobs
 from udpdiff.default_device import default_device
 from udpdiff.model.live_text import LivePrompts
 from udpdiff.model.precision import warn_of_slow_bfloat16
+from udpdiff.quiet_libraries import leave_out_loading_bars
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.loop import train
 from udpdiff.training.settings import TrainingSettings
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--captions", nargs="*", default=[], help="tables, where the job has prompts encoded here")
     parser.add_argument("--output", required=True)
     arguments = parser.parse_args()
+    leave_out_loading_bars()
     job, device = arguments.job, arguments.execution.device or default_device()
 
     settings = TrainingSettings.from_job(job, arguments.execution.training[job.run])

@@ -25,6 +25,7 @@ FLOORS = (
         "provenance",
         "content_digests",
         "quick_start",
+        "quiet_libraries",
         "readable_errors",
         "workflow_place",
         "replicates",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sys
 
@@ -42,9 +43,13 @@ def test_a_multi_task_run_samples(tmp_path, make_settings, make_source, export):
 
 
 @pytest.mark.parametrize("tasks", [("seg", "depth"), ("depth", "seg")])
-def test_the_recipe_names_tasks_in_the_order_of_their_rows_and_the_streams(tmp_path, make_settings, make_source, tasks):
+def test_the_recipe_names_tasks_in_the_order_of_their_rows_and_the_streams(
+    tmp_path, make_settings, make_source, tasks, caplog, monkeypatch
+):
     shares, colormaps = dict.fromkeys(tasks, 0.5), {"seg": "location"}
+    monkeypatch.setattr(logging.getLogger("diffusers"), "propagate", True)
     run(make_settings, make_source, tmp_path, tasks=shares, colormaps=colormaps)
+    assert "should be kept in float32" not in caplog.text
     recipe, index = (json.loads((tmp_path / "run" / name).read_text()) for name in ("run.json", "model_index.json"))
     assert list(recipe["tasks"]) == list(index["tasks"]) == list(tasks)
     assert recipe.pop("base")

@@ -57,6 +57,9 @@ def test_the_profile_runs_the_papers_scale_and_the_first_message_names_all_that_
     for key in ("source.path: got null", "labels.entities.entityseg.segmenter: got null"):
         assert key in told
     assert "panda70m_training_full.zip" in told and "cropformer_checkpoint" in told and "--configfile FILE" in told
+    # stderr, which comes last here, has one line, of the start.
+    said = [line for line in told.splitlines() if line and not line.startswith("Using profile")]
+    assert said[-1].endswith("the preset stays as it is.") and said[-4].endswith("These values only you can give:")
 
 
 def test_a_users_file_keeps_the_profiles_preset(lab, tmp_path):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 import udpdiff
+from udpdiff.quiet_libraries import leave_out_hints
 from udpdiff.readable_errors import install
 
 # What each does, in its module: `add_arguments(parser)` and `run(arguments)`.
@@ -24,6 +25,7 @@ COMMANDS = {
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command with these words, by default those of the command line."""
     install()
+    leave_out_hints()
     words = list(sys.argv[1:] if words is None else words)
     parser = argparse.ArgumentParser(
         prog="udpdiff",

@@ -14,9 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from udpdiff.command.quiet import quiet_libraries
+    from udpdiff.quiet_libraries import leave_out_loading_bars
 
-    quiet_libraries()
+    leave_out_loading_bars()
     from udpdiff.training.sharing import share_run
 
     beside = arguments.run.resolve().parents[1] / "metrics" / arguments.run.resolve().name

@@ -44,12 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from udpdiff.command.quiet import quiet_libraries
+    from udpdiff.quiet_libraries import leave_out_loading_bars
 
     arguments.task = _ALIASES.get(arguments.task, arguments.task)
     folder = arguments.out or Path("generated") / _folder_name(arguments)
     check(arguments, folder)
-    quiet_libraries()
+    leave_out_loading_bars()
     pipeline = load(arguments.model, arguments.device, arguments.dtype)
     output = generate(pipeline, arguments)
     for path in write(output, arguments, folder):

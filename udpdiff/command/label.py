@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from udpdiff.command.quiet import quiet_libraries
     from udpdiff.command.written import check_output
+    from udpdiff.quiet_libraries import leave_out_loading_bars
     from udpdiff.video_io import read_video
 
     if not (arguments.entities or arguments.depth):
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
     config, folder = labellers(arguments), arguments.out or Path("labels") / arguments.file.stem
     check_output(folder, ("entities", "depth"), arguments.format)
     fps = check_file(arguments.file, arguments.frames)
-    quiet_libraries()
+    leave_out_loading_bars()
     video = read_video(arguments.file, arguments.frames)
     labels = {}
     if arguments.entities:

@@ -16,6 +16,7 @@ from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import check_images
 from udpdiff.labelling.propagation import DTYPE_KEY, MaskTracker, autocast
 from udpdiff.labelling.segmenter import renumber
+from udpdiff.quiet_libraries import without_warnings_of_torchscript
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +78,8 @@ class PointGridSegmenter:
         self.min_entity_pixels = min_entity_pixels
         self.points_per_batch = points_per_batch
         self.dtype = dtype
-        self.predictor = SAM2ImagePredictor(model.eval())
+        with without_warnings_of_torchscript():  # of its resizing of images
+            self.predictor = SAM2ImagePredictor(model.eval())
         fit_feature_sizes(self.predictor)
 
     @classmethod

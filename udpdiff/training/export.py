@@ -11,6 +11,7 @@ from typing import Any
 
 from diffusers import CogVideoXTransformer3DModel
 from safetensors import SafetensorError
+from torch.nn import Module
 
 from udpdiff.checkpoints import places
 from udpdiff.finite import check_finite
@@ -60,7 +61,7 @@ def export_run(
             with writing(output, SafetensorError):
                 save_adapter(transformer, folder / ADAPTER_FOLDER, {**entries, "streams": streams})
             merge_lora(transformer)
-        transformer.to(DTYPES[settings.mixed_precision])
+        Module.to(transformer, DTYPES[settings.mixed_precision])  # diffusers' own warns of modules, and names none
         for name, weight in transformer.named_parameters():
             check_finite(weight, f"the weights {name}", weight.dtype, "training.mixed_precision")
         scheduler = load_scheduler(str(base))

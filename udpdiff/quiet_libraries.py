@@ -1,0 +1,33 @@
+"""What libraries say of themselves and no user can use: each is left out where it comes from, and nothing else is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def leave_out_hints() -> None:
+    """Leave out hints about optional packages that are done without. Imports nothing, so every process begins with it."""
+    # bitsandbytes, which libraries import where it is installed, names a package of kernels that it has not found.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
+def leave_out_loading_bars() -> None:
+    """Leave out the bars that diffusers, transformers and the hub draw while they load, for this process."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
+
+    of_diffusers.disable_progress_bar()
+    of_transformers.disable_progress_bar()
+
+
+@contextmanager
+def without_warnings_of_torchscript() -> Iterator[None]:
+    """While inside, torch does not warn that a library still compiles a part of itself by `torch.jit.script`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`torch\.jit\.script`")
+        yield
