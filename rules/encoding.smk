@@ -76,5 +76,6 @@ rule encode_text:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.text:q} -- \
             scripts.encode_text --job {params.job:q} --execution "$EXECUTION" --captions {input.captions:q} \
-            --text {output.text:q} 2>&1 | tee {log:q}
+            --text {output.text:q} \
+            --timing benchmarks/encode_text/{wildcards.style:q}-{wildcards.split:q}-{wildcards.shard:q}.json 2>&1 | tee {log:q}
         """

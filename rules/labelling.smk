@@ -119,5 +119,6 @@ rule write_captions:
         """
         python -m scripts.launch --gpus {resources.gpu:q} -- \
             scripts.write_captions --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
-            --captions {output.captions:q} 2>&1 | tee {log:q}
+            --captions {output.captions:q} \
+            --timing benchmarks/write_captions/{wildcards.split:q}-{wildcards.shard:q}.json 2>&1 | tee {log:q}
         """

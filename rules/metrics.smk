@@ -25,7 +25,8 @@ rule extract_features:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.features:q} -- \
             scripts.extract_features --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
-            --features {output.features:q} 2>&1 | tee {log:q}
+            --features {output.features:q} \
+            --timing benchmarks/extract_features/{wildcards.split:q}/{wildcards.shard:q}.json 2>&1 | tee {log:q}
         """
 
 

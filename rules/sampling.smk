@@ -29,7 +29,8 @@ rule sample:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output:q} -- \
             scripts.sample --job {params.job:q} --execution "$EXECUTION" --run {input.run:q} \
-            --captions {input.captions:q} --clips {output.clips:q} {params.predictions:q} 2>&1 | tee {log:q}
+            --captions {input.captions:q} --clips {output.clips:q} {params.predictions:q} \
+            --timing benchmarks/{rule}/{wildcards.run:q}-{wildcards.task:q}-{wildcards.shard:q}.json 2>&1 | tee {log:q}
         """
 
 

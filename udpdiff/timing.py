@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from udpdiff.gpu_memory import on_gpu, peak_gpu_gb
 from udpdiff.storage.errors import StorageError
 from udpdiff.storage.sealed import read_record, write_record
 
@@ -176,28 +177,21 @@ class JobTiming:
             stage: As in `Throughput`, as are job, size and clips.
             device: That the networks were on; None for a GPU where there is one.
         """
-        import torch
-
         seconds = (self._forward.seconds, self._seconds["labelling"], self._seconds["total"])
-        gpu_gb = torch.cuda.max_memory_allocated(device) / 1e9 if _on_gpu(device) else None
         unit = 1e9 if sys.platform == "darwin" else 1e6  # bytes there, kilobytes elsewhere
         rss_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-        write_throughput(path, Throughput(stage, job, size, clips, *seconds, device_name(device), gpu_gb, rss_gb))
+        write_throughput(
+            path, Throughput(stage, job, size, clips, *seconds, device_name(device), peak_gpu_gb(device), rss_gb)
+        )
 
 
 def device_name(device: str | None) -> str:
     """Return the name of the GPU that networks on `device` run on (None: where there is one), or of the CPU with threads."""
     import torch
 
-    if _on_gpu(device):
+    if on_gpu(device):
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {torch.get_num_threads()} thread(s)"
-
-
-def _on_gpu(device: str | None) -> bool:
-    import torch
-
-    return torch.cuda.is_available() and not str(device).startswith("cpu")
 
 
 @dataclass(frozen=True)

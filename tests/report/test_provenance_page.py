@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from small_results import ROOT, small_inputs, small_job, write_training
@@ -45,7 +47,7 @@ def test_the_page_says_what_differs_and_by_whom_runs_were_made(results):
     assert [(run.run, run.commit, run.uncommitted) for run in found.runs] == [("base", "c0ffee", True), ("multi", "facade", True)]  # fmt: skip
     assert found.runs[0].versions == {"torch": "9.9"} and found.runs[1].settings["tasks"] == "seg 0.5, depth 0.5"
     assert [node.rule for node in found.rules.nodes if node.said != "not measured"] == ["train"]
-    assert [(row.rule, row.jobs, row.seconds) for row in found.costs] == [("train", 1, 20.0)]
+    assert [(row.rule, row.jobs, row.seconds, row.peak_gpu_gb) for row in found.costs] == [("train", 1, 20.0, None)]
     inputs.default = None
     assert provenance(inputs, results / "media").differences is None
     inputs.default = inputs.config
@@ -76,7 +78,21 @@ def test_pauses_are_cut_out_of_the_axis():
     assert found.rows[0].jobs[1].text == "a 1: 5.0 s, 3.00 GB"
     # Both run from 5 to 10 s; the pause is no time at all, and the end of one job is the start of the next.
     assert [(step.start, step.gb) for step in found.memory] == [(0, 1), (5, 3), (10, 2), (15, 3), (20, 0)]
-    assert axis.timeline([]).rows == axis.timeline([]).memory == []
+    assert axis.timeline([]).rows == axis.timeline([]).memory == found.gpu_memory == []
+    gpus = axis.timeline([replace(job, peak_gpu_gb=4.0) for job in jobs[1:]] + jobs[:1])
+    assert [(step.start, step.gb) for step in gpus.gpu_memory] == [(5, 4), (15, 4), (20, 0)]
+    assert gpus.rows[1].jobs[0].text == "b 0: 10.0 s, 2.00 GB, GPU 4.00 GB"
+
+
+def test_a_training_says_in_its_log_what_it_took_of_its_gpu(results, monkeypatch):
+    inputs = small_inputs(small_job(), results)
+    inputs._finished = [JobCost("train", "base", 1.0, 1.0, 1.0), JobCost("train", "multi", 1.0, 1.0, 1.0)]
+    assert [(job.gpu_told, job.peak_gpu_gb) for job in inputs.costs] == [(True, None)] * 2, "there were no GPUs"
+    logged = {"base": [{"step": 1, "peak_gpu_gb": 3.5}, {"step": 2, "peak_gpu_gb": 2.5}], "multi": []}
+    later = small_inputs(small_job(), results)
+    later._finished = inputs._finished
+    monkeypatch.setattr(later, "training_log", logged.get)
+    assert [job.peak_gpu_gb for job in later.costs] == [3.5, None]
 
 
 def test_many_jobs_are_drawn_together(monkeypatch):

@@ -62,6 +62,7 @@ def test_a_long_log_is_averaged_in_equal_groups(results, monkeypatch):
 def test_speed_is_that_between_entries_and_a_resumed_run_says_so(results):
     folder = results / "runs/multi"
     log = [{"step": step, "loss": 1.0, "seconds": seconds} for step, seconds in ((10, 2.0), (20, 4.0), (30, 12.0))]
+    log[1]["peak_gpu_gb"], log[2]["peak_gpu_gb"] = 7.5, 6.5  # the second session is of a later start
     (folder / "train.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in log))
     record = read_record(folder / "provenance.json")
     sessions = [record | {"first_step": 0}, record | {"first_step": 20, "commit": None, "dirty": None}]
@@ -75,6 +76,8 @@ def test_speed_is_that_between_entries_and_a_resumed_run_says_so(results):
     assert [session.first_step for session in multi.sessions] == [0, 20] and len(base.sessions) == 1
     assert [session.commit for session in multi.sessions] == ["facade+", ""]
     assert (multi.peak_rss_gb, base.peak_rss_gb) == (1.5, None)
+    assert (multi.peak_gpu_gb, base.peak_gpu_gb) == (7.5, None)
+    assert panels(found)["GPU memory, GB"].curves[0].values == [None, 7.5, 6.5]
     assert multi.samples_per_second == pytest.approx(30 * batch / 12) and base.samples_per_second is None
 
 

@@ -132,6 +132,7 @@ def test_the_log_separates_streams_tasks_and_timesteps(tmp_path, make_settings, 
     assert len(entry["loss_timestep"]) == 4
     assert entry["learning_rate"] == settings.learning_rate
     assert {"seconds", "steps_per_second", "seconds_left", "grad_norm", "compute_share"} <= entry.keys()
+    assert ("peak_gpu_gb" in entry) == torch.cuda.is_available()
 
 
 def test_validation_repeats_itself_on_clips_held_back(tmp_path, make_settings, make_source, write_streams):

@@ -15,6 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from udpdiff.gpu_memory import recorded_peak
 from udpdiff.storage.files import append_line
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")  # on Linux
@@ -22,13 +23,23 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")  # on Linux
 
 @dataclass(frozen=True)
 class JobCost:
-    """One job: its rule, when it ended (Unix time), wall seconds, peak resident memory in GB."""
+    """One job.
+
+    Attributes:
+        end: Unix time.
+        seconds: By the clock on the wall.
+        peak_rss_gb: Resident memory.
+        gpu_told: Whether the job recorded the memory of its GPU.
+        peak_gpu_gb: None where it used none, or did not record it.
+    """
 
     rule: str
     job: str
     end: float
     seconds: float
     peak_rss_gb: float
+    gpu_told: bool = False
+    peak_gpu_gb: float | None = None
 
 
 class Invocations:
@@ -129,7 +140,8 @@ def read_jobs(benchmarks: str | Path) -> list[JobCost]:
                 if seconds is not None:
                     rss = (megabytes or 0.0) / 1024
                     # Snakemake takes the time by a clock that may be set back meanwhile.
-                    jobs.append(JobCost(rule, "/".join(job), path.stat().st_mtime, max(0.0, seconds), rss))
+                    times = (path.stat().st_mtime, max(0.0, seconds))
+                    jobs.append(JobCost(rule, "/".join(job), *times, rss, *recorded_peak(path)))
     return sorted(jobs, key=lambda job: job.end)
 
 
@@ -142,15 +154,29 @@ def _number(text: str | None) -> float | None:
     return number if isfinite(number) else None
 
 
-def seconds_per_rule(jobs: list[JobCost]) -> dict[str, dict[str, float]]:
-    """Return per rule: number of jobs, their summed wall seconds, the longest, the largest peak memory in GB."""
-    table: dict[str, dict[str, float]] = {}
+def seconds_per_rule(jobs: list[JobCost]) -> dict[str, dict[str, Any]]:
+    """Return per rule: number of jobs, their summed wall seconds, the longest, the largest peak memories in GB.
+
+    `gpu_told`: whether some job recorded the memory of its GPU, `peak_gpu_gb`: the most, None where none was used.
+    """
+    empty = {
+        "jobs": 0,
+        "seconds": 0.0,
+        "longest_seconds": 0.0,
+        "peak_rss_gb": 0.0,
+        "gpu_told": False,
+        "peak_gpu_gb": None,
+    }
+    table: dict[str, dict[str, Any]] = {}
     for job in jobs:
-        row = table.setdefault(job.rule, {"jobs": 0, "seconds": 0.0, "longest_seconds": 0.0, "peak_rss_gb": 0.0})
+        row = table.setdefault(job.rule, dict(empty))
         row["jobs"] += 1
         row["seconds"] += job.seconds
         row["longest_seconds"] = max(row["longest_seconds"], job.seconds)
         row["peak_rss_gb"] = max(row["peak_rss_gb"], job.peak_rss_gb)
+        row["gpu_told"] |= job.gpu_told
+        if job.peak_gpu_gb is not None:
+            row["peak_gpu_gb"] = max(row["peak_gpu_gb"] or 0.0, job.peak_gpu_gb)
     return table
 
 

@@ -6,11 +6,13 @@ A shard that an earlier configuration left behind is so not shown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from udpdiff.config import LABEL_KINDS, Config
+from udpdiff.gpu_memory import KEY
 from udpdiff.jobs import RenderReport
 from udpdiff.planning import costs
 from udpdiff.report import quality
@@ -18,6 +20,7 @@ from udpdiff.storage.parquet import read_notes
 from udpdiff.storage.sealed import check_folder, read_record
 from udpdiff.storage.summaries import Summary, read_summary
 from udpdiff.tasks import TASKS, Task
+from udpdiff.training.log import read_log
 from udpdiff.workflow import VIDEO, Workflow
 from udpdiff.workflow_benchmarks import benchmark_names
 from udpdiff.workflow_clips import CHOSEN
@@ -63,7 +66,14 @@ class Inputs:
     def costs(self) -> list[costs.JobCost]:
         """What each finished job of this configuration cost, none of what earlier ones left behind."""
         named = benchmark_names(self.workflow)
-        return [job for job in self._finished if f"{job.rule}/{job.job}" in named]
+        found = [job for job in self._finished if f"{job.rule}/{job.job}" in named]
+        # A training says in its log what it took of its GPU, in all its sessions.
+        return [self._with_log(job) if job.rule == "train" and job.job in self.runs else job for job in found]
+
+    def _with_log(self, job: costs.JobCost) -> costs.JobCost:
+        peaks = [entry[KEY] for entry in self.training_log(job.job) if KEY in entry]
+        without = not read_record(self.run_file(job.job, "provenance.json"))["hardware"].get("gpus")
+        return replace(job, gpu_told=bool(peaks) or without, peak_gpu_gb=max(peaks, default=None))
 
     @cached_property
     def figures(self) -> dict[str, float]:
@@ -104,6 +114,10 @@ class Inputs:
         folder = self.path(f"results/runs/{run}")
         check_folder(folder, [name])
         return folder / name
+
+    def training_log(self, run: str) -> list[dict[str, Any]]:
+        """Return the entries of a run's log."""
+        return read_log(self.run_file(run, "train.jsonl"))
 
     def origin(self, run: str) -> str | None:
         """Return the checkpoint of a model that is only taken; None for a run of this workflow."""

@@ -37,6 +37,7 @@ class Timeline(PageData):
     cuts: list[float] = Field(description="Where more than a minute without any job is left out.")
     rows: list[TimelineRow] = Field(description="Rules by their first job.")
     memory: list[MemoryStep]
+    gpu_memory: list[MemoryStep] = Field(description="Likewise of GPUs; empty where no job recorded any.")
 
 
 def timeline(jobs: Sequence[JobCost]) -> Timeline:
@@ -54,18 +55,19 @@ def timeline(jobs: Sequence[JobCost]) -> Timeline:
         until = max(until, job.end)
         placed.setdefault(job.rule, []).append((start - shift, job))
     group = max(1, -(-len(timed) // MOST_JOBS))
+    pairs = [pair for found in placed.values() for pair in found]
     return Timeline(
         seconds=until - shift if shift is not None else 0.0,
         cuts=cuts,
         rows=[TimelineRow(rule=rule, jobs=_drawn(found, group)) for rule, found in placed.items()],
-        memory=_memory([pair for found in placed.values() for pair in found]),
+        memory=_memory([(start, job.seconds, job.peak_rss_gb) for start, job in pairs]),
+        gpu_memory=_memory([(start, job.seconds, job.peak_gpu_gb) for start, job in pairs if job.peak_gpu_gb]),
     )
 
 
-def _memory(placed: list[tuple[float, JobCost]]) -> list[MemoryStep]:
-    """What changes when a job begins or ends; of very many jobs, the largest of each group of neighbouring steps."""
-    events = [(start, job.peak_rss_gb) for start, job in placed]
-    events += [(start + job.seconds, -job.peak_rss_gb) for start, job in placed]
+def _memory(held: list[tuple[float, float, float]]) -> list[MemoryStep]:
+    """What changes when a job begins or ends, of (start, seconds, GB); of very many, the largest of neighbouring steps."""
+    events = [(start, gb) for start, _, gb in held] + [(start + seconds, -gb) for start, seconds, gb in held]
     steps, resident = {}, 0.0
     for moment, change in sorted(events):
         resident += change
@@ -87,5 +89,7 @@ def _drawn(placed: list[tuple[float, JobCost]], group: int) -> list[DrawnJob]:
         peak = max(job.peak_rss_gb for _, job in own)
         name = own[0][1].job if len(own) == 1 else f"{own[0][1].job} and {len(own) - 1} more"
         text = f"{own[0][1].rule} {name}: {seconds:.1f} s, {peak:.2f} GB"
+        if gpu := max(job.peak_gpu_gb or 0.0 for _, job in own):
+            text += f", GPU {gpu:.2f} GB"
         drawn.append(DrawnJob(start=round(start, 2), seconds=round(seconds, 2), text=text))
     return drawn

@@ -2,8 +2,8 @@
 
 Losses are means over all samples since the entry before. An entry has `step`, `seconds`, `loss`, `loss_STREAM` (by
 stream), `loss_task` (by task), `loss_timestep` (quarters of the video's timesteps, least noise first), `grad_norm`,
-`learning_rate`, `steps_per_second`, `seconds_left` and `compute_share`; a validation entry has `step` and
-`validation`. A value is missing where no sample contributed to it.
+`learning_rate`, `steps_per_second`, `seconds_left`, `compute_share` and `peak_gpu_gb` (of the first process, since its
+start); a validation entry has `step` and `validation`. A value is missing where no sample contributed to it, or no GPU.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from udpdiff.gpu_memory import peak_gpu_gb
 from udpdiff.interruption import Interrupted, StopRequest
 from udpdiff.model.base_parts import base_folder, load_scheduler
 from udpdiff.model.streams import Streams
@@ -251,13 +252,13 @@ class _Loop:
 
     def _speed(self) -> dict[str, float]:
         step, elapsed = self.stepper.steps_done, time.monotonic() - self._started
-        steps_per_second = (step - self._first_step) / elapsed
+        steps_per_second, peak = (step - self._first_step) / elapsed, peak_gpu_gb(self.accelerator.device)
         return {
             "learning_rate": learning_rate_at(self.settings, step - 1),
             "steps_per_second": round(steps_per_second, 4),
             "seconds_left": round((self.settings.steps - step) / steps_per_second, 1),
             "compute_share": round(self._computing / elapsed, 4),
-        }
+        } | ({} if peak is None else {"peak_gpu_gb": round(peak, 3)})
 
     def _save_if_due(self, stop: StopRequest) -> None:
         """Save at the chosen steps, at the last one, and when asked to stop; then stop."""

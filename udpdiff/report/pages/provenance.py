@@ -38,6 +38,8 @@ class RuleCost(PageData):
     seconds: float
     longest_seconds: float
     peak_rss_gb: float
+    gpu_told: bool = Field(description="Whether some job recorded the memory of its GPU.")
+    peak_gpu_gb: float | None = Field(description="Null where no GPU was used, or none was recorded.")
 
 
 class Provenance(PageData):

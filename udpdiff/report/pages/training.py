@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pydantic import Field
 
+from udpdiff.gpu_memory import KEY
 from udpdiff.metrics.against_base import video_losses
 from udpdiff.report.curves import Curve, Panel
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.site import PageData
 from udpdiff.storage.sealed import read_record
-from udpdiff.training.log import TIMESTEP_BINS, read_log
+from udpdiff.training.log import TIMESTEP_BINS
 
 _TIMESTEPS = 1000
 MOST_POINTS = 240  # of a curve; more entries than that are averaged in equal groups
@@ -30,6 +31,7 @@ class Session(PageData):
     first_step: int
     commit: str = Field(description="With a + where there were uncommitted changes.")
     machine: str
+    gpus: int
 
 
 class TrainedRun(PageData):
@@ -43,6 +45,9 @@ class TrainedRun(PageData):
     seconds: float | None = Field(description="Of all sessions.")
     samples_per_second: float | None
     peak_rss_gb: float | None = Field(description="Of the job that finished it.")
+    peak_gpu_gb: float | None = Field(
+        description="Of the first process's GPU, over all sessions; null where none was used."
+    )
     sessions: list[Session] = Field(description="Every start of the training; more than one where it was resumed.")
     entries_per_point: int = Field(description="Log entries whose mean is one point of a curve.")
 
@@ -55,7 +60,7 @@ class Training(PageData):
 def training(inputs: Inputs, media: Path) -> Training:
     """Return what the page shows."""
     memory = {job.job: job.peak_rss_gb for job in inputs.costs if job.rule == "train"}
-    logs = {run: read_log(inputs.run_file(run, "train.jsonl")) for run in inputs.runs}
+    logs = {run: inputs.training_log(run) for run in inputs.runs}
     logs = {run: entries for run, entries in logs.items() if entries}
     runs = [_run(inputs, run, entries, index, memory.get(run)) for index, (run, entries) in enumerate(logs.items())]
     return Training(runs=runs, groups=[group for group in _groups(inputs, _Drawn(runs, logs)) if group.panels])
@@ -77,6 +82,7 @@ def _run(inputs: Inputs, run: str, entries: list[dict], series: int, peak_rss_gb
         seconds=seconds,
         samples_per_second=entries[-1]["step"] * recipe.batch_size / seconds if seconds else None,
         peak_rss_gb=peak_rss_gb,
+        peak_gpu_gb=max((entry[KEY] for entry in entries if KEY in entry), default=None),
         sessions=[_session(each) for each in record.get("sessions", [record])],
         entries_per_point=_group_size(len(steps)),
     )
@@ -89,6 +95,7 @@ def _session(record: Mapping) -> Session:
         started=record["started"],
         first_step=record.get("first_step", 0),
         commit=(record["commit"] or "")[:12] + ("+" if record["dirty"] else ""),
+        gpus=len(gpus),
         machine=", ".join(gpus) or hardware.get("processor") or "",
     )
 
@@ -156,6 +163,7 @@ def _speed(drawn: _Drawn) -> list[Panel]:
         "compute_share": "share of computing",
         "grad_norm": "norm of the gradient",
         "learning_rate": "learning rate",
+        KEY: "GPU memory, GB",
     }
     return [
         Panel(title="samples per second", curves=speeds),

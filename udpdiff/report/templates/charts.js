@@ -246,12 +246,13 @@ const Charts = (() => {
     });
   }
 
-  // data: {seconds, cuts: [second], rows: [{rule, jobs: [{start, seconds, text}]}], memory: [{start, gb}]}
+  // data: {seconds, cuts: [second], rows: [{rule, jobs: [{start, seconds, text}]}], memory: [{start, gb}], gpu_memory: alike}
   function timeline(figure, data) {
     const row = 22;
     const lane = 64; // of memory, below the rules
+    const lanes = [["memory", data.memory], ["GPU memory", data.gpu_memory]].filter(([, steps]) => steps.length);
     const rules = data.rows.length * row;
-    return mount(figure, "Jobs over time", rules + lane + EDGE.top + EDGE.bottom, (svg, width, height) => {
+    return mount(figure, "Jobs over time", rules + lane * lanes.length + EDGE.top + EDGE.bottom, (svg, width, height) => {
       const left = Math.min(150, width * 0.36);
       const x = scale(0, data.seconds, left, width - EDGE.right);
       const bottom = height - EDGE.bottom;
@@ -275,12 +276,15 @@ const Charts = (() => {
         }
         svg.append(node("path", { class: `bar series-${index % 6}`, d }));
       });
-      const most = Math.max(0.001, ...data.memory.map((step) => step.gb));
-      const y = scale(0, most, bottom, bottom - lane + 14);
-      svg.append(node("text", { class: "tick", x: left - 6, y: bottom - lane + 24, "text-anchor": "end" }, `memory, ${number(most)} GB`));
-      let area = `M${left} ${bottom}`;
-      for (const step of data.memory) area += `H${x(step.start).toFixed(1)}V${y(step.gb).toFixed(1)}`;
-      svg.append(node("path", { class: "memory", d: `${area}V${bottom}Z` }));
+      lanes.forEach(([name, steps], index) => {
+        const floor = EDGE.top + rules + lane * (index + 1);
+        const most = Math.max(0.001, ...steps.map((step) => step.gb));
+        const y = scale(0, most, floor, floor - lane + 14);
+        svg.append(node("text", { class: "tick", x: left - 6, y: floor - lane + 24, "text-anchor": "end" }, `${name}, ${number(most)} GB`));
+        let area = `M${left} ${floor}`;
+        for (const step of steps) area += `H${x(step.start).toFixed(1)}V${y(step.gb).toFixed(1)}`;
+        svg.append(node("path", { class: "memory", d: `${area}V${floor}Z` }));
+      });
       return stops.sort((a, b) => a.start - b.start);
     });
   }
