@@ -10,7 +10,8 @@ from page_elements import Elements
 
 from udpdiff import command
 from udpdiff.report.compare import as_text, compared
-from udpdiff.storage.sealed import write_record
+from udpdiff.report.printing import signed
+from udpdiff.storage.sealed import read_record, write_record
 
 
 def figure(values, clips="videos", low=None, high=None, value=None) -> dict:
@@ -108,7 +109,8 @@ def test_the_page_and_the_table_for_a_terminal(folders, tmp_path, capsys):
     *lines, gap, place = capsys.readouterr().out.splitlines()
     assert (gap, place) == ("", str(tmp_path / "out/compare.html"))
     assert lines[0].split() == ["measured", "figure", "A", "B", "B", "-", "A", "95", "%", "interval", "paired"]
-    assert len(lines) == 1 + 3 + 1 + 1 and lines[-2:] == ["only in B: codec", "clips.train: 3 in A, 4 in B"]
+    assert len(lines) == 1 + 3 + 1 + 1 + 1
+    assert lines[-3:] == ["only in A: multi, seg: own_of_a", "only in B: codec", "clips.train: 3 in A, 4 in B"]
     data = json.loads((tmp_path / "out/data/compare.json").read_text())
     assert [row["key"] for row in data["figures"]] == ["subject_consistency", "fvd", "entity_tube_iou"]
     page = (tmp_path / "out/compare.html").read_text()
@@ -120,7 +122,86 @@ def test_the_page_and_the_table_for_a_terminal(folders, tmp_path, capsys):
 def test_what_is_not_on_record_is_said(folders, tmp_path):
     (folders[0] / "results/report/data/provenance.json").unlink()
     found = compared(*folders)
-    assert found.settings is None and "not on record in both folders" in as_text(found)
+    assert found.settings is None and "not on record in A (report" in as_text(found)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match=r"empty: got no measurements there, expected a result folder"):
         compared(folders[0], tmp_path / "empty")
+
+
+def rewrite(folder, change) -> None:
+    path = folder / "results/metrics/multi/seg/quality.json"
+    document = {key: value for key, value in read_record(path).items() if key != "content_sha256"}
+    change(document)
+    write_record(path, document)
+
+
+def record(**changes) -> dict:
+    videos = {"frames": 9, "height": 64, "width": 64, "fps": 8.0, "codec": "lossless", "seed": 1234}
+    networks = {"subject": {"name": "x", "sha256": "ab" * 32}}
+    return {"commit": "c0ffee", "versions": {"torch": "9"}, "videos": [videos | changes], "networks": networks}
+
+
+def test_figures_of_other_networks_are_not_compared(folders):
+    def by_another(document):
+        document["metrics"]["subject_consistency"]["extractor"] = "another"
+
+    rewrite(folders[1], by_another)
+    row, distance, _ = compared(*folders).figures
+    assert (row.verdict, row.why) == ("not comparable", "measured by x in A, by another in B")
+    assert distance.verdict == "A is better" and "not comparable: multi, seg, " in as_text(compared(*folders))
+
+
+def test_one_name_for_other_weights_is_found_by_their_digest(folders):
+    rewrite(folders[0], lambda document: document.update(provenance=record()))
+    other = record() | {"networks": {"subject": {"name": "x", "sha256": "cd" * 32}}}
+    rewrite(folders[1], lambda document: document.update(provenance=other))
+    found = compared(*folders)
+    assert {row.verdict for row in found.figures} == {"not comparable"} and "abababababab and cdcd" in found.figures[
+        0
+    ].why
+    assert [(each.key, each.first, each.second) for each in found.records] == [("network: subject", "x abababababab", "x cdcdcdcdcdcd")]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["n", "n_reference", "real"])
+def test_distances_of_sets_are_compared_over_equal_sets_alone(folders, name):
+    def change(to):
+        def changed(document):
+            document["clips"]["real"] = [str(to)] if name == "real" else ["one"]
+            document["metrics"]["fvd"][name] = to
+
+        return changed
+
+    rewrite(folders[0], change(24))
+    rewrite(folders[1], change(99))
+    rows = {row.key: row.verdict for row in compared(*folders).figures}
+    assert rows["fvd"] == "not comparable" and rows["subject_consistency"] == "B is better"
+
+
+def test_records_and_settings_that_differ_are_told_with_what_they_mean(folders):
+    rewrite(folders[0], lambda document: document.update(provenance=record()))
+    rewrite(folders[1], lambda document: document.update(provenance=record(seed=5, height=128) | {"commit": "facade"}))
+    data = folders[1] / "results/report/data/provenance.json"
+    data.write_text(json.dumps({"config": {"seed": 8, "clips": {"train": 3}}}))
+    found = compared(*folders)
+    assert [each.key for each in found.records] == ["videos", "seed of the noise", "commit"]
+    words = " ".join(found.cautions)
+    for part in (
+        "shares its prompt, not its noise",
+        "Size, length",
+        "made otherwise (seed)",
+        "different versions of the code",
+    ):
+        assert part in words
+    assert "measured on different devices" not in words
+    same = compared(folders[0], folders[0])
+    assert same.records == same.cautions == same.only_a == [] and same.settings == []
+
+
+def test_a_difference_of_nothing_has_no_sign():
+    assert [signed(value, 2) for value in (-0.001, 0.0, 0.004, -0.006, 0.25)] == [
+        "0.00",
+        "0.00",
+        "0.00",
+        "−0.01",
+        "+0.25",
+    ]

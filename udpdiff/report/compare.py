@@ -18,6 +18,7 @@ from pydantic import Field
 
 from udpdiff.metrics.bootstrap import bootstrap_difference
 from udpdiff.metrics.registry import describe
+from udpdiff.report.compared_records import cautions, incomparable, made_differently
 from udpdiff.report.printing import number, signed
 from udpdiff.report.settings import Difference, differing
 from udpdiff.report.site import Page, PageData, write_site
@@ -40,16 +41,22 @@ class FigureDifference(PageData):
     low: float | None = Field(description="End of its 95 % interval.")
     high: float | None
     pairs: int | None = Field(description="Clips that both have; null where nothing was paired.")
-    verdict: Literal["A is better", "B is better", "they differ", "no difference shown", "no interval", ""]
+    verdict: Literal[
+        "A is better", "B is better", "they differ", "no difference shown", "no interval", "not comparable", ""
+    ]
+    why: str = Field("", description="Why it is not comparable.")
 
 
 class Compare(PageData):
     a: str
     b: str
     figures: list[FigureDifference]
-    only_a: list[str] = Field(description="Files of measurements that B lacks.")
+    only_a: list[str] = Field(description="Measurements, or figures of one, that B lacks.")
     only_b: list[str]
+    records: list[Difference] = Field(description="What both folders' shared measurements rest on, where it differs.")
+    cautions: list[str] = Field(description="What is to be kept in mind of every difference, in sentences.")
     settings: list[Difference] | None = Field(description="Null where a folder has no report with its configuration.")
+    unrecorded: list[str] = Field(description="A, B or both, whose configuration is not on record.")
 
 
 def compare(a: Path, b: Path, out: Path) -> str:
@@ -73,14 +80,19 @@ def compared(a: Path, b: Path) -> Compare:
     folders = [_results(Path(folder)) for folder in (a, b)]
     files = [_measurements(folder) for folder in folders]
     configs = [_configuration(folder) for folder in folders]
-    shared = [name for name in files[0] if name in files[1]]
+    shared = {name: (files[0][name], files[1][name]) for name in files[0] if name in files[1]}
+    settings = None if None in configs else list(differing(*configs))
+    records = made_differently(shared)
     return Compare(
         a=str(a),
         b=str(b),
-        figures=[row for name in shared for row in _differences(name, files[0][name], files[1][name])],
-        only_a=[name for name in files[0] if name not in files[1]],
-        only_b=[name for name in files[1] if name not in files[0]],
-        settings=None if None in configs else list(differing(*configs)),
+        figures=[row for name, pair in shared.items() for row in _differences(name, *pair)],
+        only_a=list(_lacking(files[0], files[1])),
+        only_b=list(_lacking(files[1], files[0])),
+        records=records,
+        cautions=cautions(records, settings),
+        settings=settings,
+        unrecorded=[name for name, config in zip("AB", configs, strict=True) if config is None],
     )
 
 
@@ -106,11 +118,23 @@ def as_text(found: Compare) -> str:
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines += [f"not comparable: {row.measured}, {row.label}: {row.why}" for row in found.figures if row.why]
     lines += [f"only in A: {name}" for name in found.only_a] + [f"only in B: {name}" for name in found.only_b]
+    lines += [f"{each.key}: {each.first} in A, {each.second} in B" for each in found.records] + found.cautions
     if found.settings is None:
-        return "\n".join([*lines, "configuration: not on record in both folders (report/data/provenance.json)"])
+        missing = " and ".join(found.unrecorded)
+        return "\n".join([*lines, f"configuration: not on record in {missing} (report/data/provenance.json)"])
     lines += [f"{each.key}: {each.first} in A, {each.second} in B" for each in found.settings]
     return "\n".join(lines if found.settings else [*lines, "configuration: the same"])
+
+
+def _lacking(here: Mapping[str, Mapping], there: Mapping[str, Mapping]) -> Iterator[str]:
+    """What is measured here and not there; of what both have measured, the figures."""
+    for name, document in here.items():
+        if name not in there:
+            yield name
+        elif missing := [key for key in document["metrics"] if key not in there[name]["metrics"]]:
+            yield f"{name}: {', '.join(_described(key).label for key in missing)}"
 
 
 def _results(folder: Path) -> Path:
@@ -150,6 +174,7 @@ def _differences(measured: str, a: Mapping, b: Mapping) -> Iterator[FigureDiffer
         figure = _described(key)
         values = [None if found["value"] is None else figure.scaled(found["value"]) for found in (first, second)]
         change, low, high, pairs = _change(_by_clip(a, key), _by_clip(b, key), first, second, figure.scale)
+        why = incomparable(a, b, key)
         yield FigureDifference(
             measured=measured,
             key=key,
@@ -163,7 +188,8 @@ def _differences(measured: str, a: Mapping, b: Mapping) -> Iterator[FigureDiffer
             low=low,
             high=high,
             pairs=pairs,
-            verdict=_verdict(figure, change, low, high),
+            verdict="not comparable" if why else _verdict(figure, change, low, high),
+            why=why,
         )
 
 

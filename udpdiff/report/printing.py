@@ -11,8 +11,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int) -> str:
-    """A difference, with its sign and a true minus."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    """A difference, with its sign and a true minus; without a sign where its digits are all 0."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−") if round(value, digits) else f"{0:.{digits}f}"
 
 
 def figure(value: float | None) -> str:

@@ -9,7 +9,8 @@
     for (const row of rows) {
       const figure = pageData.figures[row.dataset.row];
       const text = `${figure.measured} ${figure.label} ${figure.key}`.toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word)) || (verdict.value === "apart" && !shown.has(figure.verdict));
+      row.hidden = !words.every((word) => text.includes(word)) || (verdict.value === "apart" && !shown.has(figure.verdict))
+        || (verdict.value === "not comparable" && figure.verdict !== verdict.value);
       count += !row.hidden;
     }
     document.querySelector("[data-found]").textContent = `${count} of ${rows.length} figures`;

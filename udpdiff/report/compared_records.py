@@ -1,0 +1,122 @@
+"""What two folders' measurements rest on: where these records differ, and which figures that makes incomparable.
+
+Reads the contents of measurement files, as `metrics.evaluate` and `provenance.behind_figures` write them; results of
+earlier versions hold less, and what is not on record is passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from udpdiff.report.settings import Difference
+
+_SETS = ("fvd", "kvd")  # distances of whole sets of videos, by how their names begin
+# Settings that decide what a clip of a given name shows: where they differ, equal names may be different clips.
+_CLIPS_BY = ("source.", "seed", "clips.num_frames", "clips.fps", "clips.height", "clips.width", "labels.captions.", "sampling.caption")  # fmt: skip
+_SAMPLED_BY = ("sampling.num_inference_steps", "sampling.guidance_scale", "sampling.acceleration", "sampling.dtype")
+
+
+def incomparable(first: Mapping, second: Mapping, key: str) -> str:
+    """Return why a difference of a figure says nothing of what was made; "" where it may.
+
+    Args:
+        first: Content of a measurement file that has the figure.
+        second: Of the other folder's.
+        key: Of the figure.
+    """
+    a, b = first["metrics"][key], second["metrics"][key]
+    if a.get("extractor") != b.get("extractor"):
+        return f"measured by {a.get('extractor')} in A, by {b.get('extractor')} in B"
+    if a.get("extractor") in (found := _other_weights(first, second)):
+        return f"{a['extractor']} has other weights: {found[a['extractor']]}"
+    if key.startswith(_SETS):
+        for name, what in (("n", "generated"), ("n_reference", "real")):
+            if None not in (a.get(name), b.get(name)) and a[name] != b[name]:
+                return f"a distance of {a[name]} {what} videos in A, of {b[name]} in B, and it depends on their number"
+        real = _ids(first, "real"), _ids(second, "real")
+        if None not in real and real[0] != real[1]:
+            return "the real videos are others"
+    return ""
+
+
+def made_differently(pairs: Mapping[str, tuple[Mapping, Mapping]]) -> list[Difference]:
+    """Return what the records of shared measurements differ in: seeds, videos, networks, device, code, versions.
+
+    Args:
+        pairs: What was measured -> the contents of both files.
+    """
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for documents in pairs.values():
+        for side, document in enumerate(documents):
+            for key, value in _facts(document):
+                found.setdefault(key, (set(), set()))[side].add(value)
+    return [
+        Difference(key=key, first=_joined(first), second=_joined(second))
+        for key, (first, second) in found.items()
+        if first != second and first and second
+    ]
+
+
+def cautions(records: Sequence[Difference], settings: Sequence[Difference] | None) -> list[str]:
+    """Return what is to be kept in mind of every difference of figures, in sentences.
+
+    Args:
+        records: Of `made_differently`.
+        settings: Of the configurations; None where they are not on record.
+    """
+    recorded = {each.key for each in records}
+    changed = [each.key for each in settings or ()]
+    told = []
+    if "seed of the noise" in recorded:
+        told.append("The noise that videos were sampled from has other seeds: a pair shares its prompt, not its noise.")
+    if recorded & {"videos", "real videos"}:
+        told.append("Size, length, rate or coding of the videos differ, which moves figures by itself.")
+    if clips := [key for key in changed if key.startswith(_CLIPS_BY)]:
+        told.append(
+            f"Clips, and with them prompts, were made otherwise ({', '.join(clips)}): those of one name need not be the same."
+        )
+    if sampled := [key for key in changed if key.startswith(_SAMPLED_BY)]:
+        told.append(f"Videos were sampled otherwise ({', '.join(sampled)}).")
+    if "device" in recorded:
+        told.append("Figures were measured on different devices.")
+    if recorded & {"code", "commit"}:
+        told.append("Figures were measured by different versions of the code.")
+    return told
+
+
+def _facts(document: Mapping) -> list[tuple[str, str]]:
+    """(what, value) of a document's record."""
+    record = document.get("provenance", {})
+    facts = [("seed of the intervals", record.get("seeds", {}).get("intervals"))]
+    for name, what in (("videos", "videos"), ("real", "real videos")):
+        for each in record.get(name, ()):
+            facts += [(what, ", ".join(f"{key} {each[key]}" for key in sorted(each) if key != "seed"))]
+            facts += [("seed of the noise", each.get("seed"))]
+    for role, network in record.get("networks", {}).items():
+        facts.append((f"network: {role}", f"{network['name']} {(network['sha256'] or '')[:12]}".strip()))
+    facts += [("device", each.get("device")) for each in record.get("extraction", ())]
+    facts += [("device", record.get("device")), ("commit", (record.get("commit") or "")[:12])]
+    facts += [("code", (record.get("package_sha256") or "")[:12])]
+    facts += [(f"version of {name}", version) for name, version in record.get("versions", {}).items()]
+    return [
+        (what, value if isinstance(value, str) else json.dumps(value))
+        for what, value in facts
+        if value not in (None, "")
+    ]
+
+
+def _other_weights(first: Mapping, second: Mapping) -> dict[str, str]:
+    """Name of a network -> both digests, of those that have one name and different weights."""
+    a, b = ({network["name"]: network["sha256"] for network in each.get("provenance", {}).get("networks", {}).values()} for each in (first, second))  # fmt: skip
+    return {name: f"{a[name][:12]} and {b[name][:12]}" for name in a if a[name] and b.get(name) and a[name] != b[name]}
+
+
+def _ids(document: Mapping, of: str) -> list[str] | None:
+    found: Any = document.get("clips", {})
+    return sorted(found[of]) if of in found else None
+
+
+def _joined(values: set[str]) -> str:
+    return "; ".join(sorted(values))
