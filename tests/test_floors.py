@@ -33,7 +33,7 @@ FLOORS = (
     ),
     ("decoding", "launching", "local_gpus", "locking", "slurm_job"),
     ("video_io", "representations", "measures", "storage"),
-    ("checkpoints", "slices", "tasks", "timing"),
+    ("checkpoints", "slices", "tasks", "gpu_memory", "timing"),
     (
         "config",
         "config_data",
