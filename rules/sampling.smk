@@ -25,12 +25,15 @@ rule sample:
         predictions=lambda wildcards, output: [
             f"--predictions={path}" for path in output[1:]
         ],
+        # Beside the benchmark of each of the two rules.
+        timing=lambda wildcards: f"benchmarks/sample{'_video' * (wildcards.task == 'video')}/"
+        f"{wildcards.run}-{wildcards.task}-{wildcards.shard}.json",
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output:q} -- \
             scripts.sample --job {params.job:q} --execution "$EXECUTION" --run {input.run:q} \
             --captions {input.captions:q} --clips {output.clips:q} {params.predictions:q} \
-            --timing benchmarks/{rule}/{wildcards.run:q}-{wildcards.task:q}-{wildcards.shard:q}.json 2>&1 | tee {log:q}
+            --timing {params.timing:q} 2>&1 | tee {log:q}
         """
 
 
