@@ -38,6 +38,21 @@ def test_reading_a_file_gives_all_frames_or_the_first_ones(tmp_path):
     whole = read_video(tmp_path / "clip.mp4")
     np.testing.assert_array_equal(whole, decode_mp4(tmp_path / "clip.mp4"))
     np.testing.assert_array_equal(read_video(str(tmp_path / "clip.mp4"), max_frames=4), whole[:4])
+
+
+@pytest.mark.parametrize("height, width, shape", [(32, 48, (16, 24)), (48, 32, (24, 16)), (32, 90, (16, 44))])
+def test_bigger_pictures_are_shrunk_while_they_are_read(tmp_path, height, width, shape):
+    video = gradient_video(4, height, width)
+    write_mp4(tmp_path / "clip.mp4", video, 8)
+    side = min(shape)
+    shrunk = read_video(tmp_path / "clip.mp4", short_side=side)
+    assert shrunk.shape == (4, *shape, 3)
+    places = [
+        np.round((np.arange(n) + 0.5) * full / n - 0.5).astype(int)
+        for n, full in zip(shape, (height, width), strict=True)
+    ]
+    assert mean_error(shrunk, video[:, places[0]][:, :, places[1]]) < 6, "the whole picture, upright"
+    np.testing.assert_array_equal(read_video(tmp_path / "clip.mp4", short_side=64), read_video(tmp_path / "clip.mp4"))
     with pytest.raises(ValueError, match="max_frames: got 0"):
         read_video(tmp_path / "clip.mp4", max_frames=0)
     with pytest.raises(ValueError, match=r"cannot decode '.*none\.mp4'"):

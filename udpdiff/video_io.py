@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import os
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +25,8 @@ from udpdiff.files import replaced_file
 
 if TYPE_CHECKING:
     import av
+
+    from udpdiff.decoding.deinterlacing import TimedFrame
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,9 @@ def decode_mp4(data: bytes | str | os.PathLike[str]) -> np.ndarray:
     return read_video(data)
 
 
-def read_video(path: bytes | str | os.PathLike[str], max_frames: int | None = None) -> np.ndarray:
+def read_video(
+    path: bytes | str | os.PathLike[str], max_frames: int | None = None, short_side: int | None = None
+) -> np.ndarray:
     """Read the frames of a video of any size and length, at its own rate, as players show them.
 
     Upright and mirrored where the file says so, with square pixels, deinterlaced, in BT.709 RGB; pictures of covers and
@@ -101,6 +106,7 @@ def read_video(path: bytes | str | os.PathLike[str], max_frames: int | None = No
     Args:
         path: Of the file, or its bytes.
         max_frames: No more than the first so many, for the array holds them all.
+        short_side: Pixels of the shorter side that bigger pictures are shrunk to; None for their own size.
 
     Returns:
         uint8 (T,H,W,3) RGB.
@@ -113,11 +119,7 @@ def read_video(path: bytes | str | os.PathLike[str], max_frames: int | None = No
     pictures: list[np.ndarray] = []
     try:
         with opened_video(path) as (container, stream), closing(timing.frames(container, stream)) as frames:
-            for timed in itertools.islice(frames, max_frames):
-                picture = upright(timed)
-                if pictures and picture.shape != pictures[0].shape:
-                    picture = fitted(timed, *pictures[0].shape[:2])
-                pictures.append(picture)
+            pictures.extend(_of_one_size(itertools.islice(frames, max_frames), short_side))
     except RejectedClip as rejected:
         raise ValueError(
             f"cannot decode {_name(path)}: {rejected}; expected a video file with a video stream"
@@ -125,6 +127,14 @@ def read_video(path: bytes | str | os.PathLike[str], max_frames: int | None = No
     if not pictures:
         raise ValueError(f"cannot decode {_name(path)}: it holds no frames")
     return np.stack(pictures)
+
+
+def shrunk_size(height: int, width: int, short_side: int | None) -> tuple[int, int]:
+    """Return the even (height, width) of a picture whose shorter side is shrunk to `short_side`; its own where it is no bigger."""
+    if short_side is None or min(height, width) <= short_side:
+        return height, width
+    scale = short_side / min(height, width)
+    return tuple(max(2, 2 * round(side * scale / 2)) for side in (height, width))
 
 
 def write_mp4(path: str | os.PathLike[str], video: np.ndarray, fps: float, crf: int = 12) -> None:
@@ -157,6 +167,17 @@ def probe(data: bytes | str | os.PathLike[str]) -> VideoInfo:
         raise ValueError(
             f"cannot read {_name(data)}: {rejected}; expected a video file with a video stream"
         ) from rejected
+
+
+def _of_one_size(frames: Iterable[TimedFrame], short_side: int | None) -> Iterator[np.ndarray]:
+    """Yield pictures of the size that the first is shrunk to."""
+    own = size = None
+    for timed in frames:
+        picture = upright(timed) if size == own else fitted(timed, *size)
+        if size is None:
+            own = picture.shape[:2]
+            size = shrunk_size(*own, short_side)
+        yield picture if picture.shape[:2] == size else fitted(timed, *size)
 
 
 def _to_yuv(frame: av.VideoFrame) -> av.VideoFrame:

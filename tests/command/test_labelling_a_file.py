@@ -34,7 +34,7 @@ def clip(tmp_path_factory) -> Path:
 
 def test_a_file_gets_labels_and_a_film_beside_them(clip, tmp_path, capsys):
     words = ["label", str(clip), "--entities", "--depth", "depth_anything", "--frames", "3", "--device", "cpu"]
-    command.main([*words, "--out", str(tmp_path), "--format", "npy,png"])
+    command.main([*words, "--out", str(tmp_path), "--format", "npy,png", "--short-side", "48"])
     assert {path.name for path in tmp_path.iterdir()} == {
         "entities.npy",
         "entities",
@@ -43,10 +43,36 @@ def test_a_file_gets_labels_and_a_film_beside_them(clip, tmp_path, capsys):
         "overlay.mp4",
     }
     ids, depth = np.load(tmp_path / "entities.npy"), np.load(tmp_path / "depth.npy")
-    assert ids.dtype == np.uint16 and ids.shape == depth.shape == (3, 64, 64)
+    assert ids.dtype == np.uint16 and ids.shape == depth.shape == (3, 48, 48)
     assert depth.dtype == np.float32 and depth.min() == 0 and depth.max() == 1
     assert len(read_video(tmp_path / "overlay.mp4")) == 3
-    assert "entities: " in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "entities: " in told.out
+    assert "film.mp4: 3 frames of 64 x 64, labelled at 48 x 48; --short-side 64 keeps their size" in told.err
+    assert "followed: 3/3 in " in told.err and "entities 1 to " in told.err
+
+
+def test_each_stage_of_depth_says_how_far_it_is(clip, tmp_path, capsys):
+    command.main(["label", str(clip), "--depth", "--device", "cpu", "--out", str(tmp_path), "--format", "npy"])
+    told = capsys.readouterr().err
+    assert "5 frames of 64 x 64\n" in told, "a small file keeps its size"
+    assert "depth, steps of denoising: 5/5 in " in told and "chunks" not in told, (
+        "of one chunk there is nothing to tell"
+    )
+
+
+def test_frames_are_shrunk_as_far_as_the_labellers_are_small():
+    for words, pixels in (
+        (["--entities", "--depth"], 128),
+        (["--entities", "grid8"], 128),
+        (["--entities", "--tracker", "facebook/sam2.1-hiera-large"], 480),
+        (["--entities", "--depth", "--depth-checkpoint", "e/f"], 480),
+    ):
+        arguments = parsed("x.mp4", *words)
+        assert label.default_short_side(label.labellers(arguments), arguments) == pixels
+    assert parsed("x.mp4", "--short-side", "1080").short_side == 1080
+    with pytest.raises(SystemExit):
+        parsed("x.mp4", "--short-side", "1080p")
 
 
 def test_options_name_other_labellers(tmp_path):
@@ -67,8 +93,10 @@ def test_what_cannot_be_labelled_is_told(tmp_path, clip, monkeypatch):
         label.labellers(parsed("x.mp4", "--entities", "--preset", "paper"))
     (tmp_path / "torn.mp4").write_bytes(b"no film")
     with pytest.raises(ValueError, match=r"torn\.mp4.*expected a video file"):
-        label.check_file(tmp_path / "torn.mp4", None)
+        label.check_file(tmp_path / "torn.mp4", None, 480)
     monkeypatch.setattr(label, "_MAX_BYTES", 4 * 64 * 64 * 3)
-    with pytest.raises(ValueError, match=r"5 frames of 64 x 64.*Take --frames N, or cut"):
-        label.check_file(clip, None)
-    assert label.check_file(clip, 4) == 12
+    with pytest.raises(
+        ValueError, match=r"5 frames, 0 GB of pixels at 64 x 64.*Take --frames N, a smaller --short-side, or cut"
+    ):
+        label.check_file(clip, None, 480)
+    assert label.check_file(clip, 4, 480) == label.check_file(clip, None, 32) == 12

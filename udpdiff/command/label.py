@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from udpdiff.config import Config
 
-_MAX_BYTES = 4e9  # of the decoded frames; labellers take several times as much
+_MAX_BYTES = 4e9  # of the frames; labellers take several times as much
+_SHORT_SIDE, _MINI_SHORT_SIDE = 480, 128  # pixels: the paper's; twice what mini labellers were trained at
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help="a scale in presets/, whose labellers are taken")
     parser.add_argument("--configfile", action="append", default=[], type=Path, help="merged over it; may be repeated")
     parser.add_argument("--frames", type=int, help="only the first so many")
+    parser.add_argument(
+        "--short-side",
+        type=_pixels,
+        metavar="PIXELS",
+        help=f"of the frames, where the file's are bigger: {_SHORT_SIDE}, {_MINI_SHORT_SIDE} where all labellers are mini"
+        " ones; labels and films have this size",
+    )
     parser.add_argument("--device", help="cpu, cuda, mps; by default a GPU where there is one")
     parser.add_argument(
         "--format", type=formats, default=("mp4", "npy"), help="mp4: films; npy: exact; png: 16-bit frames"
@@ -47,9 +55,10 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.entities, arguments.depth = "entityseg", "depthcrafter"
     config, folder = labellers(arguments), arguments.out or Path("labels") / arguments.file.stem
     check_output(folder, ("entities", "depth"), arguments.format)
-    fps = check_file(arguments.file, arguments.frames)
+    short_side = arguments.short_side or default_short_side(config, arguments)
+    fps = check_file(arguments.file, arguments.frames, short_side)
     leave_out_loading_bars()
-    video = read_video(arguments.file, arguments.frames)
+    video = read_video(arguments.file, arguments.frames, short_side)
     labels = {}
     if arguments.entities:
         labels["seg"] = label_entities(video, config, arguments)
@@ -90,24 +99,38 @@ def labellers(arguments: argparse.Namespace) -> Config:
     return config
 
 
-def check_file(path: Path, frames: int | None) -> float:
-    """Return the frame rate of a video that fits into memory.
+def default_short_side(config: Config, arguments: argparse.Namespace) -> int:
+    """Return the pixels of the shorter side that labels are made at: the paper's, less for mini models, which know 64."""
+    sections = config.labels
+    names = [sections.depth[arguments.depth].checkpoint] if arguments.depth else []
+    if arguments.entities:
+        names += [sections.tracker.checkpoint, getattr(sections.entities[arguments.entities], "segmenter", "mini:")]
+    return _MINI_SHORT_SIDE if all(name.startswith("mini:") for name in names) else _SHORT_SIDE
+
+
+def check_file(path: Path, frames: int | None, short_side: int) -> float:
+    """Return the frame rate of a video that fits into memory, and say how it is taken.
 
     Raises:
         ValueError: It cannot be read, or is too big.
     """
-    from udpdiff.video_io import probe
+    from udpdiff.video_io import probe, shrunk_size
 
     info = probe(path)
     count = info.num_frames or round((info.duration_seconds or 0) * info.fps)
     count = min(count, frames) if frames else count
-    size = count * info.height * info.width * 3
+    height, width = shrunk_size(info.height, info.width, short_side)
+    size = count * height * width * 3
     if size > _MAX_BYTES:
         raise ValueError(
-            f"{path}: got {count:,} frames of {info.width} x {info.height}, {size / 1e9:.0f} GB of pixels, expected at most"
-            f" {_MAX_BYTES / 1e9:.0f}: labels of a clip are made as a whole. Take --frames N, or cut and shrink it: ffmpeg"
-            " -ss 0 -t 10 -i FILE -vf scale=720:-2 clip.mp4"
+            f"{path}: got {count:,} frames, {size / 1e9:.0f} GB of pixels at {width} x {height}, expected at most"
+            f" {_MAX_BYTES / 1e9:.0f}: labels of a clip are made as a whole. Take --frames N, a smaller --short-side, or cut it:"
+            " ffmpeg -ss 0 -t 10 -i FILE clip.mp4"
         )
+    taken = f"{path}: {count or 'all'} frames of {info.width} x {info.height}"
+    if (width, height) != (info.width, info.height):
+        taken += f", labelled at {width} x {height}; --short-side {min(info.width, info.height)} keeps their size, for longer"
+    _say(taken)
     return info.fps
 
 
@@ -115,9 +138,10 @@ def label_entities(video: np.ndarray, config: Config, arguments: argparse.Namesp
     """Return entity ids uint16 (T, H, W), 0 = none, and say how much of the video they cover."""
     from udpdiff.labelling.entities import EntityLabeller
 
-    _say("entities", arguments.entities, len(video))
+    _say(f"entities by {arguments.entities}: those of the first frame ...")
     section = config.labels.entities[arguments.entities]
     labeller = EntityLabeller.from_settings(section, config.labels.tracker, config.labels.cleanup, arguments.device)
+    labeller.tracker.show_progress = True
     entity_ids, coverage = labeller.label(video)
     print(f"entities: {len(set(entity_ids.flat) - {0})}, over {coverage.mean():.0%} of the pixels")
     return entity_ids
@@ -127,8 +151,8 @@ def label_depth(video: np.ndarray, config: Config, arguments: argparse.Namespace
     """Return depth float32 (T, H, W) in [0, 1], 1 = nearest."""
     from udpdiff.labelling.depth import load_estimator
 
-    _say("depth", arguments.depth, len(video))
-    return load_estimator(config.labels.depth[arguments.depth], arguments.device)(video)
+    _say(f"depth by {arguments.depth} ...")
+    return load_estimator(config.labels.depth[arguments.depth], arguments.device, show_progress=True)(video)
 
 
 def write(video: np.ndarray, labels: dict[str, Any], fps: float, folder: Path, asked: tuple[str, ...]) -> list[Path]:
@@ -148,7 +172,14 @@ def write(video: np.ndarray, labels: dict[str, Any], fps: float, folder: Path, a
     return [*made, write_film(folder, "overlay", side_by_side(panels), fps)]
 
 
-def _say(what: str, labeller: str, frames: int) -> None:
+def _say(sentence: str) -> None:
     import sys
 
-    print(f"{what} of {frames} frames by {labeller} ...", file=sys.stderr, flush=True)
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _pixels(text: str) -> int:
+    """Parse a number of pixels; for argparse."""
+    if not text.isdigit() or int(text) < 16:
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a number of pixels, at least 16")
+    return int(text)

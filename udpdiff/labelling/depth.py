@@ -15,8 +15,10 @@ Estimate = Callable[[np.ndarray], np.ndarray]
 _TASK = get_task("depth")
 
 
-def load_estimator(labeller: DepthAnythingEstimator | DepthCrafterEstimator, device: str | None = None) -> Estimate:
-    """Load the estimator that a section of a configuration names.
+def load_estimator(
+    labeller: DepthAnythingEstimator | DepthCrafterEstimator, device: str | None = None, show_progress: bool = False
+) -> Estimate:
+    """Load the estimator that a section of a configuration names; its calls draw bars where that is asked for.
 
     Returns:
         A function from video, uint8 (T, H, W, 3), to depth, float32 (T, H, W) in [0, 1], 1 = nearest.
@@ -25,6 +27,7 @@ def load_estimator(labeller: DepthAnythingEstimator | DepthCrafterEstimator, dev
         from udpdiff.labelling.depth_anything import DepthAnything
 
         anything = DepthAnything.from_pretrained(labeller.checkpoint, device=device)
+        anything.show_progress = show_progress
         return partial(anything.estimate, batch_size=labeller.batch_frames, normalise=labeller.normalise)
     from udpdiff.labelling.depthcrafter import DepthCrafter
 
@@ -32,6 +35,7 @@ def load_estimator(labeller: DepthAnythingEstimator | DepthCrafterEstimator, dev
     crafter = DepthCrafter.from_pretrained(
         labeller.checkpoint, base=labeller.base, device=device, offload=labeller.offload
     )
+    crafter.show_progress = show_progress
     return partial(crafter.estimate, **labeller.model_dump(exclude=loading))
 
 

@@ -17,6 +17,7 @@ from udpdiff.checkpoints import local_folder
 from udpdiff.default_device import default_device
 from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import ImagePreparation, check_images
+from udpdiff.progress import progress
 
 if TYPE_CHECKING:
     import torch
@@ -32,11 +33,16 @@ class DepthAnything:
         model: A `DepthAnythingForDepthEstimation` of relative depth.
         preparation: From frames to its pixel values.
 
+    Attributes:
+        show_progress: Whether `estimate` draws a bar.
+
     Raises:
         ValueError: The model gives distances.
 
     Source: Depth Anything V2 (arXiv 2406.09414); transformers' `DepthAnythingForDepthEstimation`.
     """
+
+    show_progress = False
 
     def __init__(self, model: torch.nn.Module, preparation: ImagePreparation):
         _check_kind(model.config)
@@ -108,7 +114,8 @@ class DepthAnything:
             raise ValueError(f"Got batch_size={batch_size}. Expected at least 1.")
         weight = next(self.model.parameters())
         parts = []
-        for start in range(0, len(video), batch_size):
+        starts = range(0, len(video), batch_size)
+        for start in progress(starts, "depth, chunks of frames", shown=self.show_progress):
             pixel_values = self.preparation.pixel_values(video[start : start + batch_size], weight.device)
             with torch.inference_mode():
                 predicted = self.model(pixel_values.to(weight.dtype)).predicted_depth.float()

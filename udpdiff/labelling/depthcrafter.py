@@ -22,6 +22,7 @@ from udpdiff.default_device import default_device
 from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import check_images
 from udpdiff.labelling.windows import stitch, windows
+from udpdiff.progress import progress
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +36,13 @@ FLAT = 1e-5  # range of a prediction that counts as constant
 class DepthCrafter:
     """Denoises the depth of up to `window` frames at once, in overlapping windows for longer clips.
 
+    Attributes:
+        show_progress: Whether each stage of `estimate` draws a bar.
+
     Source: DepthCrafter (arXiv 2409.02095); Tencent/DepthCrafter 1.0.1, depth_crafter_ppl.py and run.py (defaults).
     """
+
+    show_progress = False
 
     def __init__(self, unet, vae, image_encoder, scheduler, device: str | torch.device = "cpu", offload: bool = False):
         self.unet, self.vae, self.image_encoder = unet.eval(), vae.eval(), image_encoder.eval()
@@ -146,12 +152,14 @@ class DepthCrafter:
 
         with torch.inference_mode():
             with self._present(self.image_encoder):
-                embeddings = [self._embed(part) for part in frames.split(chunk_frames)]
+                embeddings = [
+                    self._embed(part) for part in self._told(frames.split(chunk_frames), "chunks of frames looked at")
+                ]
             noisy = frames * 2 - 1 + ADDED_TIME_IDS[2] * aug_noise
             with self._present(self.vae, upcast=True) as dtype:
                 latents = [
                     self.vae.encode(part.to(self.device, dtype)).latent_dist.mode().float().cpu()
-                    for part in noisy.split(chunk_frames)
+                    for part in self._told(noisy.split(chunk_frames), "chunks of frames encoded")
                 ]
         conditions = torch.cat(embeddings), torch.cat(latents)
         for part, what in zip(conditions, ("image embeddings", "video latents"), strict=True):
@@ -168,7 +176,7 @@ class DepthCrafter:
         embeddings, video_latents = conditions
         window, buffer, latents = init_noise.shape[1], init_noise[0], None
         with torch.inference_mode(), self._present(self.unet) as dtype:
-            for first, end in windows(len(embeddings), window, overlap):
+            for first, end in self._told(windows(len(embeddings), window, overlap), "windows denoised"):
                 self.scheduler.set_timesteps(num_inference_steps, device=self.device)
                 noise, shared = buffer[: end - first], 0 if latents is None else overlap
                 start = noise * self.scheduler.init_noise_sigma
@@ -186,7 +194,9 @@ class DepthCrafter:
         import torch
 
         with torch.inference_mode(), self._present(self.vae) as dtype:
-            scaled = (latents / self.vae.config.scaling_factor).split(chunk_frames)
+            scaled = self._told(
+                (latents / self.vae.config.scaling_factor).split(chunk_frames), "chunks of frames decoded"
+            )
             parts = [self.vae.decode(p.to(self.device, dtype), num_frames=len(p)).sample.float().cpu() for p in scaled]
         pictures = torch.cat(parts)
         # Before it is clamped, for what overflowed would be the nearest of all.
@@ -208,13 +218,16 @@ class DepthCrafter:
             video_latents = torch.cat((torch.zeros_like(video_latents), video_latents))
         count = len(embeddings)
         time_ids = torch.tensor([ADDED_TIME_IDS] * count, device=self.device)
-        for timestep in self.scheduler.timesteps:
+        for timestep in self._told(self.scheduler.timesteps, "steps of denoising"):
             scaled = self.scheduler.scale_model_input(latents, timestep).expand(count, -1, -1, -1, -1)
             output = self.unet(torch.cat((scaled, video_latents), dim=2), timestep, embeddings, time_ids).float()
             if count == 2:
                 output = output[:1] + guidance_scale * (output[1:] - output[:1])
             latents = self.scheduler.step(output, timestep, latents).prev_sample
         return latents[0].cpu()
+
+    def _told(self, items, what: str):
+        return progress(items, f"depth, {what}", shown=self.show_progress and len(items) > 1)
 
     def _present(self, part, upcast: bool = False):
         return _Present(part, self.device, self.offload, upcast)

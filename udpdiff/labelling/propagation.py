@@ -24,6 +24,7 @@ from udpdiff.default_device import default_device
 from udpdiff.finite import check_finite
 from udpdiff.labelling.memory_plan import memory_horizon, objects_at_once
 from udpdiff.labelling.sam2_checkpoint import BATCHED_PREDICTOR, CONFIG_NAME, WEIGHTS_NAME, read_folder, write_folder
+from udpdiff.progress import progress
 
 if TYPE_CHECKING:
     import torch
@@ -90,8 +91,14 @@ class MaskTracker:
     two (T, H, W) arrays.
     50 objects x 49 frames of 720 x 480 with sam2.1-hiera-large (S = 1024) in one batch allocate at most 8.2 GiB beside
     the weights, counted in float32 on tensors without data as tests/labelling/test_memory_plan.py does.
+
+    Attributes:
+        show_progress: Whether tracking draws a bar.
+
     Source: SAM 2 (arXiv 2408.00714); UDPDiff section 4.1 for its use on entities.
     """
+
+    show_progress = False
 
     def __init__(self, predictor, dtype: torch.dtype | None = None):
         self.predictor = predictor.eval()
@@ -215,7 +222,9 @@ class MaskTracker:
                 state = init_state(self.predictor, images, *video.shape[1:3])
                 for obj_id in chunk:
                     self.predictor.add_new_mask(state, 0, int(obj_id), torch.from_numpy(entity_ids0 == obj_id))
-                for frame_idx, _, masks in _propagate_quietly(self.predictor, state):
+                frames = _propagate_quietly(self.predictor, state)
+                told = f"entities {first + 1} to {first + len(chunk)} of {len(ids)} followed"
+                for frame_idx, _, masks in progress(frames, told, len(video), unit="frame", shown=self.show_progress):
                     _forget(state, frame_idx, horizon)
                     check_finite(masks, f"SAM 2's logits of frame {frame_idx}", self.dtype or masks.dtype, DTYPE_KEY)
                     yield first, frame_idx, masks[:, 0].float().cpu().numpy()
