@@ -10,16 +10,15 @@ import numpy as np
 from udpdiff import jobs
 from udpdiff.checkpoints import local_folder, weights_sha256
 from udpdiff.checkpoints.hub import BASE
+from udpdiff.figure_record import Basis, Network, basis_of_labels, figure_record
 from udpdiff.finite import dtype_key
 from udpdiff.metrics.codec_curves import measure_curves
 from udpdiff.metrics.comparison import compare_round_trips
 from udpdiff.metrics.evaluate import evaluate_round_trips
+from udpdiff.metrics.records import REAL
 from udpdiff.model.latents import decode_latents, encode_videos
 from udpdiff.model.loading import load_vae
-from udpdiff.provenance import behind_figures
 from udpdiff.storage.sealed import write_record
-from udpdiff.storage.shards import said_of_shards
-from udpdiff.timing import device_name
 
 
 def main() -> None:
@@ -51,13 +50,12 @@ def main() -> None:
         seed=job.seed,
         bootstrap_samples=job.bootstrap_samples,
     )
-    behind = behind_figures(
-        networks={"vae": {"name": job.base, "sha256": weights_sha256(f"{local_folder(job.base, BASE)}/vae")}},
-        seeds={"colours and intervals": job.seed},
-        shards=said_of_shards([*arguments.entities, *arguments.depth], clip_ids=True),
-        device=device_name(arguments.execution.device),
+    vae = Network(name=job.base, sha256=weights_sha256(f"{local_folder(job.base, BASE)}/vae"))
+    basis = Basis(networks={"vae": [vae]}, seeds={"colours and intervals": [job.seed]})
+    record = figure_record(
+        basis, basis_of_labels([*arguments.entities, *arguments.depth], REAL), device=arguments.execution.device
     )
-    write_record(arguments.quality, evaluate_round_trips(job, values) | {"curves": curves} | behind)
+    write_record(arguments.quality, evaluate_round_trips(job, values) | {"curves": curves} | record)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from udpdiff import jobs
+from udpdiff.figure_record import Basis, figure_record
 from udpdiff.metrics.against_base import compare_with_base
-from udpdiff.provenance import behind_figures
 from udpdiff.storage.sealed import check_folder, read_record, write_record
 from udpdiff.training.log import read_log
 
@@ -29,11 +29,8 @@ def main() -> None:
     found = [read_record(path) for path in arguments.measured]
     measured = {(each["run"], each["task"]): each for each in found}
     document = compare_with_base(arguments.job, measured, logs)
-    base = measured[arguments.job.base, "video"]
-    told = base.get("provenance", {})
-    facts = {name: told[name] for name in ("networks", "videos", "real", "extraction") if name in told}
-    facts |= {"clip_ids": base["clips"], "seeds": {"subsets": base["seed"]}}
-    write_record(arguments.quality, document | behind_figures(**facts))
+    record = figure_record(*map(Basis.of_document, found), measured=arguments.measured)
+    write_record(arguments.quality, document | record)
 
 
 if __name__ == "__main__":

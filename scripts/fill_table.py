@@ -6,8 +6,9 @@ import argparse
 from pathlib import Path
 
 from udpdiff import jobs
+from udpdiff.figure_record import Basis, figure_record
 from udpdiff.storage.files import written_file
-from udpdiff.storage.sealed import seal_file, write_record
+from udpdiff.storage.sealed import read_record, seal_file, write_record
 from udpdiff.tables.comparisons import compare_table
 from udpdiff.tables.fill import fill_table
 from udpdiff.tables.measured import read_measurements
@@ -29,7 +30,9 @@ def main() -> None:
     options = {"bootstrap_samples": arguments.job.bootstrap_samples, "seed": arguments.job.seed}
     comparisons = compare_table(arguments.number, measured, **options)
     table = fill_table(arguments.number, measured, comparisons)
-    write_record(arguments.comparisons, {"table": arguments.number, "comparisons": comparisons})
+    bases = map(Basis.of_document, map(read_record, arguments.measured))
+    record = figure_record(*bases, Basis(seeds={"tests": [arguments.job.seed]}), measured=arguments.measured)
+    write_record(arguments.comparisons, {"table": arguments.number, "comparisons": comparisons} | record)
     with written_file(arguments.table) as staging:
         table.to_csv(staging, index=False, float_format="%.6g")
     seal_file(arguments.table, arguments.digest)

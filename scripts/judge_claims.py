@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from udpdiff import jobs
+from udpdiff.figure_record import Basis, figure_record
 from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.tables.measured import read_measurements
 from udpdiff.tables.verdicts import judge_claims
@@ -21,7 +22,14 @@ def main() -> None:
 
     found = [read_record(path) for path in arguments.comparisons]
     tables = {each["table"]: each["comparisons"] for each in found}
-    write_record(arguments.verdicts, judge_claims(arguments.job, tables, read_measurements(arguments.measured)))
+    verdicts = judge_claims(arguments.job, tables, read_measurements(arguments.measured))
+    bases = map(Basis.of_document, [*found, *map(read_record, arguments.measured)])
+    record = figure_record(
+        *bases,
+        Basis(seeds={"tests": [arguments.job.seed]}),
+        measured=[*arguments.comparisons, *arguments.measured],
+    )
+    write_record(arguments.verdicts, verdicts | record)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ import argparse
 from pathlib import Path
 
 from udpdiff import jobs
+from udpdiff.figure_record import Basis, basis_of_labels, figure_record, networks_of
 from udpdiff.metrics.caption_quality import compare_captions
 from udpdiff.metrics.comparison import compare_labels
 from udpdiff.metrics.evaluate import evaluate_labels
+from udpdiff.metrics.records import REAL
 from udpdiff.metrics.registry import CAPTIONS
-from udpdiff.provenance import behind_figures
 from udpdiff.sources.scenes import COLORS, SHAPES
+from udpdiff.storage.captions import read_captions
 from udpdiff.storage.sealed import write_record
-from udpdiff.storage.shards import said_of_shards
 
 
 def main() -> None:
@@ -30,9 +31,12 @@ def main() -> None:
     comparisons = compare_labels(arguments.truth, labels, arguments.job.tasks)
     if arguments.captions:
         comparisons[CAPTIONS] = compare_captions(arguments.truth, arguments.captions, SHAPES, list(COLORS))
-    shards = said_of_shards([*arguments.truth, *arguments.entities, *arguments.depth])
-    behind = behind_figures(seeds={"intervals": arguments.job.seed}, shards=shards, device="cpu")
-    write_record(arguments.quality, evaluate_labels(arguments.job, comparisons) | behind)
+    labels = basis_of_labels([*arguments.truth, *arguments.entities, *arguments.depth], REAL)
+    captioners = {row["detailed_source"] for row in read_captions(arguments.captions).values()}
+    describers = [network for name in sorted(captioners) for network in networks_of({"captioner": name}).values()]
+    captions = Basis(networks={"captioner": describers} if describers else {})
+    record = figure_record(labels, captions, Basis(seeds={"intervals": [arguments.job.seed]}))
+    write_record(arguments.quality, evaluate_labels(arguments.job, comparisons) | record)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from udpdiff import jobs
+from udpdiff.figure_record import Basis, Footage, figure_record
 from udpdiff.metrics.evaluate import evaluate_runtime, quality_document
-from udpdiff.metrics.records import ROUNDS
-from udpdiff.model.runtime import time_runs
-from udpdiff.provenance import behind_figures
+from udpdiff.metrics.records import ROUNDS, VIDEOS
+from udpdiff.model.runtime import networks_of_run, time_runs
 from udpdiff.quiet_libraries import leave_out_loading_bars
 from udpdiff.storage.sealed import write_record
 from udpdiff.timing import device_name
@@ -25,12 +25,18 @@ def main() -> None:
     leave_out_loading_bars()
     job, execution = arguments.job, arguments.execution
     timings = time_runs(job, execution, arguments.runs)
-    for path, (run, task), found in zip(arguments.runtimes, job.runs, timings, strict=True):
+    size = job.size.model_dump(exclude={"num_frames"}) | {"frames": job.size.num_frames, "codec": "none"}
+    for path, folder, (run, task), found in zip(arguments.runtimes, arguments.runs, job.runs, timings, strict=True):
         metrics = evaluate_runtime(found, hardware=device_name(execution.device))
-        rounds = {ROUNDS: [f"round {number}" for number in range(len(found))]}
-        document = quality_document(run, task, job.seed, len(found), metrics, rounds)
-        size, device = job.size.model_dump(mode="json"), device_name(execution.device)
-        write_record(path, document | behind_figures(seeds={"rounds": job.seed}, videos=[size], device=device))
+        rounds = [f"round {number}" for number in range(1, len(found) + 1)]
+        basis = Basis(
+            networks={role: [network] for role, network in networks_of_run(folder).items()},
+            videos={VIDEOS: [Footage(**size, seed=1)]},
+            clip_ids={ROUNDS: rounds},
+            seeds={"noise of each round": list(range(1, len(found) + 1))},
+        )
+        document = quality_document(run, task, job.seed, len(found), metrics, {ROUNDS: rounds})
+        write_record(path, document | figure_record(basis, device=execution.device))
 
 
 if __name__ == "__main__":

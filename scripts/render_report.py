@@ -6,9 +6,11 @@ import argparse
 from pathlib import Path
 
 from udpdiff import config_files, config_parsing
+from udpdiff.figure_record import Basis, figure_record
 from udpdiff.jobs import RenderReport
 from udpdiff.report.render import render
 from udpdiff.storage.files import write_json
+from udpdiff.storage.sealed import read_record
 
 
 def main() -> None:
@@ -38,7 +40,9 @@ def main() -> None:
         config_parsing.parse(config_files.read(arguments.default)),
         arguments.verdicts,
     )
-    write_json(arguments.quality, figures)
+    files = sorted(arguments.measured)
+    record = figure_record(*(Basis.of_document(read_record(path)) for path in files), measured=files)
+    write_json(arguments.quality, figures | record)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,7 @@ FLOORS = (
         "shell_prefix",
         "jobs",
         "jobs_data",
+        "figure_record",
     ),
     ("labelling", "sources", "model", "metrics"),
     ("tables",),

@@ -50,22 +50,6 @@ def origin() -> dict[str, Any]:
     }
 
 
-def behind_figures(**facts: Any) -> dict[str, Any]:
-    """Return what every file of figures says of itself, under `provenance`: where it comes from, and what it rests on.
-
-    It stands in results alone, never in what a job is told: another device, version or commit reruns nothing.
-
-    Args:
-        facts: Json-able; those that apply of
-            networks: role -> {"name", "sha256" (of the weights, None without weights or where not known)};
-            videos, real: {"frames", "height", "width", "fps", "codec", "seed" (of the first video's noise)}, a list of
-            those that differ; extraction: {"device", "commit", "package_sha256", "versions"} of the jobs that made
-            features, likewise; shards: folder -> what the shards in it say of their making; seeds: by what they are for;
-            device; clip_ids, where the figures themselves do not list them.
-    """
-    return {"provenance": origin() | facts}
-
-
 @lru_cache(maxsize=1)
 def package_digest() -> str:
     """Return the sha256 of the package's source files, names and content, in sorted order."""

@@ -54,6 +54,10 @@ def test_figures_that_only_a_users_configuration_knows():
     assert describe("fvd_depth").label == "Frechet video distance, depth"
     assert describe("motion_smoothness_blend_seg").scale == 100
     assert describe("motion_smoothness_mine").label == "Motion smoothness, by mine"
+    assert describe("generated.motion_smoothness_my_net_seg").label == "Motion smoothness, by my_net, seg"
+    assert describe("motion_smoothness_mine_real").direction == describe("motion_smoothness_mine_real_seg").direction
+    assert describe("motion_smoothness_mine_real_seg").label == "Motion smoothness, by mine, real videos, seg"
+    assert describe("motion_smoothness_seg").label == "Motion smoothness, seg", "VBench's, of one task"
     assert describe("cost.train_seconds").unit == "s"
     for unknown in ("sharpness", "labels.fvd", "depth_delta1_reversed", "cost.disk"):
         with pytest.raises(ValueError, match="does not describe"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from udpdiff import checkpoints, jobs
+from udpdiff.figure_record import Basis
 from udpdiff.files import file_sha256
 from udpdiff.metrics import feature_shards
 from udpdiff.metrics.evaluate import evaluate_samples
@@ -97,21 +98,22 @@ def test_a_file_of_figures_says_what_they_rest_on(whole):
     assert {name: told[name] for name in made} == made and made["versions"]["torch"] == torch.__version__.split("+")[0]
     assert set(told["networks"]) == {"video", "subject", "image", "interpolator", "flow", "kernel"}
     weights = Path(checkpoints.resolve("mini:video_encoder")) / "model.safetensors"
-    assert told["networks"]["video"]["sha256"] == told["networks"]["kernel"]["sha256"] == file_sha256(weights)
-    assert told["networks"]["flow"] == {"name": "DIS (OpenCV, medium)", "sha256": None}
+    digests = {role: network["sha256"] for role, [network] in told["networks"].items()}
+    assert digests["video"] == digests["kernel"] == file_sha256(weights)
+    assert told["networks"]["flow"] == [{"name": "DIS (OpenCV, medium)", "sha256": None}]
     facts = {"frames": 9, "height": 48, "width": 64, "fps": 8.0, "codec": "lossless", "seed": 1000}
-    assert told["videos"] == told["real"] == [facts]
+    assert told["videos"] == {"videos": [facts], "real": [facts]}
     (extraction,) = told["extraction"]
     assert extraction["device"].endswith("CPU, 1 thread(s)") and extraction["commit"] == made["commit"]
-    assert told["seeds"] == {"intervals": 7} and document["clips"]["videos"] == [
+    assert told["seeds"] == {"intervals": [7]} and told["clip_ids"]["videos"] == [
         f"clip {number}" for number in range(4)
     ]
 
 
 def test_videos_that_differ_are_told_apart(tmp_path, whole):
     other = extracted(tmp_path, "other", [1, 2])
-    found = read_features([whole, other]).behind("videos")
-    assert [videos["seed"] for videos in found["videos"]] == [1000, 1001] and len(found["extraction"]) == 1
+    found = Basis.of_shards(read_features([whole, other]).made, "videos")
+    assert [videos.seed for videos in found.videos["videos"]] == [1000, 1001] and len(found.extraction) == 1
 
 
 def test_features_of_other_weights_are_not_joined(tmp_path, whole):

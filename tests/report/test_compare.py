@@ -137,8 +137,9 @@ def rewrite(folder, change) -> None:
 
 def record(**changes) -> dict:
     videos = {"frames": 9, "height": 64, "width": 64, "fps": 8.0, "codec": "lossless", "seed": 1234}
-    networks = {"subject": {"name": "x", "sha256": "ab" * 32}}
-    return {"commit": "c0ffee", "versions": {"torch": "9"}, "videos": [videos | changes], "networks": networks}
+    made = {"commit": "c0ffee", "dirty": False, "package_sha256": "ef" * 32, "versions": {"torch": "9"}}
+    made |= {"device": "a CPU", "measured": {}, "networks": {"subject": [{"name": "x", "sha256": "ab" * 32}]}}
+    return made | {"videos": {"videos": [videos | changes]}}
 
 
 def test_figures_of_other_networks_are_not_compared(folders):
@@ -153,7 +154,7 @@ def test_figures_of_other_networks_are_not_compared(folders):
 
 def test_one_name_for_other_weights_is_found_by_their_digest(folders):
     rewrite(folders[0], lambda document: document.update(provenance=record()))
-    other = record() | {"networks": {"subject": {"name": "x", "sha256": "cd" * 32}}}
+    other = record() | {"networks": {"subject": [{"name": "x", "sha256": "cd" * 32}]}}
     rewrite(folders[1], lambda document: document.update(provenance=other))
     found = compared(*folders)
     assert {row.verdict for row in found.figures} == {"not comparable"} and "abababababab and cdcd" in found.figures[

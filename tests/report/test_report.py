@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -83,6 +84,24 @@ def test_a_page_holds_its_data_and_the_same_lie_beside_it_with_their_schema(rend
     assert Elements(text_of(rendered, name)).data == published
     schema = json.loads((folder / f"{name}.schema.json").read_text())
     assert set(published) == set(schema["properties"]) and schema["additionalProperties"] is False
+    # Configurations, whole or in part, are any json.
+    assert set(loose(schema)) <= {"config", "settings", "first", "second"}
+
+
+def loose(schema: dict | list, name: str = "") -> Iterator[str]:
+    """Names of the fields of a schema that may hold any json."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from loose(each, name)
+    elif isinstance(schema, dict):
+        if schema.get("additionalProperties") is True or not set(schema) - {"title", "description", "default"}:
+            yield name
+        for key, part in schema.items():
+            if key in ("properties", "$defs"):
+                for field, each in part.items():
+                    yield from loose(each, field)
+            elif key in ("items", "anyOf", "additionalProperties"):
+                yield from loose(part, name)
 
 
 def test_every_section_shows_what_there_is(rendered):

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 
 from udpdiff import jobs
+from udpdiff.figure_record import Made, Network
 from udpdiff.metrics import feature_shards
 from udpdiff.metrics.extractors import Extractors
 from udpdiff.metrics.flow import load_flow
@@ -19,6 +20,7 @@ from udpdiff.tasks import get_task
 from udpdiff.video_io import encode_mp4
 
 SIZE, FRAMES = 32, 5
+CLIP_ATTRS = {"height": SIZE, "width": SIZE, "num_frames": FRAMES, "fps": 8, "source": "test"}
 
 
 def run(script, monkeypatch, **arguments):
@@ -44,7 +46,7 @@ def shard(path, schema, rows, attrs=None, rejected=()):
 
 
 def clips(path, videos, num_frames=FRAMES):
-    attrs = {"height": SIZE, "width": SIZE, "num_frames": num_frames, "fps": 8, "source": "test"}
+    attrs = CLIP_ATTRS | {"num_frames": num_frames}
     rows = {name: {"video_mp4": encode_mp4(video, 8), "detailed": f"A {name}."} for name, video in videos.items()}
     return shard(path, "clips", rows, attrs)
 
@@ -66,7 +68,9 @@ def pictures(stored, task):
 def labels(path, stored, rejected=()):
     kind = path.parts[-4]
     dataset = {"entities": "entity_ids", "depth": "depth"}[kind]
-    return shard(path, kind, {name: {dataset: array} for name, array in stored.items()}, rejected=rejected)
+    made = Made.of(CLIP_ATTRS, {"network": Network(name="stub", sha256="0" * 64)})
+    rows = {name: {dataset: array} for name, array in stored.items()}
+    return shard(path, kind, rows, {"behind": made.model_dump(mode="json")}, rejected=rejected)
 
 
 def moving_videos(count, seed, num_frames=FRAMES):

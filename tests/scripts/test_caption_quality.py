@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hand_made_shards import run, shard
 
 from udpdiff import jobs
+from udpdiff.checkpoints import resolve
+from udpdiff.files import file_sha256
 from udpdiff.metrics.registry import CAPTIONER, CAPTIONS, describe, label_figures
 from udpdiff.report import quality
 from udpdiff.sources.scene_captions import detailed
@@ -66,6 +69,9 @@ def document(tmp_path, monkeypatch):
 
 def test_captions_are_measured_beside_the_labels(document):
     path, found = document
+    captioner = file_sha256(Path(resolve("mini:captioner")) / "model.safetensors")
+    told = found["provenance"]["networks"]["captioner"]
+    assert told == [{"name": "mini:captioner", "sha256": captioner}]
     rows = found["variants"][CAPTIONS]
     assert list(rows) == ["captioner", "source", "exchanged"]
     clips = rows["captioner"]["clips"]

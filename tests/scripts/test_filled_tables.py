@@ -6,9 +6,11 @@ import json
 
 import numpy as np
 import pandas
+from figure_files import check_record
 from hand_made_shards import clips, compare, evaluate, extract, moving_videos, ramps, run, use_stub
 
 from udpdiff import jobs
+from udpdiff.files import file_sha256
 from udpdiff.metrics.registry import describe
 from udpdiff.storage.sealed import read_record
 from udpdiff.tables.claims import needed
@@ -48,6 +50,9 @@ def test_every_cell_of_every_table_is_filled_by_a_script(tmp_path, monkeypatch):
             measured[row.run, row.task] = path
     path = evaluate(tmp_path, monkeypatch, [features], [real], [comparisons["normals"]], task="normals", judge="judge")
     figures |= set(json.loads(path.read_text())["metrics"])
+    told = check_record(measured["multi", "depth"], weights=False)
+    assert set(told.networks) >= {"video", "image", "flow", "judge network", "depth_anything network", "motion"}
+    assert set(told.clip_ids) == {"videos", "real", "compared"}
     for name in figures:
         assert describe(name).key == name
     own = {key for task in TASKS.values() for key in (figure.key for figure in task.figures["generated"])}
@@ -76,6 +81,11 @@ def test_every_cell_of_every_table_is_filled_by_a_script(tmp_path, monkeypatch):
     comparisons = sorted(tmp_path.glob("table*_comparisons.json"))
     across = [measured[pair] for pair in needed()]
     run("judge_claims", monkeypatch, job=job, comparisons=comparisons, measured=across, verdicts=verdicts)
+    told = check_record(verdicts, weights=False)
+    assert told.measured[across[0].as_posix()] == file_sha256(across[0]) and len(told.measured) == len(
+        comparisons
+    ) + len(across)
+    assert check_record(comparisons[0], weights=False).networks.keys() <= told.networks.keys()
     document = read_record(verdicts)
     for path in comparisons:
         table = read_record(path)

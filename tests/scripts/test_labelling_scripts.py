@@ -106,6 +106,8 @@ def test_the_nearest_pixel_is_stored_as_the_largest_number(monkeypatch, clips):
         np.testing.assert_allclose(mean, stored.mean(axis=0), rtol=1e-12)
         assert frames == 25
         np.testing.assert_array_equal(read_mean(mean_file), mean)
+        made = shard.attrs.pop("behind")
+        assert set(made["networks"]) == {"estimator"} and made["videos"]["frames"] == 5 and not made["extraction"]
         assert shard.attrs == {"job": json.loads(DEPTH.dump()), "clips": ShardReader(clips).sha256}
 
 

@@ -10,10 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from figure_files import check_record
 
 from scripts import measure_runtime
 from udpdiff import jobs
 from udpdiff.config_data import ClipSize
+from udpdiff.files import file_sha256
 from udpdiff.model import runtime
 
 
@@ -111,7 +113,12 @@ def test_runs_are_timed_in_turns_without_the_first_round_and_without_decoding(mo
     )
     outputs = [tmp_path / "base.json", tmp_path / "multi.json"]
     words = ["--job", job.dump(), "--execution", jobs.Execution(device="cpu").dump()]
-    words += ["--runs", "runs/base", "runs/multi", "--runtimes", *map(str, outputs)]
+    runs = [tmp_path / "runs" / name for name in seconds]
+    for number, folder in enumerate(runs):
+        (folder / "transformer").mkdir(parents=True)
+        (folder / "transformer/model.safetensors").write_bytes(bytes([number]))
+        (folder / "run.json").write_text(json.dumps({"base": "mini:cogvideox"}))
+    words += ["--runs", *map(str, runs), "--runtimes", *map(str, outputs)]
     monkeypatch.setattr(sys, "argv", ["measure_runtime", *words])
     measure_runtime.main()
     assert calls == [(s, t, number, 10) for number in range(3) for s, t in ((3.0, None), (5.0, "depth"))]
@@ -124,3 +131,11 @@ def test_runs_are_timed_in_turns_without_the_first_round_and_without_decoding(mo
         assert measured["runtime_text_encoder_seconds"] == pytest.approx(1)
         assert measured["runtime_vae_seconds"] == pytest.approx(2)
         assert "CPU" in document["metrics"]["runtime_seconds"]["extractor"]
+        told = check_record(path)
+        assert {role: network.name for role, [network] in told.networks.items()} == {
+            "transformer": run, "text_encoder": "mini:cogvideox", "vae": "mini:cogvideox",
+        }  # fmt: skip
+        assert told.networks["transformer"][0].sha256 == file_sha256(
+            tmp_path / f"runs/{run}/transformer/model.safetensors"
+        )
+        assert told.seeds == {"noise of each round": [1, 2]} and told.clip_ids == document["clips"]

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from figure_files import check_record
 from hand_made_shards import (
     EXECUTION,
     FRAMES,
@@ -170,6 +171,9 @@ def test_labellers_against_exact_truth(tmp_path, monkeypatch):
         depth=paths["depth"],
         quality=tmp_path / "labels.json",
     )
+    told = check_record(tmp_path / "labels.json")
+    assert set(told.networks) == {f"{name} network" for name in ("good", "poor", "inverted")}
+    assert told.clip_ids == {"real": list(scenes)} and told.videos["real"][0].codec == "h264"
     document = json.loads((tmp_path / "labels.json").read_text())
     metrics = document["metrics"]
     assert metrics["entity_miou"]["value"] == 1 and metrics["depth_delta1"]["value"] > 0.999
@@ -221,6 +225,8 @@ def test_round_trips_take_the_worst_of_a_largest_error(tmp_path, monkeypatch):
     )
     assert [len(batch) for batch in seen[:6]] == [2, 1] * 3, "three of the four clips, as the job says"
     assert (seen[0][0] != seen[0][1]).any(), "every clip draws colours of its own"
+    told = check_record(tmp_path / "codec.json")
+    assert told.networks["vae"][0].name == "mini:cogvideox" and told.clip_ids["real"][-1] == "clip 9"
     document = json.loads((tmp_path / "codec.json").read_text())
     metrics = document["metrics"]
     assert set(document["curves"]["tasks"]) == {"seg", "depth"}

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from figure_files import check_record
 
 from udpdiff.storage.shards import ShardReader
 from udpdiff.video_io import decode_mp4
@@ -132,6 +133,15 @@ def test_everything_ends_in_a_report(finished):
     for number in range(1, 10):
         header = (folder / f"results/table{number}.csv").read_text().splitlines()[0]
         assert "_ours" in header and "_paper" in header and "n_videos" in header
+
+
+def test_every_file_of_figures_says_what_it_rests_on(finished):
+    results = finished[0] / "results"
+    files = [*results.glob("metrics/**/*.json"), *results.glob("table*.json")]
+    files += [results / "verdicts.json", results / "quality.json"]
+    assert {path.name for path in files} >= {"labels.json", "codec.json", "runtime.json", "against_base.json"}
+    for path in files:
+        check_record(path)
 
 
 def test_entities_are_judged_for_all_runs_and_models(finished):

@@ -67,16 +67,19 @@ def shipped_digests(ref: str) -> dict[str, str]:
     return {file.removeprefix(name): digest for file, digest in listed.items() if file.startswith(name)}
 
 
-def weights_sha256(ref: str) -> str | None:
+def weights_sha256(ref: str, parts: Sequence[str] = TOP) -> str | None:
     """Return the sha256 of a checkpoint's weights; of several files, that of their digests. None where there are none.
 
     Args:
-        ref: A checkpoint at the top of a folder, by any reference; `i3d:FILE#SHA256` says it itself.
+        ref: By any reference; `i3d:FILE#SHA256` says it itself. Weights at the top of the folder count, and only where
+            there are none those below it.
+        parts: As of `local_folder`.
     """
     if ref.startswith("i3d:"):
         return ref.partition("#")[2].lower()
-    folder = Path(local_folder(ref))
-    digests = content_digests(sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*.bin")))
+    folder = Path(local_folder(ref, parts))
+    kinds = [pattern for place in ("", "**/") for pattern in (f"{place}*.safetensors", f"{place}*.bin", f"{place}*.pt")]
+    digests = content_digests(next((found for kind in kinds if (found := sorted(folder.glob(kind)))), []))
     if len(digests) < 2:
         return digests[0] if digests else None
     return hashlib.sha256("".join(digests).encode()).hexdigest()

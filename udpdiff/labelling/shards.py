@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from udpdiff.background import in_background
+from udpdiff.checkpoints import hub
 from udpdiff.clip import RejectedClip
+from udpdiff.figure_record import BEHIND, Made, Network, networks_of
 from udpdiff.jobs import EstimateDepth, Execution, SegmentEntities
 from udpdiff.progress import progress
 from udpdiff.storage.coarse_values import coarse_attrs
@@ -79,7 +81,8 @@ def label_shard(
     """
     with ShardReader(clips_path) as clips:
         failures = Failures(len(clips), execution.max_failed_share)
-        attrs = job.as_attrs() | {"clips": clips.sha256}
+        made = Made.of(clips.attrs, networks_behind(job))
+        attrs = job.as_attrs() | {"clips": clips.sha256, BEHIND: made.model_dump(mode="json")}
         if isinstance(job, EstimateDepth):
             attrs |= coarse_attrs(job.bits)
         with ShardWriter(labels_path, schema, attrs, resume=True) as shard:
@@ -97,6 +100,17 @@ def label_shard(
         if timing_path and remaining:
             size = {key: clips.attrs[key] for key in ("num_frames", "height", "width")}
             clock.write(timing_path, schema, attrs["job"], execution.device, size, len(remaining))
+
+
+def networks_behind(job: SegmentEntities | EstimateDepth) -> dict[str, Network]:
+    """Return the networks that a labeller's labels depend on, by role."""
+    if isinstance(job, SegmentEntities):
+        references = {"segmenter": getattr(job.labeller, "segmenter", None), "tracker": job.tracker.checkpoint}
+        return networks_of(references, {"tracker": hub.SAM2})
+    references = {"estimator": job.labeller.checkpoint, "base": getattr(job.labeller, "base", None)}
+    whole = job.labeller.model == "depthcrafter" and not references["base"]
+    parts = {"base": hub.STABLE_VIDEO} | ({"estimator": ("unet", *hub.STABLE_VIDEO)} if whole else {})
+    return networks_of(references, parts)
 
 
 def _read(clips: ShardReader, clip_id: str, prepare: Callable):

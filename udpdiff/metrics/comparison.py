@@ -15,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from udpdiff.figure_record import BEHIND, Made, Network
 from udpdiff.jobs import CompareSamples
+from udpdiff.measures.optical_flow import FLOW_METHOD
 from udpdiff.metrics.compared import Compared, labelled
 from udpdiff.progress import progress
 from udpdiff.storage.digests import digest, value_digest
@@ -26,10 +28,11 @@ from udpdiff.tasks import Task, TaskOptions, get_task
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures by clip id, and the clips that could not be compared, each with the reason."""
+    """Figures by clip id, the clips that could not be compared, each with the reason, and what the shards were made with."""
 
     clips: dict[str, dict[str, float]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    made: list[dict] = field(default_factory=list)
 
 
 def compare_labels(
@@ -145,6 +148,7 @@ def compare_samples(
         compared = Compared(task, options, predictions, clips, reference, named)
         attrs = {"task": job.task, "judge": job.judge, "job": json.loads(job.dump())}
         attrs |= {"inputs": [shard.sha256 for shard in shards], "constant": _digest_of(constant)}
+        attrs[BEHIND] = _behind(clips, {job.judge: reference} | named)
         writer = stack.enter_context(ShardWriter(comparison_path, "comparisons", attrs, resume=True))
         rejections = _rejections(reference)
         for clip_id in progress(predictions.clip_ids, f"{job.task} comparison"):
@@ -165,6 +169,7 @@ def read_comparisons(paths: Sequence[str | Path]) -> Comparison:
         with ShardReader(path) as shard:
             joined.clips.update(shard.scores)
             joined.left_out.update(_rejections(shard))
+            joined.made.extend([shard.attrs[BEHIND]] if BEHIND in shard.attrs else [])
     return joined
 
 
@@ -177,6 +182,15 @@ def _constant(task: Task, options: TaskOptions, mean_path: str | Path | None) ->
     """The prediction (1, H, W, ...) of a model that looks at nothing; None for tasks and data without one."""
     mean = read_mean(mean_path) if task.has_constant and mean_path else None
     return None if mean is None else task.constant(mean, 1, options)
+
+
+def _behind(clips: ShardReader, labels: Mapping[str, ShardReader]) -> dict:
+    """What a comparison rests on: the networks behind all labels, by labeller and role, and the optical flow."""
+    networks = {"motion": Network(name=FLOW_METHOD, sha256=None)}
+    for labeller, shard in labels.items():
+        told = shard.attrs.get(BEHIND, {}).get("networks", {})
+        networks |= {f"{labeller} {role}": Network(**network) for role, network in told.items()}
+    return Made.of(clips.attrs, networks).on("cpu").model_dump(mode="json")
 
 
 def _digest_of(constant: np.ndarray | None) -> str:

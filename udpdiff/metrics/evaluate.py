@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from udpdiff.figure_record import Basis, figure_record
 from udpdiff.jobs import CodecQuality, EvaluateSamples, LabelQuality
 from udpdiff.measures.optical_flow import FLOW_METHOD
 from udpdiff.metrics import registry
@@ -24,7 +25,6 @@ from udpdiff.metrics.comparison import Comparison, read_comparisons
 from udpdiff.metrics.feature_shards import CUT_PROMPT, STILL, VideoSet, read_features
 from udpdiff.metrics.records import COMPARED, REAL, ROUNDS, VIDEOS, entry
 from udpdiff.metrics.set_distances import measure_distances
-from udpdiff.provenance import behind_figures
 from udpdiff.tasks import Task, get_task, labels_control
 
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
@@ -50,15 +50,15 @@ def evaluate_samples(
     metrics = evaluate_videos(generated, real, **options)
     clips = {VIDEOS: generated.clip_ids, REAL: real.clip_ids}
     document = quality_document(job.run, job.task, job.seed, len(generated.clip_ids), metrics, clips)
-    document |= behind_figures(seeds={"intervals": job.seed}, **(real.behind("real") | generated.behind("videos")))
-    if not job.judge:
-        return document
-    joined = read_comparisons(comparisons)
-    metrics |= evaluate_dense(
-        get_task(job.task), joined.clips.values(), labeller=job.judge, comparators=job.comparators, **options
-    )
-    clips[COMPARED] = list(joined.clips)
-    return document | {"left_out": joined.left_out}
+    joined = read_comparisons(comparisons if job.judge else ())
+    if job.judge:
+        metrics |= evaluate_dense(
+            get_task(job.task), joined.clips.values(), labeller=job.judge, comparators=job.comparators, **options
+        )
+        clips[COMPARED] = list(joined.clips)
+        document |= {"left_out": joined.left_out}
+    shards = [Basis.of_shards(generated.made + joined.made, VIDEOS), Basis.of_shards(real.made, REAL)]
+    return document | figure_record(*shards, Basis(clip_ids=clips, seeds={"intervals": [job.seed]}))
 
 
 def evaluate_videos(

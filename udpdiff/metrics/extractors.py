@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from udpdiff.checkpoints import weights_sha256
+from udpdiff.figure_record import Network
 from udpdiff.metrics.features import ImageEncoder, SubjectEncoder
 from udpdiff.metrics.flow import FlowEstimator, load_flow
-from udpdiff.metrics.interpolation import Interpolator, load_interpolator
+from udpdiff.metrics.interpolation import Interpolator, interpolator_sha256, load_interpolator
 from udpdiff.metrics.video_encoders import VideoFeatures, load_video_encoder
 
 
@@ -19,7 +20,7 @@ class Extractors:
     Attributes:
         video: Behind the Frechet and the kernel video distance.
         kernel: A second one, of which the kernel distance alone is taken.
-        digests: Sha256 of the weights by field, of those that have any.
+        digests: Sha256 by field: of the weights, of a plug-in its module; nothing of what has neither.
         subject: Behind subject consistency.
         image: Behind background consistency and prompt fidelity.
         interpolator: Behind motion smoothness.
@@ -41,6 +42,11 @@ class Extractors:
         return {role: part.name for role, part in parts.items() if part}
 
     @property
+    def networks(self) -> dict[str, Network]:
+        """The same with their digests."""
+        return {role: Network(name=name, sha256=self.digests.get(role)) for role, name in self.names.items()}
+
+    @property
     def smoothness(self) -> str | None:
         """Key of the interpolator's figure."""
         return self.interpolator and self.interpolator.metric
@@ -58,6 +64,8 @@ def load_extractors(
 ) -> Extractors:
     """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in as interpolator; `dis`."""
     references = {"video": video_encoder, "subject": subject_encoder, "image": image_encoder, "kernel": kernel_encoder}
+    digests = {role: weights_sha256(ref) for role, ref in references.items() if ref}
+    digests["interpolator"] = interpolator and interpolator_sha256(interpolator)
     return Extractors(
         load_video_encoder(video_encoder, device=device),
         subject_encoder and SubjectEncoder.from_pretrained(subject_encoder, device=device),
@@ -65,5 +73,5 @@ def load_extractors(
         interpolator and load_interpolator(interpolator),
         flow and load_flow(flow),
         kernel_encoder and load_video_encoder(kernel_encoder, device=device),
-        {role: digest for role, ref in references.items() if ref and (digest := weights_sha256(ref))},
+        {role: digest for role, digest in digests.items() if digest},
     )

@@ -6,12 +6,13 @@ Knows clips in and numbers out; what the numbers of many shards say together is 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from udpdiff.figure_record import BEHIND, Made
 from udpdiff.jobs import ExtractFeatures
 from udpdiff.measures import vbench
 from udpdiff.measures.motion import STILL as NO_MOTION
@@ -19,9 +20,7 @@ from udpdiff.measures.motion import frames_looked_at, motion
 from udpdiff.measures.prompt_fidelity import prompt_fidelity
 from udpdiff.metrics.extractors import Extractors, load_extractors
 from udpdiff.progress import progress
-from udpdiff.provenance import origin
 from udpdiff.storage.shards import ShardReader, ShardWriter
-from udpdiff.timing import device_name
 from udpdiff.video_io import decode_mp4
 
 STILL = "still"  # a figure of videos that are
@@ -36,7 +35,7 @@ class VideoSet:
         clip_ids: N of them.
         features: float64 (N, D), of the video encoder.
         kernel_features: float64 (N, D'), of the second one; None without one.
-        shards: What the shards say of their making: `networks`, `videos`, `extraction`, as `provenance.behind_figures` has it.
+        made: What the shards say of their making, see `figure_record`.
         scores: Figures by video, each a mapping.
         num_frames: int (N,).
         names: What made them: `video`, `subject`, `image`, `interpolator`, `flow`, `kernel`.
@@ -50,13 +49,7 @@ class VideoSet:
     names: dict[str, str]
     smoothness: str | None
     kernel_features: np.ndarray | None = None
-    shards: Sequence[Mapping] = ()
-
-    def behind(self, name: str) -> dict[str, object]:
-        """Return the networks, the videos (under a name) and the extractions, each that differs once."""
-        told = {part: _distinct(shard[part] for shard in self.shards) for part in ("videos", "extraction")}
-        networks = self.shards[0]["networks"] if self.shards else {}
-        return {"networks": networks, name: told["videos"], "extraction": told["extraction"]}
+    made: list[dict] = field(default_factory=list)
 
 
 def extract_features(
@@ -84,7 +77,8 @@ def extract_features(
             "smoothness": extractors.smoothness,
             "num_frames": clips.attrs["num_frames"],
         }
-        attrs |= job.as_attrs() | {"source": clips.sha256, "behind": _behind(clips.attrs, extractors, device)}
+        made = Made.of(clips.attrs, extractors.networks).on(device)
+        attrs |= job.as_attrs() | {"source": clips.sha256, BEHIND: made.model_dump(mode="json")}
         schema = "two_features" if extractors.kernel else "features"
         with ShardWriter(features_path, schema, attrs, resume=True) as shard:
             batches = shard.unfinished(clips.clip_ids, extractors.video.batch_videos)
@@ -98,21 +92,6 @@ def extract_features(
                         prompt = clips.read(clip_id, job.caption)
                         figures = measure_video(video, extractors, fps=clips.attrs["fps"], prompt=prompt)
                         shard.add(clip_id, {name: features[row] for name, features in found.items()}, figures)
-
-
-def _behind(clips: Mapping, extractors: Extractors, device: str) -> dict[str, dict]:
-    """Return what a shard of features says of its making, so that figures can: another device begins the shard anew."""
-    sampled = clips.get("job", {})
-    videos = {"frames": clips["num_frames"]} | {name: clips[name] for name in ("height", "width", "fps")}
-    videos |= {"codec": sampled.get("codec", "h264")}
-    videos |= {"seed": sampled["seed"] + sampled["first"]} if "guidance_scale" in sampled else {}
-    made = {name: value for name, value in origin().items() if name != "dirty"}
-    networks = {role: {"name": name, "sha256": extractors.digests.get(role)} for role, name in extractors.names.items()}
-    return {"networks": networks, "videos": videos, "extraction": made | {"device": device_name(device)}}
-
-
-def _distinct(values: Iterable[Mapping]) -> list[Mapping]:
-    return list({json.dumps(value, sort_keys=True): value for value in values}.values())
 
 
 def measure_video(video: np.ndarray, extractors: Extractors, *, fps: float, prompt: str = "") -> dict[str, float]:
@@ -154,7 +133,7 @@ def read_features(paths: Sequence[str | Path]) -> VideoSet:
     Raises:
         ValueError: They were made by different networks, or hold no video at all.
     """
-    clip_ids, scores, num_frames, shards, made_by = [], [], [], [], {}
+    clip_ids, scores, num_frames, made, made_by = [], [], [], [], {}
     features: dict[str, list[np.ndarray]] = {}
     for path in paths:
         with ShardReader(path) as shard:
@@ -164,8 +143,8 @@ def read_features(paths: Sequence[str | Path]) -> VideoSet:
             clip_ids += shard.clip_ids
             scores += shard.scores.values()
             num_frames += [shard.attrs["num_frames"]] * len(shard)
-            behind = shard.attrs.get("behind")
-            shards += [behind] if behind else []
+            behind = shard.attrs.get(BEHIND)
+            made += [behind] if behind else []
             made_by[json.dumps([shard.attrs["names"], shard.attrs["smoothness"], behind and behind["networks"]])] = path
     if len(made_by) != 1 or not clip_ids:
         raise ValueError(
@@ -175,5 +154,5 @@ def read_features(paths: Sequence[str | Path]) -> VideoSet:
     names, smoothness, _ = json.loads(next(iter(made_by)))
     kernel = np.stack(features["kernel_features"]) if "kernel_features" in features else None
     return VideoSet(
-        clip_ids, np.stack(features["video_features"]), scores, np.array(num_frames), names, smoothness, kernel, shards
+        clip_ids, np.stack(features["video_features"]), scores, np.array(num_frames), names, smoothness, kernel, made
     )

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from udpdiff import plugins
+from udpdiff.files import file_sha256
+from udpdiff.metrics.registry import SMOOTHNESS, own_smoothness
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,13 @@ def load_interpolator(ref: str) -> Interpolator:
 
     FUNCTION is called without arguments and returns the network as an object with the attribute `name` (str) that can
     be called as `interpolate` above. Only a plug-in whose name starts with `amt` reports as `motion_smoothness`,
-    VBench's figure; others report as `motion_smoothness_NAME`.
+    VBench's figure; others report as `motion_smoothness_NAME`, in lower case and with `_` for all but letters and digits.
+
+    Raises:
+        ValueError: Another reference, or a name that cannot be a figure's, see `registry.own_smoothness`.
     """
     if ref == "blend":
-        return Interpolator("frame average", "motion_smoothness_blend", blend)
+        return Interpolator("frame average", f"{SMOOTHNESS}_blend", blend)
     if not ref.startswith("plugin:"):
         raise ValueError(f"Interpolator: got {ref!r}, expected 'blend' or 'plugin:MODULE:FUNCTION'.")
     network = plugins.load(ref)()
@@ -49,5 +54,11 @@ def load_interpolator(ref: str) -> Interpolator:
         raise ValueError(
             f"Interpolator: {ref} calls itself {name!r}; expected letters, digits, '_', '.', '-', at most 64"
         )
-    metric = "motion_smoothness" if name.lower().startswith("amt") else f"motion_smoothness_{name.lower()}"
+    metric = SMOOTHNESS if name.lower().startswith("amt") else own_smoothness(name)
     return Interpolator(name, metric, network)
+
+
+def interpolator_sha256(ref: str) -> str | None:
+    """Return the sha256 of a plug-in's module, which says what it loads; None of `blend`, and of a module that is no file."""
+    source = plugins.source(ref)
+    return source and file_sha256(source)

@@ -6,12 +6,15 @@ figure has. Knows names only: no file, no number.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from udpdiff.tasks import TASKS, Task, labels_control
 from udpdiff.tasks.figure import Figure
 
+SMOOTHNESS = "motion_smoothness"
+_OF_TASKS = (*TASKS, "video")  # ends of the keys of video figures of one task
 CAPTIONS, CAPTIONER = "captions", "captioner"  # a kind of labels beside those of tasks, and who writes them
 _SUBSETS = " Two small sets of one kind are not at 0: read it beside the distance of real halves, at equal numbers."
 _STILL = " Videos in which nothing moves would be perfect, and are left out: n says how many are measured."
@@ -33,6 +36,27 @@ _DISTANCES = (
     Figure("kernel_distance", "Kernel distance, second network", "lower", 4, "The kernel distance of the features of `metrics.kernel_encoder`, at the paper's scale V-JEPA 2: what another network than that of the Frechet distance sees. It has no bias, and may be below 0."),
     Figure("fvd_floor", "FVD of real against real halves", "neither", 2, "What the distance is between random halves of the real videos: about twice what real against real has at the full number."),
 )  # fmt: skip
+
+
+def own_smoothness(network: str) -> str:
+    """Return the key of the motion smoothness by a user's own network, as a record's key may be: letters, digits, '_'.
+
+    Raises:
+        ValueError: The name ends as the keys of other figures do.
+    """
+    name = re.sub(r"[^a-z0-9]+", "_", network.lower()).strip("_")
+    reserved = ("blend", "real", *_OF_TASKS)
+    if not name or name.rpartition("_")[2] in reserved:
+        raise ValueError(
+            f"Interpolator: it calls itself {network!r}, and keys of figures that end so are of something else; expected a "
+            f"name with a letter or digit whose last word is none of {', '.join(reserved)}"
+        )
+    return f"{SMOOTHNESS}_{name}"
+
+
+def is_own_smoothness(key: str) -> bool:
+    """Return whether a figure is the motion smoothness by a user's own network, of whatever videos."""
+    return key.startswith(f"{SMOOTHNESS}_") and key not in {figure.key for figure in _VIDEOS}
 
 
 def of_real(key: str) -> str:
@@ -194,15 +218,23 @@ def _derived_generated(name: str) -> Figure | None:
             words = f"Of the labels of {labeller} in place of the prediction. {figure.words}{_AGAINST[figure.against]}"
             return replace(figure, label=f"{figure.label}, of {labeller}", words=words)
     base, _, task = name.rpartition("_")
-    video = next((figure for figure in _VIDEOS if figure.key == base), None)
-    if video and task in (*TASKS, "video"):
+    if task in _OF_TASKS and (video := _video_figure(base)):
         return replace(video, label=f"{video.label}, {task}")
-    if video and video.key == "motion_smoothness":
-        return replace(
-            video, label=f"Motion smoothness, by {task}", words=f"{_SMOOTHNESS} Not as VBench does, by {task}."
-        )
-    own = _derived_generated(base) if name == of_real(base) else None
-    return own and _as_real(own)
+    return _video_figure(name)
+
+
+def _video_figure(name: str) -> Figure | None:
+    """Return a figure of single videos or of sets of them, a user's own smoothness included."""
+    known = next((figure for figure in _VIDEOS if figure.key == name), None)
+    base = name.rpartition("_")[0]
+    if known or not is_own_smoothness(name):
+        return known
+    if name == of_real(base):
+        return _as_real(_video_figure(base))
+    network = name.removeprefix(f"{SMOOTHNESS}_")
+    smoothness = next(figure for figure in _VIDEOS if figure.key == SMOOTHNESS)
+    words = f"{_SMOOTHNESS} Not as VBench does, by {network}."
+    return replace(smoothness, label=f"Motion smoothness, by {network}", words=words)
 
 
 def _derived_against_base(name: str) -> Figure | None:

@@ -8,6 +8,7 @@ so begins alike, with weights that have just arrived and memory that is free; wh
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -17,7 +18,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from udpdiff import jobs
+from udpdiff.checkpoints import weights_sha256
 from udpdiff.default_device import default_device
+from udpdiff.figure_record import Network
+from udpdiff.model.base_parts import RUN_RECIPE, base_folder, base_of
 from udpdiff.model.loading import load_run
 from udpdiff.model.sampling import call_options
 from udpdiff.model.streams import VIDEO
@@ -50,6 +54,18 @@ def time_runs(
             if round_number:
                 own.append(timing)
     return timings
+
+
+def networks_of_run(folder: str | Path) -> dict[str, Network]:
+    """Return the networks of an exported run, by role: its own transformer, and what it leaves to its base."""
+    recipe = json.loads((Path(folder) / RUN_RECIPE).read_text(encoding="utf-8"))
+    found = {}
+    for role in ("text_encoder", "transformer", "vae"):
+        own = Path(folder) / role
+        name = Path(folder).name if own.is_dir() else recipe["base"]
+        place = own if own.is_dir() else Path(base_folder(base_of(recipe), whole=True)) / role
+        found[role] = Network(name=name, sha256=weights_sha256(str(place)))
+    return found
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What two folders' measurements rest on: where these records differ, and which figures that makes incomparable.
 
-Reads the contents of measurement files, as `metrics.evaluate` and `provenance.behind_figures` write them; results of
-earlier versions hold less, and what is not on record is passed over.
+Reads the contents of measurement files, as `metrics.evaluate` writes them, and their `figure_record`; results of earlier
+versions hold less, and what is not on record is passed over.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
+from udpdiff.figure_record import FigureRecord
 from udpdiff.report.settings import Difference
 
 _SETS = ("fvd", "kvd")  # distances of whole sets of videos, by how their names begin
@@ -86,20 +89,30 @@ def cautions(records: Sequence[Difference], settings: Sequence[Difference] | Non
     return told
 
 
+def _record(document: Mapping) -> FigureRecord | None:
+    """A document's record; None without one, and of an earlier version."""
+    try:
+        return FigureRecord.model_validate(document.get("provenance"))
+    except ValidationError:
+        return None
+
+
 def _facts(document: Mapping) -> list[tuple[str, str]]:
     """(what, value) of a document's record."""
-    record = document.get("provenance", {})
-    facts = [("seed of the intervals", record.get("seeds", {}).get("intervals"))]
+    record = _record(document)
+    if record is None:
+        return []
+    facts: list[tuple[str, Any]] = [("seed of the intervals", seed) for seed in record.seeds.get("intervals", ())]
     for name, what in (("videos", "videos"), ("real", "real videos")):
-        for each in record.get(name, ()):
-            facts += [(what, ", ".join(f"{key} {each[key]}" for key in sorted(each) if key != "seed"))]
-            facts += [("seed of the noise", each.get("seed"))]
-    for role, network in record.get("networks", {}).items():
-        facts.append((f"network: {role}", f"{network['name']} {(network['sha256'] or '')[:12]}".strip()))
-    facts += [("device", each.get("device")) for each in record.get("extraction", ())]
-    facts += [("device", record.get("device")), ("commit", (record.get("commit") or "")[:12])]
-    facts += [("code", (record.get("package_sha256") or "")[:12])]
-    facts += [(f"version of {name}", version) for name, version in record.get("versions", {}).items()]
+        for each in record.videos.get(name, ()):
+            made = each.model_dump(exclude={"seed"})
+            facts += [(what, ", ".join(f"{key} {made[key]}" for key in sorted(made)))]
+            facts += [("seed of the noise", each.seed)]
+    for role, networks in record.networks.items():
+        facts += [(f"network: {role}", f"{each.name} {(each.sha256 or '')[:12]}".strip()) for each in networks]
+    facts += [("device", device) for device in {record.device, *(each.device for each in record.extraction)}]
+    facts += [("commit", (record.commit or "")[:12]), ("code", record.package_sha256[:12])]
+    facts += [(f"version of {name}", version) for name, version in record.versions.items()]
     return [
         (what, value if isinstance(value, str) else json.dumps(value))
         for what, value in facts
@@ -109,7 +122,12 @@ def _facts(document: Mapping) -> list[tuple[str, str]]:
 
 def _other_weights(first: Mapping, second: Mapping) -> dict[str, str]:
     """Name of a network -> both digests, of those that have one name and different weights."""
-    a, b = ({network["name"]: network["sha256"] for network in each.get("provenance", {}).get("networks", {}).values()} for each in (first, second))  # fmt: skip
+    a, b = (
+        {network.name: network.sha256 for networks in record.networks.values() for network in networks}
+        if (record := _record(each))
+        else {}
+        for each in (first, second)
+    )
     return {name: f"{a[name][:12]} and {b[name][:12]}" for name in a if a[name] and b.get(name) and a[name] != b[name]}
 
 

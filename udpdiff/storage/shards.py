@@ -22,7 +22,7 @@ from udpdiff.storage.errors import damaged, outdated, reading
 from udpdiff.storage.schema import VERSION, Schema, Value, find_schema
 from udpdiff.storage.shard_writer import ShardWriter
 
-__all__ = ["ShardReader", "ShardWriter", "digest", "said_of_shards"]
+__all__ = ["ShardReader", "ShardWriter", "digest"]
 
 
 class ShardReader:
@@ -185,21 +185,3 @@ def _open_for_reading(path: Path) -> h5py.File:
             file.close()
             raise damaged(path, f"{elsewhere[0]!r} has its values elsewhere, which no shard of ours has")
         return file
-
-
-def said_of_shards(paths: Sequence[str | Path], *, clip_ids: bool = False) -> dict[str, dict[str, Any]]:
-    """Return what the first shard of each folder says of its making (its attributes), by the folder's last two names.
-
-    Args:
-        paths: Of shards, FOLDER/.../SPLIT/NUMBER.h5.
-        clip_ids: List the ids of all shards of the folder too.
-    """
-    said: dict[str, dict[str, Any]] = {}
-    for path in map(Path, paths):
-        shard = ShardReader(path)
-        found = said.setdefault(
-            "/".join(path.parts[-4:-1]), {"attrs": shard.attrs} | ({"clip_ids": []} if clip_ids else {})
-        )
-        if clip_ids:
-            found["clip_ids"] += shard.clip_ids
-    return said

@@ -27,8 +27,7 @@ class Figures:
 
     def find(self, metric: Metric, row: Row) -> str | None:
         """Return the name of the figure that fills a column for a row; None where it was not measured."""
-        names = (f"{row.prefix}{source}" for source in metric.sources)
-        return next((name for name in names if name in self.fields), None)
+        return metric.source_among(self.fields, row.prefix)
 
 
 # (run, task) -> its trainings, in the order of their numbers.

@@ -5,10 +5,10 @@ Knows names only: no files, no numbers. The paper's numbers are in `paper`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from udpdiff.metrics.registry import RUNTIME_PARTS, describe
+from udpdiff.metrics.registry import RUNTIME_PARTS, describe, is_own_smoothness, of_real
 from udpdiff.tables.paper import BC, MS, SC
 
 
@@ -31,6 +31,16 @@ class Metric:
     unit: str
     scale: float
     direction: str
+
+    def source_among(self, names: Collection[str], prefix: str = "") -> str | None:
+        """Return the figure that fills the column, of figures whose names begin with a prefix; None for none of them.
+
+        A user's own network fills the column of smoothness before the average of frames does.
+        """
+        own = sorted(name for name in names if name.startswith(prefix) and is_own_smoothness(name.removeprefix(prefix)))
+        own = [name for name in own if not name.endswith(of_real(""))] if self.name == MS else []
+        first, *others = (f"{prefix}{source}" for source in self.sources)
+        return next((name for name in (first, *own, *others) if name in names), None)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from udpdiff.metrics.registry import describe
+from udpdiff.report.against_base import AgainstBase, against_base
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.latex import tabular
 from udpdiff.report.pages.samples import Samples
@@ -18,7 +19,6 @@ from udpdiff.storage.files import write_text
 from udpdiff.storage.sealed import check_file
 from udpdiff.tables import specs
 from udpdiff.tables.paper import PAPER_TABLES
-from udpdiff.workflow import VIDEO
 
 _CONSISTENT = ("_consistency", "_smoothness")  # which still videos have best
 _MOTION = "dynamic_degree"
@@ -71,7 +71,7 @@ class Table(PageData):
 
 class Tables(PageData):
     tables: list[Table]
-    against_base: dict[str, Any] | None
+    against_base: AgainstBase | None
     seeds: str | None = Field(description="What verdicts are about, in a sentence.")
     scale: str | None
 
@@ -85,7 +85,7 @@ def tables(inputs: Inputs, media: Path, samples: Samples) -> Tables:
         tables=[
             _table(number, inputs.path(f"results/table{number}.csv"), sortable, folder) for number in inputs.job.tables
         ],
-        against_base=_against_base(inputs),
+        against_base=against_base(inputs),
         seeds=verdicts.get("seeds", {}).get("words"),
         scale=verdicts.get("scale", {}).get("words"),
     )
@@ -155,8 +155,7 @@ def _cell(line: dict[str, Any], metric: specs.Metric, known: set[str]) -> Cell:
     if parts["dimensions"] is not None:
         note = f"N = {parts['n']:.0f}, D = {parts['dimensions']:.0f}"
         note += "" if parts["floor_at_n"] is None else f", floor {printed(parts['floor_at_n'])}"
-    figure = next((source for source in metric.sources if source in known), None)
-    return Cell(**found, note=note, figure=figure)
+    return Cell(**found, note=note, figure=metric.source_among(known))
 
 
 def _extractors(frame: pd.DataFrame, metrics: list[specs.Metric]) -> list[str]:
@@ -179,19 +178,3 @@ def _latex(table: Table) -> str:
             ends = "" if None in (cell.low, cell.high) else f" [{printed(cell.low)}, {printed(cell.high)}]"
             cells += [f"{printed(cell.ours)}{ends}"] + [printed(cell.paper)] * column.printed
     return tabular(headings, rows, f"{table.title} (table {table.number} of the paper), with 95 % intervals.")
-
-
-def _against_base(inputs: Inputs) -> dict[str, Any] | None:
-    """One row per run and task: its distances and its video loss as multiples of the base's; and their conditions."""
-    found = inputs.against_base()
-    if not found:
-        return None
-    measured = {run: each["metrics"] for run, each in found["variants"]["runs"].items()}
-    pairs = [(run, task) for run, task in inputs.shown if run in measured and task != VIDEO]
-    rows = [
-        {"run": run, "task": task}
-        | {name: measured[run].get(f"{name}_{task}") for name in ("fvd_ratio", "kvd_ratio")}
-        | {name: measured[run].get(name) for name in ("video_loss", "video_loss_ratio")}
-        for run, task in pairs
-    ]
-    return {"rows": rows, "conditions": found["conditions"]}
