@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from scripts import plan
 from udpdiff.command.configuration import layered
 from udpdiff.config_values import ConfigError
+from udpdiff.planning import default_run
+
+ROOT = Path(__file__).parents[2]
 
 
 def told(capsys, monkeypatch, *arguments) -> str:
@@ -55,8 +60,21 @@ def test_of_two_files_the_second_wins(tmp_path):
 
 def test_the_mini_scale_says_what_it_does_not_know(capsys, monkeypatch):
     page = told(capsys, monkeypatch)
-    assert "mini: 144 train" in page and "no gpu is named" in page
-    assert row(page, "train")[-2:] != [] and "not known" in page and "Downloads: no checkpoint." in page
+    assert "mini: 144 train" in page and "12 runs; on a CPU\n" in page and "Downloads: no checkpoint." in page
+    assert (
+        row(page, "train")[:4] == ["train", "11", "31,680", "-"] and "A100 80" not in page and "GPU hours" not in page
+    )
+    assert ">" not in page and "the trainings here, 31,680 samples, take 0.585 hours of one core" in " ".join(
+        page.split()
+    )
+    named = told(capsys, monkeypatch, "--device", "rtx4090")
+    assert "1 x RTX 4090 24 GB" in named and "GPU hours" in named
+
+
+def test_the_default_run_is_that_of_the_file_of_its_figures():
+    figures = json.loads((ROOT / "docs" / "quality.json").read_text())
+    assert figures["cost.total_seconds"] == default_run.SECONDS and figures["cost.peak_rss_gb"] == default_run.PEAK_GB
+    assert figures["cost.train_seconds"] == default_run.TRAIN_SECONDS
 
 
 def test_a_preset_that_is_not_there(monkeypatch, capsys):

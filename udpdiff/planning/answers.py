@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 
 from udpdiff.clip import SPLITS
-from udpdiff.planning import table
+from udpdiff.config import Config
+from udpdiff.planning import default_run, table
 from udpdiff.planning.devices import DEVICES, find_device
 from udpdiff.planning.downloads import checkpoint_downloads, video_bytes
 from udpdiff.planning.job_memory import unfit
 from udpdiff.planning.plan import Plan
+from udpdiff.planning.stages import StagePlan
 from udpdiff.workflow import Workflow
 
 DEFAULT_DEVICE = "a100-80g"  # the paper's, where no other is named
@@ -25,20 +28,39 @@ def describe(workflow: Workflow, results: str, benchmarks: str) -> str:
     Raises:
         ValueError: The GPU's name is not known.
     """
-    config = workflow.config
+    config, on_cpu = workflow.config, cpu_will_do(workflow.config)
     device = find_device(config.gpu or DEFAULT_DEVICE)
     plan = Plan(workflow, results, benchmarks, device)
     stages = plan.stages()
     lines = [
         *textwrap.wrap(_head(workflow, device.label), table.WIDTH),
         "",
-        table.plan_table(stages, device, config.gpus, config.gpu_price),
+        table.cpu_table(stages) if on_cpu else table.plan_table(stages, device, config.gpus, config.gpu_price),
         "",
+        *(_on_a_cpu(stages) if on_cpu else ()),
         *table.disk_lines(plan.disk(stages)),
         *table.download_lines(list(checkpoint_downloads(config)), video_bytes(config)),
-        *_advice(plan, device.usable_bytes),
+        *(() if on_cpu else _advice(plan, device.usable_bytes)),
     ]
     return "\n".join(lines)
+
+
+def cpu_will_do(config: Config) -> bool:
+    """Return whether no GPU is named and none is needed, since the models are the shipped mini ones."""
+    return config.gpu is None and config.model.base.startswith("mini:")
+
+
+def _on_a_cpu(stages: Sequence[StagePlan]) -> list[str]:
+    seen = sum(stage.clips for stage in stages if stage.stage == "train")
+    texts = (
+        "No GPU is named, and the shipped mini models need none. The default run took "
+        f"{default_run.SECONDS / 60:.0f} minutes on {default_run.CORES} cores of an {default_run.PROCESSOR}, and "
+        f"{default_run.PEAK_GB:.1f} GB of memory at once. At its speed the trainings here, {seen:,} samples, take "
+        f"{table.number(default_run.core_hours(seen))} hours of one core.",
+        f"--device NAME, or the key gpu, plans for a GPU: {', '.join(DEVICES)}.",
+        "Clips of train count each time they are seen.",
+    )
+    return [line for text in texts for line in textwrap.wrap(text, table.WIDTH)] + [""]
 
 
 def _head(workflow: Workflow, device: str) -> str:
@@ -46,9 +68,10 @@ def _head(workflow: Workflow, device: str) -> str:
     clips, counts = config.clips, " and ".join(f"{sum(map(len, workflow.shards[split])):,} {split}" for split in SPLITS)
     told = "" if config.gpu else f" (no gpu is named; --config gpu=NAME: {', '.join(DEVICES)})"
     price = "" if config.gpu_price is None else f", {config.gpu_price:g} a GPU-hour"
+    hardware = "on a CPU" if cpu_will_do(config) else f"{config.gpus} x {device}{told}{price}"
     return (
         f"{config.preset or 'mini'}: {counts} clips of {clips.num_frames} frames, {clips.height} x {clips.width}; "
-        f"{config.model.base}, {len(workflow.shown_runs())} runs; {config.gpus} x {device}{told}{price}"
+        f"{config.model.base}, {len(workflow.shown_runs())} runs; {hardware}"
     )
 
 

@@ -44,6 +44,21 @@ def plan_table(stages: Sequence[StagePlan], device: Device, gpus: int = 1, price
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], "", *_explained(notes)])
 
 
+def cpu_table(stages: Sequence[StagePlan]) -> str:
+    """Return the stages as a table with its sum, without what is of GPUs; hours are those measured here, where there are some."""
+    rows: list[tuple[str, ...]] = [("stage", "jobs", "clips", "hours", "disk GB")]
+    for stage in stages:
+        jobs, clips = (f"{count:,}" if count else "-" for count in (stage.jobs, stage.clips))
+        hours = number(stage.hours) if stage.speed and stage.speed.origin == "measured" else "-"
+        rows.append((stage.stage, jobs, clips, hours, number(stage.disk_bytes / 1e9) if stage.disk_bytes else "-"))
+    disk = sum(stage.disk_bytes or 0 for stage in stages)
+    rows.append(("all", f"{sum(stage.jobs for stage in stages):,}", "", "", number(disk / 1e9)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    rule = "-" * len(lines[0])
+    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+
 def _row(stage: StagePlan, notes: Notes, device: Device, gpus: int, price: float | None) -> tuple[str, ...]:
     speed, at_least = stage.speed, ">" if stage.speed and stage.speed.bound else ""
     told = [f"{speed.origin}: {speed.basis}"] if speed else []
