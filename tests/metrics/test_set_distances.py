@@ -44,6 +44,11 @@ def test_every_distance_says_its_numbers_and_its_floor():
     assert found["kvd"]["floor"] == 0 and found["kvd"]["warning"] is None
     assert len(distance["per_subset"]) == len(found["kvd"]["per_subset"]) == SUBSETS
     assert distance["low"] < distance["value"] < distance["high"]
+    without_bias = found["fvd_infinity"]
+    assert without_bias["floor"] == 0
+    assert without_bias["subsets"] == distance["subsets"] and len(without_bias["per_subset"]) == SUBSETS
+    assert without_bias["low"] < without_bias["value"] < without_bias["high"] and without_bias["warning"]
+    assert len(without_bias["line"]["sizes"]) == len(without_bias["line"]["distances"]) == 32
 
 
 @pytest.mark.parametrize("dimensions", [8, 60])

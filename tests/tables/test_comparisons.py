@@ -7,6 +7,7 @@ import pytest
 from hand_made_measurements import distances, figure, write
 from scipy.stats import t
 
+from udpdiff.measures.fvd import fvd_infinity
 from udpdiff.tables.comparisons import compare, compare_table, corrected
 from udpdiff.tables.fill import fill_table
 from udpdiff.tables.measured import read_measurements
@@ -132,6 +133,7 @@ def test_holm_is_over_a_table(tmp_path):
 
 
 FVD = next(metric for metric in TABLES[5].metrics if metric.name == "fvd")
+INFINITY = next(metric for metric in TABLES[5].extra if metric.name == "fvd_infinity")
 TEXT, EMBEDDING = TABLES[5].rows
 
 
@@ -184,6 +186,35 @@ def test_an_interval_of_distances_is_as_wide_as_fresh_draws_spread(tmp_path):
         line = compare(EMBEDDING, TEXT, FVD, sets(tmp_path / str(seed), *drawn(seed)))
         widths.append(line["high"] - line["low"])
     assert 0.7 < np.mean(widths) / spread < 1.5
+
+
+def test_distances_without_bias_are_compared_too(tmp_path):
+    base, real = normal(1, shift=1.0), normal(0, 60)
+    found = sets(tmp_path, base, base - 0.2, real)
+    (line,) = corrected([compare(EMBEDDING, TEXT, INFINITY, found)])
+    assert line["figure"] == "fvd_infinity" and line["high"] < 0 and line["verdict"] == "better"
+    first, second = (found[run, "depth"][0].fields["fvd_infinity"]["value"] for run in ("multi_text", "multi"))
+    assert line["difference"] == pytest.approx(second - first)
+    assert line["low"] + line["high"] == pytest.approx(2 * line["difference"]), "normal around it"
+    (same,) = corrected([compare(TEXT, TEXT, INFINITY, found)])
+    assert (same["difference"], same["low"], same["high"], same["p"]) == (0, 0, 0, 1)
+
+
+def test_an_interval_of_distances_without_bias_is_as_wide_as_fresh_draws_spread(tmp_path):
+    """The chance of the line's own draws included."""
+
+    def drawn(seed):
+        real, prompts, first, second = np.random.default_rng(seed).normal(size=(4, 60, 4))
+        return prompts + first + 0.8, prompts + second + 1.0, real
+
+    fresh = []
+    for seed in range(100):
+        *both, real = drawn(seed)
+        first, second = (fvd_infinity(real, made, np.random.default_rng(0)).value for made in both)
+        fresh.append(second - first)
+    spread = np.percentile(fresh, 97.5) - np.percentile(fresh, 2.5)
+    lines = [compare(EMBEDDING, TEXT, INFINITY, sets(tmp_path / str(seed), *drawn(seed))) for seed in range(300, 304)]
+    assert 0.7 < np.mean([line["high"] - line["low"] for line in lines]) / spread < 1.4
 
 
 def test_distances_of_other_prompts_or_draws_are_refused(tmp_path):

@@ -116,6 +116,20 @@ class SetPair:
         gap = means[0] - means[1]
         return float(gap @ gap + sum(traces) - 2 * root)
 
+    def extrapolated_distance(self, rows: np.ndarray, others: np.ndarray, whole: float) -> float:
+        """Return the Frechet distance of chosen rows taken on to endless samples, from themselves and their two halves.
+
+        The halves leave no row out, so that of what single rows do to a distance nothing is lost or counted twice: the
+        spread over subsets is that of any line through distances by size, without the chance of drawing its points.
+
+        Args:
+            rows: Of the first set, (n,), n >= 4, in any order.
+            others: Of the second, likewise.
+            whole: Their Frechet distance.
+        """
+        parts = [(each[: len(each) // 2], each[len(each) // 2 : len(each) // 2 * 2]) for each in (rows, others)]
+        return 2 * whole - float(np.mean([self.frechet_distance(*part) for part in zip(*parts, strict=True)]))
+
     def kernel_distance(self, rows: np.ndarray, others: np.ndarray) -> float:
         """Return the kernel distance between the same."""
         chosen = [np.zeros(len(each)) for each in self._sets]
@@ -140,7 +154,14 @@ class Extrapolation:
 def fvd_infinity(
     first: np.ndarray, second: np.ndarray, rng: np.random.Generator, *, num_sizes: int = 8, repeats: int = 4
 ) -> Extrapolation:
-    """Frechet distance extrapolated to endless samples, from subsets of n rows, without replacement, of both sets.
+    """Frechet distance extrapolated to endless samples, by the line through `distances_by_size`."""
+    return extrapolate(*distances_by_size(first, second, rng, num_sizes=num_sizes, repeats=repeats))
+
+
+def distances_by_size(
+    first: np.ndarray, second: np.ndarray, rng: np.random.Generator, *, num_sizes: int = 8, repeats: int = 4
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers n (P,) and Frechet distances (P,) of subsets of n rows, without replacement, of both sets.
 
     n runs from two fifths of the smaller set to all of it. Both sets must shrink: with a fixed reference, the bias of
     the reference would stay.
@@ -153,7 +174,7 @@ def fvd_infinity(
     sizes = np.unique(np.linspace(least, most, num_sizes).round().astype(int)).repeat(repeats)
     pair = SetPair(first, second)
     distances = [pair.frechet_distance(_subset(first, size, rng), _subset(second, size, rng)) for size in sizes]
-    return extrapolate(sizes, np.array(distances))
+    return sizes, np.array(distances)
 
 
 def extrapolate(sizes: np.ndarray, distances: np.ndarray) -> Extrapolation:

@@ -113,6 +113,12 @@ def subset_interval(value: float, subset_values: Sequence[float], *, share: floa
     return Estimate(float(value), float(value + low), float(value + high), n)
 
 
+def subset_error(subset_values: Sequence[float], *, share: float) -> float:
+    """Return the standard error of a figure of a whole set, from its values on subsets as above; nan without any."""
+    values = np.asarray(subset_values, np.float64)
+    return float(values.std(ddof=1) * np.sqrt(share / (1 - share))) if len(values) else float("nan")
+
+
 def draw_subsets(
     reference_count: int, count: int, *, subsets: int, share: float, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:

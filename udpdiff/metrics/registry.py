@@ -31,7 +31,7 @@ _MOVING = (
 )  # fmt: skip
 _DISTANCES = (
     Figure("fvd", "Frechet video distance", "lower", 2, "Distance between the features of generated and of real videos, each set taken as a normal distribution." + _SUBSETS),
-    Figure("fvd_infinity", "FVD, bias removed", "lower", 2, "The distance extrapolated to endless samples from subsets of both sets."),
+    Figure("fvd_infinity", "FVD, bias removed", "lower", 2, "The distance extrapolated to endless samples from subsets of both sets. Rows are paired on the same subsets of prompts and real videos, each taken on from itself and its halves; the chance of drawing subsets is counted too."),
     Figure("kvd", "Kernel video distance", "lower", 4, "Maximum mean discrepancy of the same features with a cubic kernel; it has no bias, and may be below 0."),
     Figure("kernel_distance", "Kernel distance, second network", "lower", 4, "The kernel distance of the features of `metrics.kernel_encoder`, at the paper's scale V-JEPA 2: what another network than that of the Frechet distance sees. It has no bias, and may be below 0."),
     Figure("fvd_floor", "FVD of real against real halves", "neither", 2, "What the distance is between random halves of the real videos: about twice what real against real has at the full number."),

@@ -13,7 +13,7 @@ import math
 import numpy as np
 
 from udpdiff.measures import fvd
-from udpdiff.metrics.bootstrap import Estimate, draw_subsets, subset_interval
+from udpdiff.metrics.bootstrap import Estimate, draw_subsets, subset_error, subset_interval
 from udpdiff.metrics.feature_shards import VideoSet
 from udpdiff.metrics.records import entry
 from udpdiff.storage.digests import digest
@@ -27,16 +27,19 @@ FLOOR_SHARE = 0.5
 def measure_distances(reference: VideoSet, generated: VideoSet, *, seed: int) -> dict[str, dict]:
     """Return `fvd`, `kvd`, `fvd_infinity` (from 6 videos on) and `fvd_floor` (from 4 real ones on) as figures.
 
-    Of a second network there is `kernel_distance` besides. `fvd`, `kvd` and `kernel_distance` have further fields:
+    Of a second network there is `kernel_distance` besides. All but the floor have further fields:
 
     - per_subset: the distance on each of 200 subsets of half of both sets, none below 8 videos; subsets: a digest of
-      what these were drawn from, equal where two figures may be paired.
+      what these were drawn from, equal where two figures may be paired. Of `fvd_infinity` it is extrapolated from each
+      subset and its halves, see `fvd.SetPair.extrapolated_distance`.
     - dimensions (of the features), n_reference (real videos).
     - floor: what the distance would be without any difference, at these numbers N and M: real halves and real quarters
       are apart f(h) and f(h / 2), which is a power of the numbers (1, the more videos than dimensions there are, and less
-      where there are fewer), taken on to them; 0 for kernel distances, which have none, and null below 8 real videos.
+      where there are fewer), taken on to them; 0 for distances without bias, and null below 8 real videos.
     - warning: why the value says little, null where it does not: fewer than 10 videos a dimension, or a floor above
       half of the value.
+    - line (of `fvd_infinity`): the sizes and distances that it is taken from, on the same draws for two figures that may
+      be paired: the chance in them is known from their residuals, and is counted besides that of videos.
 
     Args:
         reference: Features of real videos.
@@ -45,25 +48,38 @@ def measure_distances(reference: VideoSet, generated: VideoSet, *, seed: int) ->
     """
     (real, real_ids), (made, ids) = _sorted(reference, reference.features), _sorted(generated, generated.features)
     extractor = generated.names["video"]
-    metrics, drawn = _of_whole_sets(real, made, extractor, seed), _distances_of_subsets(real, made, seed)
-    floor = _floor(metrics.get("fvd_floor"), real, len(made), seed)
+    told = {"subsets": digest([ids, real_ids, SUBSETS, SHARE, seed, extractor]), "dimensions": real.shape[1]}
+    told |= {"n_reference": len(real)}
+    floors = _floor_of_halves(real, extractor, seed)
+    floor = _floor(floors.get("fvd_floor"), real, len(made), seed)
+    drawn = _distances_of_subsets(real, made, seed)
     values = {"fvd": fvd.frechet_distance(real, made), "kvd": fvd.kernel_distance(real, made)}
+    warnings = {"fvd": _warning(values["fvd"], floor, len(made), real.shape[1]), "kvd": None}
     found = {}
-    for kind, (name, value) in enumerate(values.items()):
-        per_subset = drawn[:, kind].tolist()
-        interval = subset_interval(value, per_subset, share=SHARE, n=len(made))
-        own_floor = floor if name == "fvd" else 0.0
-        found[name] = entry(interval, extractor) | {
-            "per_subset": per_subset,
-            "subsets": digest([ids, real_ids, SUBSETS, SHARE, seed, extractor]),
-            "dimensions": real.shape[1],
-            "n_reference": len(real),
-            "floor": own_floor,
-            "warning": _warning(value, own_floor, len(made), real.shape[1]) if name == "fvd" else None,
-        }
+    for name, value in values.items():
+        interval = subset_interval(value, drawn[name], share=SHARE, n=len(made))
+        found[name] = entry(interval, extractor) | told | {"per_subset": drawn[name], "warning": warnings[name]}
+        found[name]["floor"] = floor if name == "fvd" else 0.0
     if generated.kernel_features is not None:
         found["kernel_distance"] = _of_second_network(reference, generated, seed)
-    return found | metrics
+    if min(len(real), len(made)) >= 6:
+        found["fvd_infinity"] = _extrapolated(real, made, extractor, drawn["fvd_infinity"], seed) | told
+    return found | floors
+
+
+def _extrapolated(real: np.ndarray, made: np.ndarray, extractor: str, per_subset: list[float], seed: int) -> dict:
+    """Return the extrapolated distance; the interval holds the chance of videos and that of the line's own draws."""
+    sizes, distances = fvd.distances_by_size(real, made, np.random.default_rng(seed))
+    line = fvd.extrapolate(sizes, distances)
+    reach = 1.96 * math.hypot(line.standard_error, subset_error(per_subset, share=SHARE))
+    interval = Estimate(line.value, line.value - reach, line.value + reach, len(made))
+    few = _too_few(len(made), real.shape[1])
+    return entry(interval, extractor) | {
+        "per_subset": per_subset,
+        "line": {"sizes": sizes.tolist(), "distances": distances.tolist()},
+        "floor": 0.0,
+        "warning": f"The bias that is taken off is hardly known: {few}." if few else None,
+    }
 
 
 def _of_second_network(reference: VideoSet, generated: VideoSet, seed: int) -> dict:
@@ -92,27 +108,25 @@ def _sorted(videos: VideoSet, features: np.ndarray) -> tuple[np.ndarray, list[st
     return features[order], [videos.clip_ids[index] for index in order]
 
 
-def _distances_of_subsets(real: np.ndarray, made: np.ndarray, seed: int) -> np.ndarray:
-    """Return both distances on every subset (S, 2); (0, 2) for sets too small."""
+def _distances_of_subsets(real: np.ndarray, made: np.ndarray, seed: int) -> dict[str, list[float]]:
+    """Return all three distances on every subset; none for sets too small."""
+    found: dict[str, list[float]] = {"fvd": [], "kvd": [], "fvd_infinity": []}
     if min(len(real), len(made)) < LEAST_VIDEOS:
-        return np.zeros((0, 2))
-    drawn = draw_subsets(len(real), len(made), subsets=SUBSETS, share=SHARE, seed=seed)
+        return found
     pair = fvd.SetPair(real, made)
-    return np.array([(pair.frechet_distance(*rows), pair.kernel_distance(*rows)) for rows in drawn])
+    for rows in draw_subsets(len(real), len(made), subsets=SUBSETS, share=SHARE, seed=seed):
+        found["fvd"].append(pair.frechet_distance(*rows))
+        found["kvd"].append(pair.kernel_distance(*rows))
+        found["fvd_infinity"].append(pair.extrapolated_distance(*rows, found["fvd"][-1]))
+    return found
 
 
-def _of_whole_sets(real: np.ndarray, made: np.ndarray, extractor: str, seed: int) -> dict[str, dict]:
-    metrics = {}
-    if min(len(real), len(made)) >= 6:
-        line = fvd.fvd_infinity(real, made, np.random.default_rng(seed))
-        reach = 1.96 * line.standard_error
-        metrics["fvd_infinity"] = entry(
-            Estimate(line.value, line.value - reach, line.value + reach, len(made)), extractor
-        )
-    if len(real) >= 4:
-        floor = fvd.split_floor(real, np.random.default_rng(seed))
-        metrics["fvd_floor"] = entry(Estimate(floor, math.nan, math.nan, len(real) // 2), extractor)
-    return metrics
+def _floor_of_halves(real: np.ndarray, extractor: str, seed: int) -> dict[str, dict]:
+    """Return `fvd_floor`; nothing below 4 real videos."""
+    if len(real) < 4:
+        return {}
+    floor = fvd.split_floor(real, np.random.default_rng(seed))
+    return {"fvd_floor": entry(Estimate(floor, math.nan, math.nan, len(real) // 2), extractor)}
 
 
 def _floor(of_halves: dict | None, real: np.ndarray, count: int, seed: int) -> float | None:
@@ -128,10 +142,14 @@ def _floor(of_halves: dict | None, real: np.ndarray, count: int, seed: int) -> f
     return float(halves * ((1 / count + 1 / len(real)) / (2 / half)) ** power)
 
 
+def _too_few(count: int, dimensions: int) -> str | None:
+    if count >= VIDEOS_PER_DIMENSION * dimensions:
+        return None
+    return f"{count} videos are fewer than {VIDEOS_PER_DIMENSION} for each of {dimensions} dimensions"
+
+
 def _warning(value: float, floor: float | None, count: int, dimensions: int) -> str | None:
-    reasons = []
-    if count < VIDEOS_PER_DIMENSION * dimensions:
-        reasons.append(f"{count} videos are fewer than {VIDEOS_PER_DIMENSION} for each of {dimensions} dimensions")
+    reasons = [few] if (few := _too_few(count, dimensions)) else []
     if floor is not None and floor > FLOOR_SHARE * value:
         reasons.append(f"two sets without any difference would be at {floor:.4g}, more than half of {value:.4g}")
     return f"Mostly the bias of small sets: {'; '.join(reasons)}." if reasons else None

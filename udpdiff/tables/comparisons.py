@@ -13,7 +13,8 @@ from dataclasses import asdict
 
 import numpy as np
 
-from udpdiff.metrics.bootstrap import Estimate, bootstrap_mean, subset_interval
+from udpdiff.measures.fvd import extrapolate
+from udpdiff.metrics.bootstrap import Estimate, bootstrap_mean, subset_error, subset_interval
 from udpdiff.metrics.registry import describe
 from udpdiff.metrics.set_distances import SHARE, SUBSETS
 from udpdiff.metrics.significance import (
@@ -195,13 +196,30 @@ def _compared_sets(sides: list, scale: float) -> dict:
         return scale * (rows[0] - rows[1] if len(rows) > 1 else rows[0])
 
     values, subsets, count = gap("value"), gap("per_subset"), sides[0][0][1]["n"]
-    estimate = subset_interval(values.mean(), subsets.mean(0), share=SHARE, n=count)
-    error = float(subsets.mean(0).std(ddof=1) * math.sqrt(SHARE / (1 - SHARE)))
+    mean, of_lines = float(values.mean()), scale * _error_of_lines(trainings)
+    error = math.hypot(subset_error(subsets.mean(0), share=SHARE), of_lines)
     counts = {"n": count, "left_out": 0}
-    if len(values) == 1:
-        test = f"{SUBSETS} subsets without replacement, normal"
-        return counts | _tested(estimate, normal_test(estimate.value, error), test)
-    return counts | _tested(*_over_trainings(values, error, count), f"{SUBSETS} subsets and {len(values)} trainings, t")
+    if len(values) > 1:
+        test = f"{SUBSETS} subsets and {len(values)} trainings, t"
+        return counts | _tested(*_over_trainings(values, error, count), test)
+    estimate = subset_interval(mean, subsets.mean(0), share=SHARE, n=count)
+    if of_lines:
+        estimate = Estimate(mean, mean - 1.96 * error, mean + 1.96 * error, count)
+    return counts | _tested(estimate, normal_test(mean, error), f"{SUBSETS} subsets without replacement, normal")
+
+
+def _error_of_lines(trainings: list) -> float:
+    """Return the standard error of mean differences of extrapolated distances by the draws of their lines; 0 of others.
+
+    Lines of one row and the other are of the same draws, so their difference is itself a line, with its own residuals.
+    """
+    errors = []
+    for pair in trainings:
+        lines = [fields["line"] for _, fields, _ in pair if "line" in fields]
+        if lines:
+            first, *others = (np.array(line["distances"]) for line in lines)
+            errors.append(extrapolate(np.array(lines[0]["sizes"]), first - sum(others)).standard_error)
+    return math.hypot(*errors) / len(trainings)
 
 
 def _over_trainings(values: np.ndarray, error: float, count: int) -> tuple[Estimate, float]:
