@@ -96,7 +96,7 @@ class Extractors(Section):
     video_encoder: Text
     kernel_encoder: Text | None
     interpolator: Text
-    flow: Literal["dis"]
+    flow: Annotated[str, Field(pattern=r"^(dis|raft_large|raft_small|raft:.+)$")]
 
 
 class Metrics(Extractors):

@@ -28,6 +28,7 @@ CHECKPOINTS = (
     "metrics.video_encoder",
     "metrics.kernel_encoder",
 )
+FILES = ("metrics.flow",)  # whose value may be a file, SCHEME:FILE#SHA256, but never a folder
 
 
 def preset_file(raw: dict, folder: Path) -> str | None:
@@ -95,7 +96,7 @@ def anchor_paths(raw: dict, files: Sequence[Path]) -> None:
     """
     for file in files:
         given, folder = config_files.read(file), Path(file).parent
-        for key in (*PATHS, *CHECKPOINTS):
+        for key in (*PATHS, *CHECKPOINTS, *FILES):
             for section, name, value, _ in strings_at(given, raw, key):
                 scheme, place, mark = split_reference(value)
                 try:
@@ -106,16 +107,17 @@ def anchor_paths(raw: dict, files: Sequence[Path]) -> None:
                     raise ConfigError(
                         f"{key}: got {value[:200]!r}, where nothing can be looked for ({why}); name a place that can be read"
                     ) from error
-                if key in PATHS or scheme or is_folder:
+                if key in PATHS or scheme or (is_folder and key in CHECKPOINTS):
                     section[name] = f"{scheme}{path.resolve()}{mark}"
 
 
 def name_checkpoints(config: Config) -> tuple[Config, dict[str, str]]:
     """Return the configuration with names instead of places of this machine for its checkpoints, and name -> place."""
     sections, found = config.model_dump(), {}
-    for pattern in CHECKPOINTS:
+    for pattern in (*CHECKPOINTS, *FILES):
         for section, key, reference, _ in strings_at(sections, sections, pattern):
-            name = places.name_of(reference)
+            named = pattern in CHECKPOINTS or split_reference(reference)[0]
+            name = places.name_of(reference) if named else reference
             if name != reference:
                 scheme, place, mark = split_reference(reference)
                 section[key], found[name] = name, f"{scheme}{Path(place).resolve()}{mark}"
@@ -123,11 +125,12 @@ def name_checkpoints(config: Config) -> tuple[Config, dict[str, str]]:
 
 
 def split_reference(value: str) -> tuple[str, str, str]:
-    """Return `i3d:FILE#SHA256` as ("i3d:", FILE, "#SHA256"); any other as ("", value, "")."""
-    if not value.startswith("i3d:"):
+    """Return `i3d:FILE#SHA256` as ("i3d:", FILE, "#SHA256"), likewise `raft:`; any other as ("", value, "")."""
+    scheme = next((each for each in places.OF_FILES if value.startswith(each)), None)
+    if scheme is None:
         return "", value, ""
-    place, mark, checksum = value.removeprefix("i3d:").partition("#")
-    return "i3d:", place, mark + checksum
+    place, mark, checksum = value.removeprefix(scheme).partition("#")
+    return scheme, place, mark + checksum
 
 
 def strings_at(given, raw, key: str, above: str = "") -> Iterator[tuple[dict, str, str, str]]:

@@ -306,6 +306,12 @@ def test_a_torchscript_file_is_relative_to_the_file_that_names_it(tmp_path):
     mine.write_text(f"{{metrics: {{video_encoder: 'i3d:i3d.pt#{digest}'}}}}")
     raw = changed("metrics.video_encoder", f"i3d:i3d.pt#{digest}")
     assert preflight.check(raw, [mine]).places == {f"i3d:i3d.pt#{digest}": f"i3d:{tmp_path / 'i3d.pt'}#{digest}"}
+    mine.write_text(f"{{metrics: {{flow: 'raft:i3d.pt#{digest}'}}}}")
+    found = preflight.check(changed("metrics.flow", f"raft:i3d.pt#{digest}"), [mine])
+    assert found.places == {f"raft:i3d.pt#{digest}": f"raft:{tmp_path / 'i3d.pt'}#{digest}"}
+    (tmp_path / "dis").mkdir()
+    mine.write_text("{metrics: {flow: dis}}")
+    assert preflight.check(changed("metrics.flow", "dis"), [mine]).config.metrics.flow == "dis", "never a folder"
     with pytest.raises(ConfigError, match=r"metrics.video_encoder: got .*missing.pt"):
         preflight.check(changed("metrics.video_encoder", "i3d:missing.pt#0123"))
 

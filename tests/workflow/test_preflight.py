@@ -117,6 +117,8 @@ def test_no_value_without_sense_passes(key, default):
         ("metrics.interpolator", "plugin:json:no_such", ["metrics.interpolator", "defines no no_such"]),
         ("metrics.subject_encoder", "i3d:x", ["metrics.subject_encoder", "no such folder"]),
         ("metrics.video_encoder", "i3d:x.pt", ["metrics.video_encoder", "no such file", "i3d:FILE#SHA256"]),
+        ("metrics.flow", "raft", ["metrics.flow", "raft_large"]),
+        ("metrics.flow", "raft:x.pth", ["metrics.flow", "no such file", "raft:FILE#SHA256"]),
         ("labels.tracker.checkpoint", "facebook/sam2.1-hiera-huge", ["labels.tracker.checkpoint", "expected a SAM 2"]),
         ("labels.tracker.checkpoint", "a/..", ["labels.tracker.checkpoint", "no such folder"]),
         ("report.goals", ["labels.entity_mio >= 0.8"], ["report.goals", "entity_mio", "docs/figures.md"]),
@@ -258,6 +260,9 @@ def test_a_torchscript_file_is_the_one_that_was_named(tmp_path):
     for mark in ("", "#", "#0123", f"#{digest}0"):
         refused(changed("metrics.video_encoder", f"i3d:{file}{mark}"), "metrics.video_encoder", "64 digits", "SHA-256")
     refused(changed("metrics.video_encoder", f"i3d:{file}#{'0' * 64}"), digest, "its publisher's", machine=HERE)
+    refused(changed("metrics.flow", f"raft:{file}"), "metrics.flow", "64 digits", "raft:FILE#SHA256")
+    refused(changed("metrics.flow", f"raft:{file}#{'0' * 64}"), "metrics.flow", digest, machine=HERE)
+    preflight.check(changed("metrics.flow", f"raft:{file}#{digest}"), machine=HERE)
     raw = changed("metrics.video_encoder", f"i3d:{file}#{digest.upper()}")
     preflight.check(copy.deepcopy(raw), machine=HERE)
     raw["clips"]["num_frames"] = 5

@@ -146,6 +146,7 @@ RERUNS = {
     "metrics.video_encoder": ("a/b", "extract_features"),
     "metrics.kernel_encoder": ("a/b", "extract_features"),
     "metrics.interpolator": ("plugin:a:b", "extract_features"),
+    "metrics.flow": ("raft_large", "extract_features"),
     "metrics.judges.entities": ("grid8", "codec_quality compare_samples evaluate_samples label_quality"),
     "metrics.judges.depth": ("depth_anything", "codec_quality compare_samples evaluate_samples label_quality"),
     "metrics.judged_runs.entities": (["multi", "seg"], "compare_samples evaluate_samples"),
@@ -163,7 +164,7 @@ RERUNS = {
 }
 # What decides which class reads the section, or is a section of no keys.
 # With another value elsewhere; of the threshold see test_a_threshold_counts_where_the_acceleration_has_one.
-NO_VALUES = {"source.kind", "tasks.depth", "metrics.flow", "sampling.acceleration_threshold"} | {
+NO_VALUES = {"source.kind", "tasks.depth", "sampling.acceleration_threshold"} | {
     f"labels.{kind}.{name}.model" for kind in ("entities", "depth") for name in DEFAULT["labels"][kind]
 }
 # Keys of which no other value goes with muon.

@@ -46,6 +46,7 @@ PUBLISHED = (
     Published("metrics.image_encoder", "`openai/clip-vit-base-patch32`", "MIT", {"openai/clip-vit-base-patch32": "MIT"}),
     Published("metrics.video_encoder", "`i3d:FILE#SHA256`, the torchscript I3D of StyleGAN-V: FVD as published", "see its source", {}),
     Published("", "`MCG-NJU/videomae-base-finetuned-kinetics`, a figure of its own", _NC, {"MCG-NJU/videomae-base-finetuned-kinetics": _NC}),
+    Published("metrics.flow", "`raft_large`, `raft_small`: torchvision's files of RAFT's authors' weights; or `raft:FILE#SHA256`", "BSD-3-Clause", {"raft_large": "BSD-3-Clause", "raft_small": "BSD-3-Clause"}),
     Published("metrics.interpolator", "`plugin:MODULE:FUNCTION` for AMT-S, which you install yourself", _NC, {}),
 )  # fmt: skip
 
@@ -54,8 +55,8 @@ def licence_of(reference: str) -> str:
     """Return the licence of a checkpoint reference, as in `resolve`; a sentence that says so where it is not known."""
     if reference.startswith("mini:"):
         return OWN
-    found = split(reference)
-    return next((row.ids[found[0]] for row in PUBLISHED if found and found[0] in row.ids), UNKNOWN)
+    name = found[0] if (found := split(reference)) else reference
+    return next((row.ids[name] for row in PUBLISHED if name in row.ids), UNKNOWN)
 
 
 def as_markdown() -> str:

@@ -1,7 +1,7 @@
 """Names of checkpoints that hold on every machine, and where each lies on this one.
 
 A folder of the user's is called by its name and a digest of its content, `folder:NAME#DIGEST`, so that what was made with it
-stays valid when the folder moves; a torchscript file, whose reference names its digest already, by its name alone. The
+stays valid when the folder moves; a file, whose reference names its digest already, by its name alone. The
 workflow tells its jobs by one environment variable where these are, and where it keeps the records of fetched checkpoints.
 """
 
@@ -15,18 +15,19 @@ from udpdiff.content_digests import folder_digest
 
 VARIABLE = "CHECKPOINTS"
 FOLDER = "folder:"
-_I3D = "i3d:"
+OF_FILES = ("i3d:", "raft:")  # schemes of files, whose references name a digest
 
 
 def name_of(reference: str) -> str:
     """Return what a reference to a place of this machine is called everywhere; any other reference as it is.
 
     Args:
-        reference: An existing folder, `i3d:FILE#SHA256`, or anything else.
+        reference: An existing folder, `i3d:FILE#SHA256`, `raft:FILE#SHA256`, or anything else.
     """
-    if reference.startswith(_I3D):
-        place, mark, digest = reference.removeprefix(_I3D).partition("#")
-        return f"{_I3D}{Path(place).name}{mark}{digest}"
+    for scheme in OF_FILES:
+        if reference.startswith(scheme):
+            place, mark, digest = reference.removeprefix(scheme).partition("#")
+            return f"{scheme}{Path(place).name}{mark}{digest}"
     folder = Path(reference)
     return f"{FOLDER}{folder.resolve().name}#{folder_digest(folder)}" if folder.is_dir() else reference
 

@@ -62,16 +62,18 @@ def load_extractors(
     *,
     device: str = "cpu",
 ) -> Extractors:
-    """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in as interpolator; `dis`."""
+    """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in; `dis` or a RAFT."""
     references = {"video": video_encoder, "subject": subject_encoder, "image": image_encoder, "kernel": kernel_encoder}
     digests = {role: weights_sha256(ref) for role, ref in references.items() if ref}
     digests["interpolator"] = interpolator and interpolator_sha256(interpolator)
+    estimator = flow and load_flow(flow, device=device)
+    digests["flow"] = estimator and estimator.sha256
     return Extractors(
         load_video_encoder(video_encoder, device=device),
         subject_encoder and SubjectEncoder.from_pretrained(subject_encoder, device=device),
         image_encoder and ImageEncoder.from_pretrained(image_encoder, device=device),
         interpolator and load_interpolator(interpolator),
-        flow and load_flow(flow),
+        estimator,
         kernel_encoder and load_video_encoder(kernel_encoder, device=device),
         {role: digest for role, digest in digests.items() if digest},
     )

@@ -26,7 +26,7 @@ _MOVING = (
     Figure("motion_smoothness", "Motion smoothness", "higher", 2, _SMOOTHNESS + " By the network that VBench uses, AMT.", scale=100),
     Figure("motion_smoothness_blend", "Motion smoothness, by averages", "higher", 2, _SMOOTHNESS + " By the average of both neighbours, which needs no weights and is not what VBench uses; never to be set beside its figures.", scale=100),
     Figure("dynamic_degree", "Dynamic degree", "neither", 2, "How much moves: length of the optical flow from frame to frame, at 8 frames a second, mean over pixels and frames, in percent of the picture's short side. 0 in a still video. Consistencies and smoothness reward slow videos: read them beside this, and this beside that of real videos.", "%", scale=100),
-    Figure("dynamic_share", "Dynamic videos", "neither", 1, "Share of the videos that move by VBench's rule: the fastest 5 % of the pixels go farther than 6/256 of the short side per frame, on average, in a quarter of the frames or more. VBench takes the flow from RAFT.", "%", scale=100),
+    Figure("dynamic_share", "Dynamic videos", "neither", 1, "Share of the videos that move by VBench's rule: the fastest 5 % of the pixels go farther than 6/256 of the short side per frame, on average, in a quarter of the frames or more. VBench takes the flow from RAFT, which `metrics.flow: raft_large` does.", "%", scale=100),
     Figure("prompt_fidelity", "Prompt fidelity", "higher", 2, "Cosine between the features of a frame and of the prompt (CLIP, both towers), mean over frames, x 100. What a prompt has beyond the tokens that the text tower reads does not count.", scale=100),
 )  # fmt: skip
 _DISTANCES = (

@@ -92,7 +92,7 @@ def checkpoint_faults(config: Config, folders: Sequence[Path]) -> Iterator[str]:
         folders: That relative paths were looked for in.
     """
     sections = config.model_dump()
-    for pattern in config_layers.CHECKPOINTS:
+    for pattern in (*config_layers.CHECKPOINTS, *config_layers.FILES):
         for section, _, reference, key in config_layers.strings_at(sections, sections, pattern):
             if fault := _fault(pattern, section, reference, config.clips.num_frames, folders):
                 yield f"{key}: got {reference!r}{fault}"
@@ -100,7 +100,10 @@ def checkpoint_faults(config: Config, folders: Sequence[Path]) -> Iterator[str]:
 
 def _fault(pattern: str, section: dict, reference: str, num_frames: int, folders: Sequence[Path]) -> str | None:
     if pattern in ("metrics.video_encoder", "metrics.kernel_encoder") and reference.startswith("i3d:"):
-        return _i3d_fault(reference, num_frames)
+        few = f", and clips.num_frames {num_frames}; it takes 9 frames or more" if num_frames < 9 else None
+        return _file_fault(reference, "it is run as code, so ") or few
+    if pattern in config_layers.FILES:
+        return _file_fault(reference) if config_layers.split_reference(reference)[0] else None
     if hub.split(reference) and not Path(reference).is_dir():
         return _hub_fault(pattern, reference, folders)
     try:
@@ -167,13 +170,13 @@ def _hub_fault(pattern: str, reference: str, folders: Sequence[Path]) -> str | N
     return None
 
 
-def _i3d_fault(reference: str, num_frames: int) -> str | None:
-    _, place, mark = config_layers.split_reference(reference)
+def _file_fault(reference: str, why: str = "") -> str | None:
+    scheme, place, mark = config_layers.split_reference(reference)
     if not Path(place).is_file():
-        return ", and there is no such file; expected i3d:FILE#SHA256"
+        return f", and there is no such file; expected {scheme}FILE#SHA256"
     if not _DIGEST.fullmatch(mark.removeprefix("#")):
         return (
-            f", without the 64 digits of the file's SHA-256; it is run as code, so compare `sha256sum {place}` with its "
-            "publisher's, and write i3d:FILE#SHA256"
+            f", without the 64 digits of the file's SHA-256; {why}compare `sha256sum {place}` with its publisher's, and write "
+            f"{scheme}FILE#SHA256"
         )
-    return f", and clips.num_frames {num_frames}; it takes 9 frames or more" if num_frames < 9 else None
+    return None

@@ -18,6 +18,7 @@ from udpdiff import config_layers, local_gpus, prefetching
 from udpdiff.checkpoints import hub
 from udpdiff.clip import RejectedClip
 from udpdiff.files import file_sha256
+from udpdiff.metrics import raft
 from udpdiff.sources import videos
 from udpdiff.workflow import Workflow
 
@@ -44,7 +45,7 @@ def machine_faults(workflow: Workflow, machine: Machine) -> Iterator[str]:
     if not machine.cluster:
         yield from _device_faults(workflow.config.device)
     yield from _offline_faults(workflow)
-    yield from _i3d_faults(workflow)
+    yield from _file_faults(workflow)
     if workflow.config.source.kind == "videos" and workflow.config.source.path:
         yield from _video_faults(workflow)
     if workflow.config.source.kind == "panda70m" and workflow.config.source.path and not machine.conda:
@@ -84,17 +85,18 @@ def _offline_faults(workflow: Workflow) -> Iterator[str]:
         keys = [key for key, (each, _) in named.items() if each == reference]
         for fault in hub.faults([reference]):
             yield f"{keys[0]}: HF_HUB_OFFLINE is set; {fault}"
+    if (flow := workflow.config.metrics.flow) in raft.OWN and not raft.own_file(flow).is_file():
+        yield f"metrics.flow: HF_HUB_OFFLINE is set; {raft.own_fault(flow)}"
 
 
-def _i3d_faults(workflow: Workflow) -> Iterator[str]:
-    for key in ("video_encoder", "kernel_encoder"):
+def _file_faults(workflow: Workflow) -> Iterator[str]:
+    for key in ("video_encoder", "kernel_encoder", "flow"):
         named = getattr(workflow.config.metrics, key) or ""
         scheme, file, mark = config_layers.split_reference(workflow.places.get(named, named))
         if not scheme or (digest := file_sha256(Path(file))) == mark.removeprefix("#").lower():
             continue
         yield (
-            f"metrics.{key}: {file} has SHA-256 {digest}, and {mark.removeprefix('#')} was named; it is run as code, so "
-            "compare with its publisher's"
+            f"metrics.{key}: {file} has SHA-256 {digest}, and {mark.removeprefix('#')} was named; compare with its publisher's"
         )
 
 

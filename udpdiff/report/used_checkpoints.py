@@ -10,7 +10,7 @@ from pydantic import Field
 from udpdiff import checkpoints
 from udpdiff.checkpoints import hub
 from udpdiff.checkpoints.licences import licence_of
-from udpdiff.config_layers import CHECKPOINTS, strings_at
+from udpdiff.config_layers import CHECKPOINTS, FILES, strings_at
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.site import PageData
 from udpdiff.storage.sealed import read_record
@@ -27,9 +27,10 @@ class UsedCheckpoint(PageData):
 def used_checkpoints(inputs: Inputs) -> list[UsedCheckpoint]:
     """Return every checkpoint once, in the order of the configuration."""
     sections, keys = inputs.config.model_dump(), {}
-    for pattern in CHECKPOINTS:
+    for pattern in (*CHECKPOINTS, *FILES):
         for _, _, reference, key in strings_at(sections, sections, pattern):
-            keys.setdefault(reference, []).append(key)
+            if pattern in CHECKPOINTS or reference != "dis":  # which has no weights
+                keys.setdefault(reference, []).append(key)
     return [
         UsedCheckpoint(
             keys=found,
