@@ -1,0 +1,178 @@
+"""Figures in README and docs are those of files: a comment behind them, or before a table, names the file and its entries.
+
+    ... 34 minutes ... <!-- figures: docs/quality.json cost.total_seconds/60 -->
+    <!-- table: docs/mini-scale/latents.csv -->
+
+Files are json, csv (with the columns `figure` and `value`, else entries are ROW.COLUMN, rows from 1), or what `udpdiff plan`
+prints (`plan`, then its options with colons between them). A paragraph with a figure and without such a comment is here, with what it has its figures from.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from udpdiff import command
+
+ROOT = Path(__file__).parents[1]
+GENERATED = {"configuration.md", "figures.md"}
+PAGES = [ROOT / "README.md", *(page for page in sorted(ROOT.glob("docs/*.md")) if page.name not in GENERATED)]
+MARK = re.compile(r"<!-- (figures|table): (.+?) -->", re.DOTALL)
+NUMBER = re.compile(r"(?<![\w.-])\d+(?:,\d{3})*(?:\.\d+)?")
+# What is a figure: a fraction, or a number with a unit.
+FIGURE = re.compile(
+    r"(?<![\w.-])(?:\d+(?:,\d{3})*\.\d+|\d[\d,]* ?(?:%|[GMT]i?B|dB|s|(?:GPU-)?hours?|minutes?|seconds?)\b)"
+)
+# Versions, and the share of intervals, are none.
+NO_FIGURES = re.compile(r"(?:[Pp]ython|torch|SLURM|snakemake|plugin|CogVideoX) \d+(?:\.\d+)+|95 %")
+ELSEWHERE = {
+    "README.md": {"| model | subject": "tests/test_readme_results.py", "| preset | what": "the test below"},
+    "checkpoints.md": {"| part | real checkpoint": "names and licences"},
+    "cluster.md": {"- A stop is no failure": "settings", "| symptom | cause": "settings and others' limits"},
+    "data.md": {"First-frame entities come": "settings; tests/labelling/test_memory_plan.py"},
+    "mini-scale.md": {"From 360 to 10,000 steps": "goals of config.yaml, a difference of the table above"},
+    "scales.md": {
+        "`config.yaml` is the mini": "names of cards",
+        "One RTX 4090": "names of cards; tests/planning/test_plan.py::test_one_gpu_takes_a_week_and_23_gigabytes",
+        "What keeps the paper's": "tests/planning/test_plan.py::test_the_papers_scale_fits_six_terabytes",
+    },
+    "training.md": {
+        "The figures are counted": "cited",
+        "CogVideoX-2B was trained": "names of models",
+        "CogVideoX 1.5 needs": "names of models",
+    },
+}
+
+
+def numbers(text: str) -> list[str]:
+    return [found.replace(",", "") for found in NUMBER.findall(text)]
+
+
+def blocks(page: Path) -> list[str]:
+    """Paragraphs, points of a list, tables and rows of a table that have a comment of their own."""
+    text = re.sub(r"(?s)```.*?```", "", page.read_text())
+    parts = re.split(r"\n\s*\n|\n(?=- )", text)
+    for part in list(parts):
+        if part.startswith("|") and "<!--" in part:
+            parts.remove(part)
+            parts += part.splitlines()
+    return [part.strip() for part in parts]
+
+
+def plain(block: str) -> str:
+    """The words of a block: without comments, code and addresses."""
+    return re.sub(r"(?s)<!--.*?-->|`[^`]*`|\]\([^)]*\)", " ", block)
+
+
+@cache
+def entries(source: str) -> dict[str, float]:
+    path = ROOT / source
+    if path.suffix == ".csv":
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        if {"figure", "value"} <= set(rows[0]):
+            return {row["figure"]: float(row["value"]) for row in rows}
+        cells = {f"{number}.{name}": cell for number, row in enumerate(rows, 1) for name, cell in row.items()}
+        return {key: float(cell) for key, cell in cells.items() if NUMBER.fullmatch(cell)}
+    found, rest = {}, [("", json.loads(path.read_text()))]
+    for name, value in rest:
+        if isinstance(value, dict):
+            rest += [(f"{name}.{key}".lstrip("."), each) for key, each in value.items()]
+        elif isinstance(value, int | float):
+            found[name] = value
+    return found
+
+
+def planned(page: str) -> dict[str, float]:
+    """What a printed plan says: hours of each stage and of all, GB of disk and of downloads."""
+    found = {}
+    for line in page.splitlines():
+        if match := re.match(r"(all|[\w/ .()-]+?) +[\d,]+ +(?:[\d,]+ +)?>?([\d.,]+) +>?[\d.,]+ ", line):
+            found[f"hours.{match[1]}"] = float(match[2].replace(",", ""))
+    for name, pattern in {"disk": r"Disk at its peak: ([\d.,]+)", "videos": r"([\d.,]+) GB of videos"}.items():
+        found |= {f"{name}_gb": float(each.replace(",", "")) for each in re.findall(pattern, page)}
+    found["hours.latents"] = sum(hours for stage, hours in found.items() if stage.startswith("hours.latents/"))
+    fetched = re.findall(r"Downloads: ([\d.,]+) GB of checkpoints", page)
+    found["downloads_gb"] = sum(float(each.replace(",", "")) for each in fetched) + found.get("videos_gb", 0)
+    return found
+
+
+def value_of(key: str, found: dict[str, float]) -> float:
+    name, sign, factor = re.fullmatch(r"([^*]+?)(?:([*/])(\d+))?", key).groups() if key not in found else (key, None, 1)
+    return found[name] * float(factor) if sign == "*" else found[name] / float(factor or 1)
+
+
+def says(number: str, value: float) -> bool:
+    """Whether a number of the text is this value, rounded; zeros at the end of a whole one may be of rounding."""
+    digits = len(number.partition(".")[2]) or len(number.rstrip("0")) - len(number)
+    away = abs(float(number) - value)
+    return away <= 0.5 * 10**-digits + 1e-9 and away <= 0.15 * abs(value)
+
+
+@pytest.fixture
+def source_of(capsys):
+    def find(source: str) -> dict[str, float]:
+        if not source.startswith("plan"):
+            return entries(source)
+        capsys.readouterr()
+        command.main(["plan", "--results", "none", "--benchmarks", "none", *source.split(":")[1:]])
+        return planned(capsys.readouterr().out)
+
+    return find
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_figures_are_those_of_the_file_that_is_named(page, source_of):
+    for block in blocks(page):
+        for kind, named in MARK.findall(block):
+            if kind == "table":
+                continue
+            source, *keys = named.split()
+            found, told = source_of(source), iter(numbers(plain(block[: block.index(named)])))
+            for key in keys:
+                value = value_of(key, found)
+                assert any(says(number, value) for number in told), (
+                    f"{page.name}: no {key} = {value:g} in order in\n{block}"
+                )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_tables_are_those_of_the_file_that_is_named(page):
+    for name, table in re.findall(r"<!-- table: (\S+) -->\n\n((?:\|.*\n)+)", page.read_text()):
+        shown = [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in table.splitlines()[2:]]
+        with open(ROOT / name, newline="") as file:
+            kept = list(csv.reader(file))[1:]
+        assert [numbers(" ".join(row)) for row in shown] == [numbers(" ".join(row)) for row in kept], name
+        labels = [(one[0], other[0]) for one, other in zip(shown, kept, strict=True) if not NUMBER.match(one[0])]
+        assert all(one == other for one, other in labels), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_figure_is_without_a_file(page):
+    known, after = ELSEWHERE.get(page.name, {}), ""
+    for block in blocks(page):
+        marked, after = MARK.search(block) or after, block if block.startswith("<!-- table") else ""
+        if not marked and not block.startswith(tuple(known)):
+            found = FIGURE.findall(NO_FIGURES.sub(" ", plain(block)))
+            assert not found, f"{page.name}: {found} of no file in\n{block}"
+    assert all(any(block.startswith(each) for block in blocks(page)) for each in known)
+
+
+@pytest.mark.parametrize("preset", ["none", "hours", "rehearsal", "one_gpu", "paper"])
+def test_the_table_of_presets_is_what_their_plans_say(preset, source_of):
+    [row] = re.findall(rf"^\| `?{preset}`? \|.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    *_, hours, disk, downloads = (cell.strip() for cell in row[1:-1].split("|"))
+    options = {"none": "", "paper": ":--preset:paper:--device:h100:--gpus:8"}.get(preset, f":--preset:{preset}")
+    plan = source_of(f"plan{options}")
+    if "hours.all" in plan:
+        assert hours.startswith("> ") and says(numbers(hours)[0], plan["hours.all"])
+    else:
+        assert hours == "none"
+    scale = 1000 if disk.endswith("TB") else 1
+    assert says(numbers(disk)[0], plan["disk_gb"] / scale)
+    assert downloads == "none" if not plan["downloads_gb"] else says(numbers(downloads)[0], plan["downloads_gb"])
