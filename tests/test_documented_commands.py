@@ -45,6 +45,7 @@ RUN = {
     "udpdiff plan": "tests/scripts/test_plan_script.py",
     "python -m scripts.plan": "tests/scripts/test_plan_script.py",
     "python -m scripts.train_mini captioner": "tests/mini/test_resuming.py",
+    "python -m scripts.train_mini cogvideox": "tests/mini/test_base.py",
     "python -m udpdiff.labelling.cropformer_checkpoint": "tests/labelling/test_official_cropformer_files.py",
     "python -m udpdiff.config_page": "tests/workflow/test_config_page.py",
     "python -m udpdiff.config_schema": "tests/packaging/test_project_files.py",
