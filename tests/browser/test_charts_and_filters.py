@@ -87,6 +87,10 @@ def test_compared_figures_are_searched_and_narrowed(visit):
     page.get_by_label("Words").fill("")
     page.get_by_label("Show").select_option("apart")
     assert rows.count() == 0, "a folder does not differ from itself"
+    page.get_by_label("Show").select_option("unequal")
+    assert not [row for row in rows.all_inner_texts() if "–" not in row], "but for what has no value"
+    page.get_by_label("Show").select_option("")
+    assert "equal" in page.locator("[data-row]").first.inner_text() or rows.count() > 5
     assert page.get_by_text("Both have the same configuration").count() == 1
 
 
@@ -96,6 +100,10 @@ def test_films_load_when_seen_and_decode(visit, seen):
     film = page.locator("#film-0 video")
     film.scroll_into_view_if_needed()
     wait_until(page, "document.querySelector('#film-0 video').readyState >= 1")
-    film.evaluate("film => film.play()")
+    film.click()
     wait_until(page, "(film => film.currentTime > 0 && film.videoWidth > 0)(document.querySelector('#film-0 video'))")
     assert film.evaluate("film => film.error") is None
+    page.get_by_role("button", name="Play or pause: Clip and labels").first.focus()
+    for paused in ("true", "false"):
+        page.keyboard.press("Space")
+        wait_until(page, f"document.querySelector('#film-0 video').paused === {paused}")

@@ -27,7 +27,7 @@ def test_each_stage_counts_what_passed_all_before_it(results):
     judge.rejected.append({"clip_id": clip_ids("train")[0], "reason": "low coverage: 0.1; no entities", "scores": lost})
     found = funnel(inputs)
     assert [(stage.name, stage.left["train"]) for stage in found.stages] == [
-        ("candidates", 4),
+        ("scenes rendered", 4),
         ("clips that pass the filters", 3),
         ("with entities", 2),
         ("with depth", 2),

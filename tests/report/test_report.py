@@ -119,7 +119,9 @@ def test_samples_have_films_and_figures_of_every_run(rendered):
     for (run, task), pair in pairs.items():
         assert pair["film"]["prompts"] == [0] and (rendered[0] / f"media/{run}/{task}/0000.mp4").is_file()
     assert pairs["multi", "seg"]["scores"] == {"subject_consistency": [9000], "entity_tube_iou": [5000]}
-    strip = Elements(text_of(rendered, "index")).data["strip"]
+    overview = Elements(text_of(rendered, "index")).data
+    assert (overview["train_clips"], overview["evaluation_clips"], overview["rejected_clips"]) == (3, 3, 2)
+    strip = overview["strip"]
     assert [(item["task"], item["figure"]) for item in strip] == [("seg", "entity_tube_iou"), ("depth", "depth_delta1")]
 
 
@@ -141,8 +143,8 @@ def test_verdicts_on_claims_stand_on_the_first_page(rendered, tmp_path):
 def test_how_it_was_made_has_a_line_for_each_run(rendered):
     made = text_of(rendered, "provenance").split('id="made"')[1].split("</section>")[0]
     rows = [re.sub(r"<[^>]+>", " ", row).split() for row in re.findall(r"<tr>(.*?)</tr>", made, re.S)]
-    started = {words[0]: [word for word in words if "T00:00" in word] for words in rows if "T00:00" in " ".join(words)}
-    assert started == {"base": ["2026-01-01T00:00:00"], "multi": ["2026-01-02T00:00:00"]}
+    started = {words[0]: [word for word in words if "2026-" in word] for words in rows if "2026-" in " ".join(words)}
+    assert started == {"base": ["2026-01-01"], "multi": ["2026-01-02"]}
     assert "c0ffee" in made and "facade" in made and "abababababab" in made and "peft" not in made
 
 
@@ -166,6 +168,7 @@ def test_runs_stand_against_the_base_from_the_job_to_the_cell(rendered):
         r"<tr>(?:(?!<tr>).)*against_base.multi.video_loss_ratio</code>.*?</tr>", text_of(rendered, "goals"), re.S
     )
     assert "1.5000" in row.group() and "missed" in row.group()
+    assert ratio["of"] == "against the base (multi)" and ratio["words"] == "≤ 1.1"
 
 
 def test_what_was_left_behind_is_not_shown(rendered):
@@ -189,6 +192,12 @@ def test_goals_are_judged_by_what_was_measured(rendered):
     assert verdicts["codec.vae_entity_miou"] is None, "what was not measured is not met"
     assert quality.judge(figures | {"labels.entity_miou": 0.79}, goals)[0]["met"] is False
     assert "not measured" in text_of(rendered, "goals")
+    told = {(line["key"], line["goal"][0]): line for line in Elements(text_of(rendered, "goals")).data["verdicts"]}
+    seconds, gain = told["cost.total_seconds", "<"], told["generated.depth_delta1", ">"]
+    assert (seconds["of"], seconds["unit"]) == ("the whole run", "s") and seconds["words"].endswith(" s")
+    assert gain["of"] == "what was generated (multi)" and gain["words"].startswith(
+        ("> exchanged between", "> one prediction")
+    )
 
 
 def test_paper_and_ours_stand_in_columns_of_their_own(rendered):

@@ -25,6 +25,7 @@ from udpdiff.report.site import Page, PageData, write_site
 from udpdiff.storage.sealed import read_record
 from udpdiff.tasks.figure import Figure
 
+_NAMES = {"against_base": "against the base", "labels": "labels", "codec": "codec"}
 _SEED = 0  # of the resampling: both folders keep their own
 
 
@@ -42,7 +43,7 @@ class FigureDifference(PageData):
     high: float | None
     pairs: int | None = Field(description="Clips that both have; null where nothing was paired.")
     verdict: Literal[
-        "A is better", "B is better", "they differ", "no difference shown", "no interval", "not comparable", ""
+        "A is better", "B is better", "they differ", "equal", "no difference shown", "no interval", "not comparable", ""
     ]
     why: str = Field("", description="Why it is not comparable.")
 
@@ -152,12 +153,15 @@ def _measurements(results: Path) -> dict[str, dict]:
     found: dict[str, dict] = {}
     for path in sorted((results / "metrics").rglob("*.json")):
         document = read_record(path)
-        name = f"{document['run']}, {document['task']}" if "run" in document else path.stem
+        name = f"{document['run']}, {document['task']}" if "run" in document else _NAMES.get(path.stem, path.stem)
         if path.stem == "runtime":
             name += ", run time"
         found[name] = document
         for kind, variants in document.get("variants", {}).items():
-            found |= {f"{path.stem}, {kind} {variant}": own for variant, own in variants.items()}
+            found |= {
+                f"{name}, {kind.removesuffix('s') if kind == 'runs' else kind} {variant}": own
+                for variant, own in variants.items()
+            }
     return found
 
 
@@ -175,6 +179,11 @@ def _differences(measured: str, a: Mapping, b: Mapping) -> Iterator[FigureDiffer
         values = [None if found["value"] is None else figure.scaled(found["value"]) for found in (first, second)]
         change, low, high, pairs = _change(_by_clip(a, key), _by_clip(b, key), first, second, figure.scale)
         why = incomparable(a, b, key)
+        equal = first["value"] is not None and all(
+            first.get(name) == second.get(name) for name in ("value", "per_video")
+        )
+        if equal:
+            low = high = None
         yield FigureDifference(
             measured=measured,
             key=key,
@@ -188,7 +197,7 @@ def _differences(measured: str, a: Mapping, b: Mapping) -> Iterator[FigureDiffer
             low=low,
             high=high,
             pairs=pairs,
-            verdict="not comparable" if why else _verdict(figure, change, low, high),
+            verdict="not comparable" if why else "equal" if equal else _verdict(figure, change, low, high),
             why=why,
         )
 

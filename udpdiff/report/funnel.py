@@ -51,7 +51,7 @@ def funnel(inputs: Inputs) -> Funnel:
         split: len(alive[split][0] or ()) + sum(each.stage in names and each.split == split for each in lost)
         for split in SPLITS
     }
-    stages = before_clips(inputs, left) or [Stage(name="candidates", left=dict(left), reasons=[])]
+    stages = before_clips(inputs, left) or [Stage(name="scenes rendered", left=dict(left), reasons=[])]
     for key, name in names.items():
         own = [each for each in lost if each.stage == key]
         left = {split: left[split] - sum(each.split == split for each in own) for split in SPLITS}

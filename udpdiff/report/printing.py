@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure for people: a dash when it was not measured."""
@@ -16,10 +18,11 @@ def signed(value: float, digits: int) -> str:
 
 
 def figure(value: float | None) -> str:
-    """A figure of a table: as many digits as its size can carry."""
-    return number(
-        value, 2 if value is not None and abs(value) >= 10 else 4 if value is not None and abs(value) < 0.1 else 3
-    )
+    """A figure of a table: as many digits as its size can carry, none for nothing at all."""
+    if value == 0:
+        return "0"
+    size = 1.0 if value is None else abs(value)
+    return number(value, 2 if size >= 10 else 4 if size < 0.1 else 3)
 
 
 def difference(value: float) -> str:
@@ -34,4 +37,18 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-FILTERS = {"difference": difference, "duration": duration, "number": number, "signed": signed, "figure": figure}
+def moment(started: str) -> str:
+    """A date and time of ISO 8601 to the minute, with UTC or its distance to it where that is said."""
+    when = datetime.fromisoformat(started)
+    zone = f" {when.tzname()}" if when.tzinfo else ""
+    return f"{when:%Y-%m-%d %H:%M}{zone}"
+
+
+FILTERS = {
+    "difference": difference,
+    "duration": duration,
+    "moment": moment,
+    "number": number,
+    "signed": signed,
+    "figure": figure,
+}

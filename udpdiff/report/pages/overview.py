@@ -46,10 +46,17 @@ class Run(PageData):
     shown: list[str] = Field(description="Tasks of its samples.")
 
 
+class TakenModel(PageData):
+    name: str
+    origin: str = Field(description="Its checkpoint.")
+    tasks: list[str] = Field(description="Of its samples.")
+
+
 class Part(PageData):
     """A comparison of a claim, in the units of its table."""
 
     label: str
+    unit: str
     row: str
     against: str
     difference: float | None
@@ -58,6 +65,7 @@ class Part(PageData):
     paper_difference: float
     outcome: str
     reason: str | None
+    margin: float | None = Field(description="Of rows that are said to be as good as each other; null for others.")
 
 
 class Claim(PageData):
@@ -80,8 +88,10 @@ class Overview(PageData):
     seeds: str | None = Field(description="What verdicts are about, in a sentence.")
     train_clips: int
     evaluation_clips: int
+    rejected_clips: int = Field(description="By the source or its filters.")
     prompts: int
     runs: list[Run]
+    models: list[TakenModel] = Field(description="Models that were trained already, sampled beside the runs.")
     claims: list[Claim]
     stages: list[Stage] = Field(description="The longest ones, longest first.")
     total_seconds: float
@@ -102,8 +112,10 @@ def overview(inputs: Inputs, samples: Samples) -> Overview:
         seeds=verdicts.get("seeds", {}).get("words"),
         train_clips=clips["train"],
         evaluation_clips=clips["evaluation"],
+        rejected_clips=sum(len(each.rejected) for each in inputs.summaries if each.folder == "clips"),
         prompts=len(samples.prompts),
         runs=[_run(inputs, run) for run in inputs.runs],
+        models=[_taken(inputs, name) for name in inputs.config.models if any(run == name for run, _ in inputs.shown)],
         claims=[_claim(claim) for claim in verdicts.get("claims", [])],
         stages=sorted(stages, key=lambda stage: -stage.seconds)[:_STAGES],
         total_seconds=inputs.figures["cost.total_seconds"],
@@ -121,7 +133,7 @@ def _strip(inputs: Inputs, samples: Samples) -> list[StripItem]:
 
 
 def _best_of(pairs: list[Pair], samples: Samples) -> list[StripItem]:
-    """The best films of some runs and tasks by each task's main figure, tasks in turns."""
+    """The best films of some runs and tasks, by a figure of each task, tasks in turns."""
     pairs = [pair for pair in pairs if pair.film]
     if not pairs:
         return []
@@ -133,7 +145,9 @@ def _best_of(pairs: list[Pair], samples: Samples) -> list[StripItem]:
 def _best(pair: Pair, samples: Samples) -> list[StripItem]:
     """All films of a pair, best first; in the order of the prompts where the figure was not measured."""
     figures = {figure.key: figure for figure in samples.figures}
-    key = get_task(pair.task).main_figure
+    task = get_task(pair.task)
+    # Of entities by the solids alone: an empty ground would be among the best by the whole.
+    key = next((key for key in reversed(task.ceilings) if key in pair.scores), task.main_figure)
     values = pair.scores.get(key, [None] * len(samples.prompts))
     ordered = sorted(pair.film.prompts, key=lambda index: -(values[index] if values[index] is not None else -(10**9)))
     return [
@@ -166,6 +180,11 @@ def _run(inputs: Inputs, run: str) -> Run:
     )
 
 
+def _taken(inputs: Inputs, name: str) -> TakenModel:
+    tasks = [task for run, task in inputs.shown if run == name]
+    return TakenModel(name=name, origin=inputs.origin(name), tasks=tasks)
+
+
 def _claim(claim: dict[str, Any]) -> Claim:
     parts = [
         Part(
@@ -173,6 +192,8 @@ def _claim(claim: dict[str, Any]) -> Claim:
             row=part["row"]["label"],
             against=part["against"]["label"],
             reason=part.get("reason"),
+            unit=part.get("unit", ""),
+            margin=part.get("margin"),
         )
         for part in claim["parts"]
     ]

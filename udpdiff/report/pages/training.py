@@ -74,7 +74,7 @@ def _run(inputs: Inputs, run: str, entries: list[dict], series: int, peak_rss_gb
     return TrainedRun(
         name=run,
         label=inputs.run_label(run),
-        series=series % 6,
+        series=series % 12,
         steps=entries[-1]["step"],
         batch_size=recipe.batch_size,
         final_loss=steps[-1]["loss"] if steps else None,

@@ -10,6 +10,7 @@
       const figure = pageData.figures[row.dataset.row];
       const text = `${figure.measured} ${figure.label} ${figure.key}`.toLowerCase();
       row.hidden = !words.every((word) => text.includes(word)) || (verdict.value === "apart" && !shown.has(figure.verdict))
+        || (verdict.value === "unequal" && figure.verdict === "equal")
         || (verdict.value === "not comparable" && figure.verdict !== verdict.value);
       count += !row.hidden;
     }

@@ -38,7 +38,7 @@
   function row(clip) {
     const place = pictures.get(clip.clip_id);
     return make("tr", {},
-      make("td", { class: "long" }, place ? make("a", { href: place }, clip.clip_id) : clip.clip_id),
+      make("td", { class: "id" }, place ? make("a", { href: place }, clip.clip_id) : clip.clip_id),
       make("td", {}, clip.split),
       make("td", { class: "long" }, clip.lost.join("; ") || "no"),
       make("td", { class: "long wide" }, clip.caption),

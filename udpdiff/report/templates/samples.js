@@ -41,6 +41,7 @@
   function select() {
     const words = form.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const figure = figureOf.get(form.sort.value);
+    for (const name of ["order", "low", "high"]) form[name].disabled = !figure; // of a figure alone
     const low = form.low.value === "" ? -Infinity : Number(form.low.value);
     const high = form.high.value === "" ? Infinity : Number(form.high.value);
     const texts = prompts.map((prompt) => `${prompt.id} ${prompt.text}`.toLowerCase());

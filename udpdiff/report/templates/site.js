@@ -26,12 +26,16 @@ document.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inl
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-// Films that are marked: loaded when seen, played while seen if the reader's system allows motion, paused by a click.
+// Films that are marked: loaded when seen, played and paused by the button around each, for the browser's own controls would
+// cover half of a small film.
 (() => {
   const films = document.querySelectorAll("video[data-src]");
   const load = (film) => { if (!film.src) { film.src = film.dataset.src; film.preload = "metadata"; } };
-  watch(films, (film) => {
-    load(film);
-    if (film.dataset.plays !== undefined && !calm.matches && !film.dataset.held) film.play().catch(() => {});
-  }, (film) => film.pause());
+  watch(films, load, (film) => film.pause());
+  for (const film of films) {
+    film.closest("button").addEventListener("click", () => {
+      load(film);
+      if (film.paused) film.play().catch(() => {}); else film.pause();
+    });
+  }
 })();
