@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +17,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
+from test_documented_commands import PAGES, commands
 
 from udpdiff import checkpoints, command
 from udpdiff.model.pipeline import UDPDiffPipeline
@@ -21,11 +26,18 @@ from udpdiff.storage.sealed import seal_folder, write_record
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.training.loop import train
 from udpdiff.training.settings import TrainingSettings
-from udpdiff.video_io import probe, read_video
+from udpdiff.video_io import probe, read_video, write_mp4
 
 ROOT = Path(__file__).parents[2]
 BASE = "mini:cogvideox"
 PROMPT = "A red ball rolls left."
+# Lines of README and docs, with what stands for a name of the reader's; of one word alone the text speaks.
+NAMES = {"COMMAND": "workflow", "NAME": "paper"}
+LINES = [line for page in PAGES for line in commands(page) if line.startswith("udpdiff ") and line.count(" ") > 1]
+WORDS = {tuple(NAMES.get(word, word) for word in shlex.split(line)[1:]) for line in LINES}
+LONGEST = {words[0]: words for words in sorted(WORDS, key=len)}
+MADE = {"generate": "generated/*/video.mp4", "label": "labels/clip/overlay.mp4", "export": "FOLDER/README.md"}
+MADE |= {"compare": "comparison/compare.html"}
 
 
 @pytest.fixture(scope="module")
@@ -189,3 +201,27 @@ def test_help_is_instant_and_loads_no_network():
 def test_the_workflow_is_where_the_command_says(capsys):
     command.main(["workflow", "--path"])
     assert Path(capsys.readouterr().out.strip()) == ROOT / "Snakefile"
+
+
+def test_documented_options_are_those_of_the_command():
+    for words in WORDS:
+        parser = argparse.ArgumentParser()
+        import_module(f"udpdiff.command.{words[0]}").add_arguments(parser)
+        if "--help" not in words:
+            parser.parse_args(words[1:])
+
+
+@pytest.mark.parametrize("word", sorted(command.COMMANDS.keys() - {"plan"}))
+def test_the_documented_line_runs_as_it_stands(word, run, tmp_path):
+    """The longest of each word; plans are run by tests/test_documented_figures.py."""
+    work = run.parents[2]
+    write_mp4(work / "clip.mp4", np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), np.uint8), 8)
+    for name in "AB":
+        document = {"run": "multi", "task": "seg", "seed": 0, "n": 0, "metrics": {}, "clips": {"videos": []}}
+        (work / name / "results/metrics/multi/seg").mkdir(parents=True, exist_ok=True)
+        write_record(work / name / "results/metrics/multi/seg/quality.json", document)
+    line, environment = [sys.executable, "-m", "udpdiff", *LONGEST[word]], os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, cwd=work, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and done.stdout, done.stderr
+    assert word not in MADE or list(work.glob(MADE[word]))
+    assert "Warning" not in done.stderr and "Traceback" not in done.stderr and "kernels" not in done.stderr
