@@ -1,8 +1,9 @@
 """The mini Video-LLaVA on rendered scenes: it learns to write what the scenes' descriptions say.
 
-Two stages. First the vision tower learns to name the solid behind each patch of a frame, from the image encoder's weights;
-then the language model learns to write, and names the solids' patches too, by what all frames show. Naming is what a few
-thousand captions alone do not teach; the layers that name are not kept.
+Two stages. First the vision tower learns to name the solid behind each patch of a frame and to say where its outline is,
+which motion is read from; it starts from the image encoder's weights. Then the language model learns to write, names the
+solids' patches too, by what all frames show, and says how far each has moved. Captions alone, a few thousand, do not teach
+that; the layers that name and locate are not kept.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from udpdiff.labelling.captioner import INSTRUCTION, Captioner, uniform_frames, 
 from udpdiff.measures.captions import read_solids, true_solids
 from udpdiff.metrics.caption_quality import caption_figures
 from udpdiff.mini.augmentation import distort_images
+from udpdiff.mini.captioner_clips import CROPPED, Lesson, describe_frames, draw_lesson
 from udpdiff.mini.captioner_model import (
     FRAME_TOKENS,
     IMAGE_SIDE,
     NUM_FRAMES,
-    PATCH,
     build_model,
     build_processor,
     start_towers,
 )
-from udpdiff.mini.captioner_targets import LABELS, UNNAMED, patch_solids, seen_caption, seen_order, solid_labels, turned
+from udpdiff.mini.captioner_targets import LABELS, MOTIONS, UNNAMED, seen_order
 from udpdiff.mini.feature_models import CLIP
 from udpdiff.mini.labeller import start_from
 from udpdiff.mini.scenes import DEFAULT_SCENES, Scenes
@@ -36,37 +37,53 @@ from udpdiff.sources.scenes import COLORS, SHAPES
 
 TOWER_STAGE = "captioner_tower"
 FRAMES_PER_STEP, CLIPS_PER_STEP = 64, 8
-NAMING_LAYER = 3  # of the language model: after it a patch must know what its solid does; the last layer reads it
-NAMING_WEIGHT = 0.5
+# Of the language model: after it a patch must know how far its solid has moved; what it does; the last layer reads it.
+MOVING_LAYER, NAMING_LAYER = 2, 3
+NAMING_WEIGHT, BOX_WEIGHT = 0.5, 5.0
+WORD_WEIGHT = 3.0  # of words for what is measured: a third of a caption is the same for all scenes
+FIRST_NAMED_FRAME = 4  # of those shown: earlier patches have seen too little of a motion
 # Shape and motion are what is hard; size and shine can hardly be told.
 WEIGHTS = {"shape": 2.0, "motion": 2.0, "size": 0.3, "shiny": 0.3}
 _MOTION = list(LABELS).index("motion")  # from here on it takes several frames
 
 
 class CaptionLearner(nn.Module):
-    """The captioner with the two layers that name patches, and the losses of both stages."""
+    """The captioner with the layers that name and locate patches, and the losses of both stages."""
 
     def __init__(self, captioner) -> None:
         super().__init__()
         self.captioner = captioner
         width = captioner.config.text_config.hidden_size
         total = sum(len(values) for values in LABELS.values())
-        self.seen_embed, self.moved_embed = nn.Linear(width, total), nn.Linear(width, total)
+        self.seen_embed, self.named_embed = nn.Linear(width, total), nn.Linear(width, total)
+        self.box_embed, self.moved_embed = nn.Linear(width, 4), nn.Linear(width, 4)
         self.processor = build_processor()
+        tokenizer = self.processor.tokenizer
         prompt, video = write_vicuna_prompt(self.processor, INSTRUCTION), self.processor.video_token
         prompt = prompt.replace(video, video * (NUM_FRAMES * FRAME_TOKENS))
-        self.prompt = torch.tensor(self.processor.tokenizer(prompt)["input_ids"])
+        self.prompt = torch.tensor(tokenizer(prompt)["input_ids"])
         self.first_patch = int((self.prompt == captioner.config.video_token_index).nonzero()[0])
+        self.word_weights = torch.ones(len(tokenizer))
+        self.word_weights[tokenizer(" ".join([*SHAPES, *COLORS, *MOTIONS, "rolls", "slides"]))["input_ids"]] = (
+            WORD_WEIGHT
+        )
 
-    def name_frames(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Scores of all names of LABELS for the patches of frames (B, F, 3, H, W): (B, F, patches, names)."""
-        seen = self.captioner.model.get_video_features(pixel_values).pooler_output
-        return rearrange(self.seen_embed(seen)[:, 1:], "(b f) n c -> b f n c", f=pixel_values.shape[1])
+    def see(self, pixel_values: torch.Tensor, lessons: list[Lesson], count: int) -> torch.Tensor:
+        """The loss of frames (B, F, 3, H, W) by themselves, named by the first `count` of LABELS."""
+        scores, boxes = self.name_frames(pixel_values)
+        names = torch.from_numpy(np.stack([lesson.names for lesson in lessons]))
+        return naming_loss(scores, names, count) + BOX_WEIGHT * box_loss(boxes, [lesson.boxes for lesson in lessons])
 
-    def write(self, pixel_values: torch.Tensor, captions: list[str], names: torch.Tensor) -> torch.Tensor:
-        """The loss of clips (B, NUM_FRAMES, 3, H, W); names: int64 (B, NUM_FRAMES, patches, len(LABELS))."""
-        words = self._encode(captions)
-        inputs = torch.cat([self.prompt.expand(len(captions), -1), words[:, :-1].clamp(min=0)], 1)
+    def name_frames(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of the patches of frames (B, F, 3, H, W) scores of all names, (B, F, patches, names), and boxes, (..., 4)."""
+        seen = self.captioner.model.get_video_features(pixel_values).pooler_output[:, 1:]
+        seen = rearrange(seen, "(b f) n c -> b f n c", f=pixel_values.shape[1])
+        return self.seen_embed(seen), self.box_embed(seen)
+
+    def write(self, pixel_values: torch.Tensor, lessons: list[Lesson]) -> torch.Tensor:
+        """The loss of clips (B, NUM_FRAMES, 3, H, W)."""
+        words = self._encode([lesson.caption for lesson in lessons])
+        inputs = torch.cat([self.prompt.expand(len(lessons), -1), words[:, :-1].clamp(min=0)], 1)
         outputs = self.captioner(
             input_ids=inputs,
             pixel_values_videos=pixel_values,
@@ -75,12 +92,18 @@ class CaptionLearner(nn.Module):
             use_cache=False,
         )
         spoken = nn.functional.cross_entropy(
-            outputs.logits.float().flatten(0, 1), words.flatten(), ignore_index=UNNAMED
+            outputs.logits.float().flatten(0, 1), words.flatten(), self.word_weights, ignore_index=UNNAMED
         )
-        places = slice(self.first_patch, self.first_patch + NUM_FRAMES * FRAME_TOKENS)
-        moved = self.moved_embed(outputs.hidden_states[NAMING_LAYER][:, places])
-        moved = rearrange(moved, "b (f n) c -> b f n c", f=NUM_FRAMES)[:, :, 1:]
-        return spoken + NAMING_WEIGHT * naming_loss(moved, names, len(LABELS))
+        moved = self.moved_embed(self._patches(outputs.hidden_states[MOVING_LAYER]))
+        named = self.named_embed(self._patches(outputs.hidden_states[NAMING_LAYER])[:, FIRST_NAMED_FRAME:])
+        names = torch.from_numpy(np.stack([lesson.names[FIRST_NAMED_FRAME:] for lesson in lessons]))
+        located = BOX_WEIGHT * box_loss(moved, [lesson.moved for lesson in lessons])
+        return spoken + NAMING_WEIGHT * (naming_loss(named, names, len(LABELS)) + located)
+
+    def _patches(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Of hidden states (B, tokens, C) those of patches: (B, NUM_FRAMES, patches, C)."""
+        shown = hidden[:, self.first_patch : self.first_patch + NUM_FRAMES * FRAME_TOKENS]
+        return rearrange(shown, "b (f n) c -> b f n c", f=NUM_FRAMES)[:, :, 1:]
 
     def _encode(self, captions: list[str]) -> torch.Tensor:
         tokenizer = self.processor.tokenizer
@@ -100,6 +123,13 @@ def naming_loss(scores: torch.Tensor, names: torch.Tensor, count: int) -> torch.
     return sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
 
 
+def box_loss(boxes: torch.Tensor, true: list[np.ndarray]) -> torch.Tensor:
+    """Mean distance of box edges (B, F, patches, 4) from the true ones, where there are any (not NaN)."""
+    true = torch.from_numpy(np.stack(true))
+    known = ~true.isnan()
+    return (boxes.float()[known] - true[known]).abs().mean()
+
+
 class CaptionerTrainer(Trainer):
     """Video-LLaVA on clips of scenes."""
 
@@ -109,58 +139,43 @@ class CaptionerTrainer(Trainer):
         "behind each patch; then the language model learnt to write. The image tower is a copy of the video tower and was "
         "never shown a picture by itself. It knows the words of rendered scenes alone and names solids from left to right."
     )
-    train_scenes, held_out_scenes = 3000, 128
+    train_scenes, held_out_scenes = 3750, 128
     recipe = Recipe(4e-3, warmup_steps=50, average_decay=0.99, adam_names=("embed", "bias", "lm_head"))
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         captioner = build_model()
         self.tower_alone = options.stage == TOWER_STAGE
-        self.continues = not self.tower_alone
-        if self.tower_alone:
-            start_towers(captioner, options.start_from)
-        else:
+        self.continues = (options.start_from / "processor_config.json").exists()  # else it is an image encoder
+        if self.continues:
             captioner = start_from(captioner, options.start_from)
+        else:
+            start_towers(captioner, options.start_from)
+        if not self.tower_alone:
             captioner.model.video_tower.requires_grad_(False)
         captioner.model.image_tower.requires_grad_(False)
         captioner.set_attn_implementation("eager")  # on a CPU its backward pass takes half the time of sdpa's
         self.model = CaptionLearner(captioner).train()
         self.frames = uniform_frames(DEFAULT_SCENES.num_frames, DEFAULT_SCENES.fps)
-        # Of the frames as the model sees them, scaled to IMAGE_SIDE.
-        self.rows = ((np.arange(IMAGE_SIDE) + 0.5) * DEFAULT_SCENES.height / IMAGE_SIDE).astype(int)
         self.scenes = self.load_scenes(DEFAULT_SCENES)
         self.held_out = self.load_held_out(DEFAULT_SCENES)
-        self.orders, self.held_out_orders = seen_orders(self.scenes), seen_orders(self.held_out)
-        self.data = f"{self.train_scenes} rendered scenes, {DEFAULT_SCENES}, mirrored and played backwards too"
+        self.held_out_orders = seen_orders(self.held_out)
+        self.data = (
+            f"{self.train_scenes} rendered scenes, {DEFAULT_SCENES}, mirrored, cropped, and half of those of two solids with "
+            "a third from another scene"
+        )
 
     def loss(self, budget: Budget) -> torch.Tensor:
+        if self.tower_alone:
+            frames = [self.rng.integers(DEFAULT_SCENES.num_frames, size=1) for _ in range(FRAMES_PER_STEP)]
+        else:
+            frames = [self.frames] * CLIPS_PER_STEP
+        side = int(self.rng.choice(CROPPED))
+        chosen = self.rng.choice(len(self.scenes), len(frames), replace=False).tolist()
+        lessons = [draw_lesson(self.scenes, *pair, side, self.rng) for pair in zip(chosen, frames, strict=True)]
+        pixels = normalised_clips(torch.from_numpy(np.stack([lesson.video for lesson in lessons])), self.generator)
         with torch.autocast("cpu", torch.bfloat16):
-            return self._name() if self.tower_alone else self._write()
-
-    def _name(self) -> torch.Tensor:
-        """The loss of single frames, a frame of as many scenes."""
-        frames = [self.rng.integers(DEFAULT_SCENES.num_frames, size=1) for _ in range(FRAMES_PER_STEP)]
-        videos, _, names = self._draw(self.scenes, self.orders, frames)
-        return naming_loss(self.model.name_frames(normalised_clips(videos, self.generator)), names, _MOTION)
-
-    def _write(self) -> torch.Tensor:
-        videos, captions, names = self._draw(self.scenes, self.orders, [self.frames] * CLIPS_PER_STEP)
-        return self.model.write(normalised_clips(videos, None), captions, names)
-
-    def _draw(
-        self, scenes: Scenes, scenes_order: list[list[int]], frames: list[np.ndarray]
-    ) -> tuple[torch.Tensor, list[str], torch.Tensor]:
-        """The chosen frames of as many random scenes, with their captions and the names of their patches."""
-        videos, captions, names = [], [], []
-        for index, chosen in zip(self.rng.choice(len(scenes), len(frames), replace=False), frames, strict=True):
-            mirrored, reversed_ = (self.rng.random(2) < 0.5).tolist()
-            turn = (slice(None, None, -1 if reversed_ else 1), slice(None), slice(None, None, -1 if mirrored else 1))
-            ids, scene = scenes.entity_ids[index][turn], turned(scenes.descriptions[index], mirrored, reversed_)
-            videos.append(scenes.video[index][turn][chosen])
-            order = scenes_order[index][::-1] if mirrored else scenes_order[index]
-            captions.append(seen_caption(scene, order))
-            names.append(solid_labels(scene, order)[patch_solids(ids[chosen][:, self.rows][:, :, self.rows], PATCH)])
-        return torch.from_numpy(np.stack(videos)), captions, torch.from_numpy(np.stack(names))
+            return self.model.see(pixels, lessons, _MOTION) if self.tower_alone else self.model.write(pixels, lessons)
 
     def measure(self, model, finished: bool) -> dict[str, float]:
         if self.tower_alone:
@@ -172,15 +187,21 @@ class CaptionerTrainer(Trainer):
 
     def _measure_names(self, model) -> dict[str, float]:
         """Share of patches named right in the middle frames, by attribute."""
-        videos, _, names = self._draw(self.held_out, self.held_out_orders, [np.array([4])] * len(self.held_out))
-        scores = model.name_frames(normalised_clips(videos, None)).split(
-            [len(values) for values in LABELS.values()], -1
-        )
+        middle = DEFAULT_SCENES.num_frames // 2
+        one = slice(middle, middle + 1)
+        lessons = [
+            describe_frames(self.held_out.video[index, one], self.held_out.entity_ids[index, one], scene)
+            for index, scene in enumerate(self.held_out.descriptions)
+        ]
+        scores, boxes = model.name_frames(normalised_clips(torch.from_numpy(self.held_out.video[:, one]), None))
+        names = torch.from_numpy(np.stack([lesson.names for lesson in lessons]))
         known = names[..., 0] != UNNAMED
-        return {
-            f"patch_{name}": (scores[column].argmax(-1) == names[..., column])[known].float().mean().item()
+        parts = scores.split([len(values) for values in LABELS.values()], -1)
+        right = {
+            f"patch_{name}": (parts[column].argmax(-1) == names[..., column])[known].float().mean().item()
             for column, name in enumerate(list(LABELS)[:_MOTION])
         }
+        return right | {"box_error": box_loss(boxes, [lesson.boxes for lesson in lessons]).item()}
 
     def save(self, model, folder: Path) -> None:
         tower = model.captioner.model.video_tower.state_dict()

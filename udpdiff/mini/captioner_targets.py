@@ -23,18 +23,14 @@ LABELS = {"shape": SHAPES, "color": tuple(COLORS), "pattern": PATTERNS, "size": 
     "place": tuple(range(MOST_SOLIDS)),  # from left to right, among those that are seen
 }
 _MIRRORED = {"left": "right", "right": "left"}
-_REVERSED = _MIRRORED | {"away": "closer", "closer": "away", "in": "out", "out": "in"}
 UNNAMED = -100  # what the cross entropy passes over
 MIN_PATCH_SHARE = 0.25  # of a patch, from which on it is named after a solid
 
 
-def turned(scene: dict, mirrored: bool, reversed_: bool) -> dict:
-    """The description of a scene whose video is mirrored, played backwards, or both."""
-    names = [_MIRRORED] * mirrored + [_REVERSED] * reversed_
-    for swap in names:
-        solids = [solid | {"heading": swap.get(solid["heading"], solid["heading"])} for solid in scene["solids"]]
-        scene = scene | {"solids": solids, "camera": swap.get(scene["camera"], scene["camera"])}
-    return scene
+def mirrored(scene: dict) -> dict:
+    """The description of a scene whose video is mirrored."""
+    solids = [solid | {"heading": _MIRRORED.get(solid["heading"], solid["heading"])} for solid in scene["solids"]]
+    return scene | {"solids": solids, "camera": _MIRRORED.get(scene["camera"], scene["camera"])}
 
 
 def seen_caption(scene: dict, order: list[int]) -> str:
