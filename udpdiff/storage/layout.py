@@ -157,6 +157,11 @@ def read_text(file: h5py.File, name: str, row: int) -> str:
     return file[name].asstr()[row]
 
 
+def read_text_rows(dataset: h5py.Dataset, rows: range) -> list[str]:
+    """Read some following rows of a dataset of text."""
+    return dataset.asstr()[rows.start : rows.stop].tolist()
+
+
 def read_value(dataset: h5py.Dataset, spec: DatasetSpec, row: int, part: int | None = None) -> Value:
     """Read one dataset of one clip, or one part along its first axis."""
     if spec.kind == "text":
