@@ -14,7 +14,7 @@ WEIGHTLESS = ("DIS (OpenCV, medium)", "frame average")
 def check_record(path: Path, *, weights: bool = True) -> FigureRecord:
     """Ask a file for its record, whole, and return it; weights: whether its networks have digests, which stubs have not."""
     told = FigureRecord.model_validate(json.loads(path.read_text())["provenance"])
-    assert told.versions["torch"] and told.package_sha256 == package_digest() and "thread" in told.device, path
+    assert told.versions["torch"] and told.package_sha256 == package_digest() and told.device, path
     networks = [(role, network) for role, found in told.networks.items() for network in found]
     assert networks, f"{path}: no network"
     for role, network in networks:
