@@ -69,7 +69,7 @@ def visit(browser, site, seen) -> Iterator[Callable]:
     """A function that opens a page of the site; no page may err, open a dialog, or ask anything of a network."""
     contexts = []
 
-    def open_page(name: str, width: int = 1280, folder: Path = site, address: str = "", **options):
+    def open_page(name: str, width: int = 1280, folder: Path = site, address: str = "", first: str = "", **options):
         context = browser.new_context(viewport={"width": width, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -80,6 +80,8 @@ def visit(browser, site, seen) -> Iterator[Callable]:
         page.on("pageerror", lambda error: seen.faults.append(f"{name}: {error}"))
         page.on("dialog", lambda dialog: seen.faults.append(f"{name} opened a dialog") or dialog.dismiss())
         page.on("request", lambda request: seen.requests.append(request.url))
+        if first:  # run before any script of the page
+            page.add_init_script(first)
         page.goto((folder / f"{name}.html").as_uri() + address)
         return page
 

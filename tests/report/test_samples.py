@@ -87,6 +87,7 @@ def test_samples_are_matched_by_id_whatever_their_shard_and_order(tmp_path):
     assert [prompt.id for prompt in found.prompts] == ["a", "b", "c"]
     base, seg = found.pairs
     assert seg.scores["entity_tube_iou"] == [None, 1000, 9000], "in the order of the prompts; of nothing, nothing"
+    assert next(iter(seg.scores)) == "entity_tube_iou", "what it is judged by comes first"
     assert seg.film.prompts == [1, 2] and 2 not in base.film.prompts, (
         "the first of its own, and the worst by each figure"
     )

@@ -11,6 +11,7 @@ import pytest
 from scripts import encode_text
 from udpdiff import jobs
 from udpdiff.checkpoints import resolve
+from udpdiff.gpu_memory import recorded_peak
 from udpdiff.model.text import PromptEncoder
 from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.shards import ShardReader
@@ -27,12 +28,26 @@ def test_rejected_captions_leave_the_clip_out_of_training_with_the_reason(monkey
         assert [(each["clip_id"], each["reason"]) for each in shard.rejected] == [
             ("bad", "looping caption: 'a dog' 4 times in a row")
         ]
+    assert recorded_peak(text.with_suffix(".tsv")) == (True, None), "on a CPU it says that it took no GPU"
 
 
 def encode(monkeypatch, table: Path, text: Path) -> ShardReader:
     described = ["--job", jobs.EncodeText(base="mini:cogvideox", dtype="float32", task="seg").dump()]
     described += ["--execution", jobs.Execution(device="cpu").dump()]
-    monkeypatch.setattr(sys, "argv", ["encode_text", *described, "--captions", str(table), "--text", str(text)])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [
+            "encode_text",
+            *described,
+            "--captions",
+            str(table),
+            "--text",
+            str(text),
+            "--timing",
+            str(text.with_suffix(".json")),
+        ],
+    )
     encode_text.main()
     return ShardReader(text)
 

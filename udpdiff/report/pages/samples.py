@@ -102,6 +102,10 @@ def _pair(inputs: Inputs, run: str, task: str, scores: SampleScores, indices: di
         values=shape.values,
         prompts=sorted(indices[clip_id] for clip_id in wanted),
     )
+    first = (
+        () if task == VIDEO else get_task(task).ceilings
+    )  # what the prediction is judged by, above the video's figures
+    figures = sorted(scores.figures(), key=lambda figure: figure.key not in first)
     return Pair(
         run=run,
         task=task,
@@ -110,7 +114,7 @@ def _pair(inputs: Inputs, run: str, task: str, scores: SampleScores, indices: di
         legend="" if task == VIDEO else get_task(task).legend,
         origin=inputs.origin(run),
         film=film,
-        scores={figure.key: _values(figure, scores, indices) for figure in scores.figures()},
+        scores={figure.key: _values(figure, scores, indices) for figure in figures},
     )
 
 

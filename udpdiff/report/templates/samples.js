@@ -136,7 +136,7 @@
     const order = [form.sort.value, ...Object.keys(pair.scores)].filter((key, at, all) => key in pair.scores && all.indexOf(key) === at);
     const scores = (keys) => make("dl", { class: "scores" }, keys.map((key) => make("div", key === form.sort.value ? { class: "sorted" } : {},
       make("dt", {}, figureOf.get(key).label), make("dd", {}, printed(figureOf.get(key), valueOf(sample, key))))));
-    const first = 5;
+    const first = 6; // so that how much moves stands beside the consistencies
     const element = make("article", { class: "sample" },
       make("header", {}, make("strong", {}, pair.label), ` · ${pair.phrase}${pair.origin ? ` · ${pair.origin}` : ""}`, make("span", { class: "id" }, prompt.id)),
       streams, make("p", { class: "prompt" }, prompt.text), scores(order.slice(0, first)),
