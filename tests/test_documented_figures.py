@@ -3,7 +3,8 @@
     ... 34 minutes ... <!-- figures: docs/quality.json cost.total_seconds/60 -->
     <!-- table: docs/mini-scale/latents.csv -->
 
-Files are json, csv (with the columns `figure` and `value`, else entries are ROW.COLUMN, rows from 1), or what `udpdiff plan`
+Files are json, csv (with the columns `figure` and `value`, else entries are ROW.COLUMN, rows from 1), pages of results that
+commands write (entries are TABLE.ROW.COLUMN, the first number of the cell), or what `udpdiff plan`
 prints (`plan`, then its options with colons between them). A paragraph with a figure and without such a comment is here, with what it has its figures from.
 """
 
@@ -79,6 +80,17 @@ def entries(source: str) -> dict[str, float]:
             return {row["figure"]: float(row["value"]) for row in rows}
         cells = {f"{number}.{name}": cell for number, row in enumerate(rows, 1) for name, cell in row.items()}
         return {key: float(cell) for key, cell in cells.items() if NUMBER.fullmatch(cell)}
+    if path.suffix == ".md":
+        tables = re.findall(r"(?:^\|.*\n)+", path.read_text(), re.MULTILINE)
+        rows = {
+            f"{one}.{two}": row
+            for one, table in enumerate(tables, 1)
+            for two, row in enumerate(table.splitlines()[2:], 1)
+        }
+        cells = {
+            f"{key}.{three}": cell for key, row in rows.items() for three, cell in enumerate(row[1:-1].split("|"), 1)
+        }
+        return {key: float(numbers(cell)[0]) for key, cell in cells.items() if numbers(cell)}
     found, rest = {}, [("", json.loads(path.read_text()))]
     for name, value in rest:
         if isinstance(value, dict):
@@ -126,7 +138,7 @@ def source_of(capsys):
     return find
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "benchmarks" / "README.md"], ids=lambda page: page.name)
 def test_figures_are_those_of_the_file_that_is_named(page, source_of):
     for block in blocks(page):
         for kind, named in MARK.findall(block):
