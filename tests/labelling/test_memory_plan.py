@@ -10,7 +10,7 @@ import torch
 from live_bytes import LiveBytes
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 
-from udpdiff.labelling.memory_plan import objects_at_once, plan_memory
+from udpdiff.labelling.memory_plan import PUBLISHED_SIZES, objects_at_once, plan_memory, plan_sizes
 from udpdiff.labelling.propagation import (
     MaskTracker,
     _forget,
@@ -77,6 +77,8 @@ def test_fifty_objects_at_full_size_are_planned():
     assert plan.max_objects(24 * GIB) >= 50
     assert plan.max_objects(4 * GIB) < 20
     assert plan.max_objects(0) == 1
+    large = plan_sizes(PUBLISHED_SIZES["facebook/sam2.1-hiera-large"], 49, 480, 720)
+    assert 10 * GIB < large.peak_bytes(50) < 11 * GIB, "as docs/data.md says"
 
 
 def test_a_cpu_takes_a_fixed_number():
