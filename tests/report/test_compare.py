@@ -108,8 +108,10 @@ def test_the_page_and_the_table_for_a_terminal(folders, tmp_path, capsys):
     *lines, gap, place = capsys.readouterr().out.splitlines()
     assert (gap, place) == ("", str(tmp_path / "out/compare.html"))
     assert lines[0].split() == ["measured", "figure", "A", "B", "B", "-", "A", "95", "%", "interval", "paired"]
-    assert len(lines) == 1 + 3 + 1 + 1 + 1
-    assert lines[-3:] == ["only in A: multi, seg: own_of_a", "only in B: codec", "clips.train: 3 in A, 4 in B"]
+    assert len(lines) == 1 + 3 + 1 + 1 + 1 + 1
+    assert lines[4:6] == ["only in A: multi, seg: own_of_a", "only in B: codec"]
+    assert lines[6].startswith("What the figures of A and B rest on is not on record")
+    assert lines[7] == "clips.train: 3 in A, 4 in B"
     data = json.loads((tmp_path / "out/data/compare.json").read_text())
     assert [row["key"] for row in data["figures"]] == ["subject_consistency", "fvd", "entity_tube_iou"]
     page = (tmp_path / "out/compare.html").read_text()
@@ -193,6 +195,8 @@ def test_records_and_settings_that_differ_are_told_with_what_they_mean(folders):
     ):
         assert part in words
     assert "measured on different devices" not in words
+    rewrite(folders[1], lambda document: document.update(provenance={"commit": "as an earlier version wrote it"}))
+    assert "What the figures of B rest on is not on record" in compared(*folders).cautions[0]
     same = compared(folders[0], folders[0])
     assert same.records == same.cautions == same.only_a == [] and same.settings == []
 

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from udpdiff.metrics.bootstrap import bootstrap_difference
 from udpdiff.metrics.registry import describe
-from udpdiff.report.compared_records import cautions, incomparable, made_differently
+from udpdiff.report.compared_records import cautions, incomparable, made_differently, without_record
 from udpdiff.report.printing import number, signed
 from udpdiff.report.settings import Difference, differing
 from udpdiff.report.site import Page, PageData, write_site
@@ -91,7 +91,7 @@ def compared(a: Path, b: Path) -> Compare:
         only_a=list(_lacking(files[0], files[1])),
         only_b=list(_lacking(files[1], files[0])),
         records=records,
-        cautions=cautions(records, settings),
+        cautions=cautions(records, settings, without_record(shared)),
         settings=settings,
         unrecorded=[name for name, config in zip("AB", configs, strict=True) if config is None],
     )

@@ -62,16 +62,37 @@ def made_differently(pairs: Mapping[str, tuple[Mapping, Mapping]]) -> list[Diffe
     ]
 
 
-def cautions(records: Sequence[Difference], settings: Sequence[Difference] | None) -> list[str]:
+def without_record(pairs: Mapping[str, tuple[Mapping, Mapping]]) -> list[str]:
+    """Return A, B or both: the folders of whose shared measurements none has a record that can be read.
+
+    Args:
+        pairs: As of `made_differently`.
+    """
+    return [
+        name
+        for side, name in enumerate("AB")
+        if pairs and not any(_record(documents[side]) for documents in pairs.values())
+    ]
+
+
+def cautions(
+    records: Sequence[Difference], settings: Sequence[Difference] | None, unread: Sequence[str] = ()
+) -> list[str]:
     """Return what is to be kept in mind of every difference of figures, in sentences.
 
     Args:
         records: Of `made_differently`.
         settings: Of the configurations; None where they are not on record.
+        unread: Of `without_record`.
     """
     recorded = {each.key for each in records}
     changed = [each.key for each in settings or ()]
     told = []
+    if unread:
+        told.append(
+            f"What the figures of {' and '.join(unread)} rest on is not on record, or as an earlier version wrote it: whether "
+            "seeds, videos, networks, device and code are the same is not known."
+        )
     if "seed of the noise" in recorded:
         told.append("The noise that videos were sampled from has other seeds: a pair shares its prompt, not its noise.")
     if recorded & {"videos", "real videos"}:
