@@ -36,7 +36,7 @@ def test_the_cost_of_a_rule_has_the_largest_of_its_jobs(tmp_path, monkeypatch):
     assert rows == {"sample": (True, 5.0), "depth": (True, None), "rest": (False, None)}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU is at hand")
 def test_on_a_gpu_the_peak_stays_after_the_tensors_are_gone():
     torch.zeros(64, 1024, 1024, device="cuda")
     assert peak_gpu_gb("cuda") >= 64 * 1024 * 1024 * 4 / 1e9

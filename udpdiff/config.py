@@ -19,8 +19,15 @@ from udpdiff.config_values import Name, Section, Seed, Text, real, whole
 from udpdiff.replicates import replicate_names, run_of
 from udpdiff.tasks import TASKS, TaskOptions
 
+
+def _options_field(options: type[TaskOptions]) -> tuple:
+    """A task whose options have defaults needs no section: a new one must not stop configurations that know none of it."""
+    required = any(field.is_required() for field in options.model_fields.values())
+    return options, ... if required else Field(default_factory=options)
+
+
 # Every task brings the type of its own section.
-Tasks = create_model("Tasks", __base__=Section, **{name: (task.Options, ...) for name, task in TASKS.items()})
+Tasks = create_model("Tasks", __base__=Section, **{name: _options_field(task.Options) for name, task in TASKS.items()})
 
 
 class Run(Section):

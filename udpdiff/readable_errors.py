@@ -58,7 +58,7 @@ def _one_line(error: BaseException, longest: int = 500) -> str:
 
 def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
-        print("Stopped from the keyboard; what is finished is kept.", file=sys.stderr)
+        print("Stopped from the keyboard; files that were written whole are kept.", file=sys.stderr)
     elif foreseen(error) and not sys.flags.dev_mode:
         print(paragraph(error), file=sys.stderr)
     else:

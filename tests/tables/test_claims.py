@@ -171,3 +171,12 @@ def test_what_a_verdict_is_about_depends_on_the_trainings(tmp_path):
         "least": None,
         "words": "No two rows were compared.",
     }
+
+
+def test_a_difference_that_the_table_does_not_show_contradicts_no_claim():
+    """Five pairs leave no p below 0.05, however far their interval is from the margin."""
+    from udpdiff.tables.verdicts import _outcome
+
+    line = {"verdict": "no difference shown", "low": 0.03, "high": 0.13}
+    assert _outcome(line, "comparable", 0.02) == "not shown"
+    assert _outcome(line | {"verdict": "worse"}, "comparable", 0.02) == "contradicted"

@@ -106,6 +106,13 @@ def test_faults_name_the_key_and_the_remedy(key, value, words):
         assert word in str(caught.value), str(caught.value)
 
 
+def test_a_task_whose_options_have_defaults_needs_no_section():
+    """So a new one does not stop the configurations that were written before it."""
+    raw = copy.deepcopy(DEFAULT)
+    del raw["tasks"]["depth"]
+    assert preflight.check(raw).config.tasks.depth == preflight.check(copy.deepcopy(DEFAULT)).config.tasks.depth
+
+
 @pytest.mark.parametrize(
     "key, value, words",
     [

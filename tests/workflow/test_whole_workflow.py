@@ -84,9 +84,7 @@ def test_plan_of_the_mini_scale(tmp_path):
     told = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert any("12 train and 6 evaluation clips of 9 frames, 64 x 64" in line for line in told)
     (labelled,) = [line.split() for line in told if line.startswith("entities/entityseg ")]
-    assert labelled[:5] == ["entities/entityseg", "3", "18", "-", "-"] and labelled[-2:] == ["not", "known"], (
-        "nothing was measured, and nobody cites mini models"
-    )
+    assert labelled[:4] == ["entities/entityseg", "3", "18", "-"], "nothing was measured, and nobody cites mini models"
     assert not list(tmp_path.glob("results/clips")), "a plan makes nothing"
 
 
@@ -153,9 +151,9 @@ def test_entities_are_judged_for_all_runs_and_models(finished):
 
 def test_a_finished_run_plans_with_its_own_speeds(finished):
     done = snakemake(finished[0], "--cores", "1", "--", "plan")
-    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line.strip()}
     for name in ("entities/entityseg", "depth/depthcrafter"):
-        assert "measured [" in rows[name] and "*" in rows[name], "speed and disk are those of the shards"
+        assert all(float(column) > 0 for column in rows[name][3:5]), "speed and disk are those of the shards"
 
 
 def test_second_run_has_nothing_to_do(finished):

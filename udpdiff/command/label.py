@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from udpdiff.config import Config
 
 _MAX_BYTES = 4e9  # of the frames; labellers take several times as much
+_LONG_CLIP = 49  # frames, as a clip of the paper's; of more, a CPU takes many minutes
 _SHORT_SIDE, _MINI_SHORT_SIDE = 480, 128  # pixels: the paper's; twice what mini labellers were trained at
 
 
@@ -130,6 +131,8 @@ def check_file(path: Path, frames: int | None, short_side: int) -> float:
     taken = f"{path}: {count or 'all'} frames of {info.width} x {info.height}"
     if (width, height) != (info.width, info.height):
         taken += f", labelled at {width} x {height}; --short-side {min(info.width, info.height)} keeps their size, for longer"
+    if count > _LONG_CLIP:
+        taken += f"; --frames {_LONG_CLIP} labels the first {_LONG_CLIP} alone, in a fraction of the time"
     _say(taken)
     return info.fps
 

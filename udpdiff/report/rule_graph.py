@@ -22,7 +22,7 @@ _OF_LABELS = ("encode_latents", "compare_samples", "codec_quality", "render_repo
 # Rule -> the rules that read its files, over all sources of clips. Variants that wait for their turn (`encode_run_latents`)
 # count as their rule; the fetching of checkpoints, which nearly all rules wait for, is left out.
 READERS = {
-    "choose_clips": ("download_clips",),
+    "choose_clips": ("download_clips", "render_report"),
     "render_scenes": (*_OF_CLIPS, "label_quality"),
     "cut_videos": _OF_CLIPS,
     "download_clips": _OF_CLIPS,

@@ -149,7 +149,9 @@ def _outcome(line: dict, relation: str, margin: float | None) -> str:
         return NOT_SHOWN
     if -margin <= line["low"] and line["high"] <= margin:
         return SHOWN
-    return CONTRADICTED if line["low"] > margin or line["high"] < -margin else NOT_SHOWN
+    beyond = line["low"] > margin or line["high"] < -margin
+    # A difference that the table does not show, as with too few pairs to test, contradicts nothing.
+    return CONTRADICTED if beyond and line["verdict"] in (BETTER, WORSE) else NOT_SHOWN
 
 
 def _joined(outcomes: Sequence[str]) -> str:
