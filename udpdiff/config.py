@@ -162,6 +162,18 @@ class Config(Section):
             {name: model for name, model in models.items() if model is not None} if isinstance(models, dict) else models
         )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _words_of_scenes(cls, raw):
+        """`mini:captioner`, the default, knows the words of scenes alone; other sources go without."""
+        source, labels = (raw.get(name) if isinstance(raw, dict) else None for name in ("source", "labels"))
+        captions = labels.get("captions") if isinstance(labels, dict) else None
+        if not isinstance(source, dict) or source.get("kind") == "scenes" or not isinstance(captions, dict):
+            return raw
+        if captions.get("captioner") != "mini:captioner":
+            return raw
+        return raw | {"labels": labels | {"captions": captions | {"captioner": None}}}
+
     @model_validator(mode="after")
     def _fits_together(self):
         faults = [*self._unknown_names(), *self._depth_faults()]

@@ -211,6 +211,12 @@ def test_missing_folder_and_csv(tmp_path):
         preflight.check(raw)
 
 
+def test_the_captioner_of_scenes_is_for_scenes_alone(tmp_path):
+    assert parse(copy.deepcopy(DEFAULT)).labels.captions.captioner == "mini:captioner"
+    rows = "clip,caption\na.mp4,A\nb.mp4,B\nc.mp4,C\n"
+    assert parse(folder_source(tmp_path, ["a.mp4", "b.mp4", "c.mp4"], rows)).labels.captions.captioner is None
+
+
 def test_a_captioner_makes_up_for_missing_captions(tmp_path):
     raw = folder_source(tmp_path, ["a.mp4", "b.mp4", "c.mp4"], "")
     raw["source"]["captions"] = None

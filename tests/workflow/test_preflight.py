@@ -23,6 +23,7 @@ from udpdiff.sources import panda70m_table
 from udpdiff.video_io import write_mp4
 
 MINI = (
+    "captioner",
     "cogvideox",
     "cropformer",
     "depth_anything",
@@ -185,7 +186,7 @@ CHECKPOINT_KEYS = {
     "labels.tracker.checkpoint": "sam2",
     "labels.depth.depthcrafter.checkpoint": "depthcrafter",
     "labels.depth.depth_anything.checkpoint": "depth_anything",
-    "labels.captions.captioner": None,
+    "labels.captions.captioner": "captioner",
     "metrics.subject_encoder": "subject_encoder",
     "metrics.image_encoder": "image_encoder",
     "metrics.video_encoder": "video_encoder",
@@ -212,7 +213,7 @@ def test_a_checkpoint_is_whole(key, name, tmp_path):
             continue
         if (
             file.parent.name == "tokenizer"
-            or file.name in ("model_index.json", "head.safetensors")
+            or file.name in ("model_index.json", "head.safetensors", "generation_config.json", "processor_config.json")
             or "tokenizer" in file.name
         ):
             continue
