@@ -18,7 +18,7 @@ def as_markdown(table: pd.DataFrame) -> list[str]:
         for name, digits in FIGURES.items():
             ours, low, high = (f"{row[f'{name}_ours{end}']:.{digits}f}" for end in ("", "_low", "_high"))
             cells += [f"{ours} ({low} to {high})", f"{row[f'{name}_paper']:.2f}"]
-        cells.append(f"{row['dynamic_degree_ours']:.2f} of {row['dynamic_degree_real_ours']:.2f}")
+        cells.append(f"{row['dynamic_degree_ours']:.2f} (real videos: {row['dynamic_degree_real_ours']:.2f})")
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
