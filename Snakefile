@@ -33,7 +33,7 @@ onstart:
 
 onsuccess:
     Invocations("results").ended()
-    announce_report()
+    announce_pages()
 
 
 onerror:

@@ -189,10 +189,14 @@ def on_cluster():
     )
 
 
-def announce_report():
-    page = Path("results/report/index.html")
-    if page.exists():
-        logger.info(f"The report: {page.resolve()}")
+def announce_pages():
+    for what, name in (
+        ("report", "report/index.html"),
+        ("labels", "labels/data_set.html"),
+    ):
+        page = Path("results") / name
+        if page.exists():
+            logger.info(f"The {what}: {page.resolve()}")
 
 
 if workflow.is_main_process:

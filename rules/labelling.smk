@@ -7,6 +7,7 @@ rule segment_entities:
             "labels.tracker.checkpoint", "labels.entities.{labeller}.segmenter"
         ),
         clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
+        enough=ancient(flow.enough("videos")),
         allowed=complete,
         before=lambda wildcards: ancient(
             flow.runs_before(wildcards.split, "entities", wildcards.labeller)
@@ -42,6 +43,7 @@ rule estimate_depth:
     input:
         records=fetched("labels.depth.{labeller}.*"),
         clips=lambda wildcards: flow.clip_shard(wildcards.split, wildcards.shard),
+        enough=ancient(flow.enough("videos")),
         before=lambda wildcards: ancient(
             flow.runs_before(wildcards.split, "depth", wildcards.labeller)
         ),
@@ -99,6 +101,7 @@ rule write_captions:
     input:
         records=fetched("model.base", "labels.captions.captioner"),
         clips="results/clips/{split}/{shard}.h5",
+        enough=ancient(flow.enough("videos")),
     output:
         captions="results/captions/{split}/{shard}.parquet",
     log:

@@ -1,5 +1,5 @@
-# Panda-Dense to take away: the labelled clips as archives, one job a shard, and a card. Figures 3 to 5 of the paper as files.
-# Neither is part of `all`.
+# The labelled data set without a training: pages to look at it; to take away, the clips as archives, one job a shard, and a
+# card. Figures 3 to 5 of the paper as files. None of it is part of `all`.
 from udpdiff.clip import SPLITS
 from udpdiff.report.paper_figures import FIGURES, PROMPTS
 
@@ -74,6 +74,35 @@ rule describe_data_set:
         """
         python -m scripts.describe_data_set --job {params.job:q} --counts {input.counts:q} {params.quality:q} \
             --card {output.card:q} --checksums {output.checksums:q} 2>&1 | tee {log:q}
+        """
+
+
+# The report's pages on the data set, which the report itself has beside those on models.
+rule show_labels:
+    input:
+        measured=(
+            ["results/metrics/labels.json"]
+            if flow.config.source.kind == "scenes"
+            else []
+        ),
+        clips=flow.report_clips(),
+        summaries=flow.report_summaries(),
+    output:
+        page="results/labels/data_set.html",
+        provenance="results/labels/provenance.html",
+        data=directory("results/labels/data"),
+        media=directory("results/labels/media"),
+    log:
+        "logs/show_labels.log",
+    conda:
+        environment
+    params:
+        job=job(workflow_jobs.show_labels),
+    shell:
+        """
+        python -m scripts.show_labels --job {params.job:q} --results results --benchmarks benchmarks \
+            --measured {input.measured:q} --summaries {input.summaries:q} --page {output.page:q} \
+            --default "$DEFAULT_CONFIG" 2>&1 | tee {log:q}
         """
 
 

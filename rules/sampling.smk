@@ -6,6 +6,7 @@ rule sample:
         records=fetched("model.base"),
         run="results/runs/{run}",
         captions=flow.caption_tables("evaluation"),
+        enough=ancient(flow.enough("panda70m")),
     output:
         clips="results/samples/{run}/{task}/{shard}.clips.h5",
         predictions="results/samples/{run}/{task}/{shard}.dense.h5",

@@ -1,4 +1,5 @@
 # Clips of the configured source, and for scenes their exact truth, which only measuring rules and the report may read.
+from udpdiff.workflow_clips import CHECKED_CLIPS
 
 if flow.config.source.kind == "scenes":
 
@@ -98,4 +99,25 @@ else:
             python -m scripts.cut_videos --job {params.job:q} --folder "$SOURCE_PATH" \
                 ${{SOURCE_CAPTIONS:+--captions "$SOURCE_CAPTIONS"}} --clips {output.clips:q} --summary {output.summary:q} \
                 2>&1 | tee {log:q}
+            """
+
+
+# Videos and links may all be rejected, and models of no clips would be found out days later. Scenes are always enough.
+if flow.config.source.kind != "scenes":
+
+    localrules:
+        check_clips,
+
+    rule check_clips:
+        input:
+            summaries=flow.clip_summaries(),
+        output:
+            checked=CHECKED_CLIPS,
+        log:
+            "logs/check_clips.log",
+        conda:
+            environment
+        shell:
+            """
+            python -m scripts.check_clips --summaries {input.summaries:q} --checked {output.checked:q} 2>&1 | tee {log:q}
             """

@@ -7,6 +7,7 @@ rule train:
         records=fetched("model.base"),
         latents=lambda wildcards: flow.run_latents(wildcards.run),
         captions=flow.run_captions(),
+        enough=ancient(flow.enough("panda70m")),
     output:
         run=directory("results/runs/{run}"),
     log:

@@ -294,3 +294,7 @@ class RenderReport(Job):
     shown: tuple[tuple[str, str], ...]
     tables: tuple[int, ...]
     sheet: int
+
+
+class ShowLabels(RenderReport):
+    """The report's pages on the data set alone: no run is shown and no table."""

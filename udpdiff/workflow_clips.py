@@ -21,6 +21,7 @@ from udpdiff.sources.source_names import Grouping
 from udpdiff.tasks import get_task
 
 VIDEO = "video"  # the stream that every model has, and the task of a model without another
+CHECKED_CLIPS = "results/clips/checked.json"  # both splits hold enough of them
 CHOSEN = "results/panda70m/chosen.parquet"  # the clips of Panda-70M that are asked for
 
 
@@ -112,6 +113,17 @@ class ClipSet:
         if self.missing:
             raise ConfigError(self.missing)
         return self
+
+    def enough(self, *kinds: str) -> list[str]:
+        """An input of jobs that wait, with a source of one of these kinds, until both splits are known to hold enough clips.
+
+        Scenes always are enough. Labels of Panda-70M do not wait for its last download, trainings do anyway.
+        """
+        return [CHECKED_CLIPS] if self.config.source.kind in kinds else []
+
+    def clip_summaries(self) -> list[str]:
+        """Figures of all shards of clips of both splits."""
+        return [f"results/clips/{split}/{shard}.json" for split in SPLITS for shard in self.shard_numbers(split)]
 
     def first_shards(self, clips: int, *splits: str) -> list[tuple[str, int]]:
         """As many shards of the splits, in their order, as hold so many clips; all where there are fewer."""

@@ -292,3 +292,7 @@ def render_report(workflow: Workflow) -> jobs.RenderReport:
         tables=tuple(workflow.report_tables()),
         sheet=workflow.sheet_clips,
     )
+
+
+def show_labels(workflow: Workflow) -> jobs.ShowLabels:
+    return jobs.ShowLabels(config=workflow.config, shown=(), tables=(), sheet=workflow.sheet_clips)

@@ -23,8 +23,8 @@ from udpdiff.storage.shards import ShardWriter
 
 # Made apart from results, or tried with sources of their own; see source_runs.py.
 APART = {"all", "plan", "prefetch", "fetch_checkpoint", "measure_memory", "measure_throughput", "mini_checkpoints"}
-APART |= {"panda_dense", "export_clips", "describe_data_set", "paper_figures", "draw_figure"}
-APART |= {"check_checkpoints", "choose_clips", "download_clips", "cut_videos", "train_mini"}
+APART |= {"panda_dense", "export_clips", "describe_data_set", "show_labels", "paper_figures", "draw_figure"}
+APART |= {"check_checkpoints", "choose_clips", "download_clips", "cut_videos", "check_clips", "train_mini"}
 
 
 def test_wrong_ones_are_counted_and_named():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import yaml
 from small_results import measure_labels, small_job, summary_paths, write_results
 
-from scripts import measure_throughput, plan, render_report
+from scripts import measure_throughput, plan, render_report, show_labels
 from udpdiff.jobs import Execution, MeasureThroughput
 from udpdiff.storage.sealed import write_record
 from udpdiff.timing import Throughput, read_throughputs
@@ -45,6 +46,21 @@ def test_render_report_writes_pages_and_figures(tmp_path, monkeypatch):
     report = results / "report"
     assert {path.name for path in report.iterdir()} == {f"{name}.html" for name in PAGES} | {"data", "media"}
     assert list((report / "media").iterdir()) and "Small." in outputs["page"].read_text()
+
+
+def test_labels_are_shown_without_a_model(tmp_path, monkeypatch):
+    results, job = tmp_path / "results", small_job()
+    write_results(results)
+    for models in ("runs", "samples"):
+        shutil.rmtree(results / models)
+    job = job.model_copy(update={"shown": (), "tables": ()})
+    inputs = {"summaries": summary_paths(job, results), "benchmarks": tmp_path / "benchmarks"}
+    page = results / "labels/data_set.html"
+    run(monkeypatch, show_labels, job=job.dump(), results=results, default=ROOT / "config.yaml", page=page, **inputs)
+    assert {path.name for path in page.parent.iterdir()} == {"data_set.html", "provenance.html", "data", "media"}
+    assert list((page.parent / "media").iterdir()) and 'href="index.html"' not in page.read_text()
+    shown = json.loads((page.parent / "data/provenance.json").read_text())
+    assert shown["runs"] == [] and "render_report" not in [node["rule"] for node in shown["rules"]["nodes"]]
 
 
 def test_plan_prints_every_stage(tmp_path, monkeypatch, capsys):

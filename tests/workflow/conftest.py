@@ -13,7 +13,7 @@ from udpdiff.video_io import write_mp4
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory) -> list[dict]:
     measured = ("results/throughput.json", "results/memory.json")
-    targets = ("all", "plan", "mini_checkpoints", "panda_dense", "paper_figures", *measured)
+    targets = ("all", "plan", "mini_checkpoints", "panda_dense", "show_labels", "paper_figures", *measured)
     return graph(tmp_path_factory.mktemp("scenes"), SCENES, *targets)
 
 
@@ -33,9 +33,7 @@ def videos(tmp_path_factory) -> list[dict]:
         (folder / "videos" / name).write_bytes(bytes(index))
     write_mp4(folder / "videos" / names[0], np.zeros((40, 16, 16, 3), np.uint8), 8.0)
     (folder / "captions.csv").write_text("clip,caption\n" + "".join(f"{name},A {name}.\n" for name in names))
-    return graph(
-        folder, VIDEOS, *(f"results/clips/train/{shard}.h5" for shard in range(3)), "results/clips/evaluation/0.h5"
-    )
+    return graph(folder, VIDEOS, "show_labels")
 
 
 @pytest.fixture(scope="session")

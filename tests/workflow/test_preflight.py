@@ -369,4 +369,43 @@ def test_videos_of_which_none_can_be_read(machine):
     write_mp4(folder / "c.mp4", np.zeros((40, 16, 16, 3), np.uint8), 16.0)
     preflight.check(copy.deepcopy(raw), machine=HERE)
     raw["clips"]["evaluation_share"] = 0.05
-    refused(raw, "clips.evaluation_share: got 0.05", "7 clips to train on and 1 to evaluate")
+    refused(
+        raw,
+        "clips.evaluation_share: got 0.05, by which 8 videos of 8 films",
+        "7 clips to train on and 1 to evaluate",
+        "0.2 gives as many",
+    )
+
+
+@pytest.mark.parametrize(
+    "count, words", [(3, "0.5 gives as many"), (5, "0.3 gives as many"), (7, "0.25 gives as many")]
+)
+def test_a_few_films_are_told_which_share_serves(machine, count, words):
+    (machine / "videos").mkdir()
+    for name in "abcdefgh"[:count]:
+        (machine / f"videos/{name}.mp4").touch()
+    raw = changed("source", DEFAULT["source"] | {"kind": "videos", "path": str(machine / "videos")})
+    raw["labels"]["captions"]["captioner"] = "lab/captioner"
+    refused(raw, "clips.evaluation_share: got 0.2", f"{count - 1} clips to train on and 1 to evaluate", words)
+
+
+def test_videos_in_folders_inside_are_told(machine):
+    (machine / "videos/holiday").mkdir(parents=True)
+    (machine / "videos/holiday/a.mp4").touch()
+    raw = changed("source", DEFAULT["source"] | {"kind": "videos", "path": str(machine / "videos")})
+    refused(raw, "holds no video files; at least 3", "Ignored in", "1 folders (holiday)")
+
+
+def test_cuts_of_two_films_may_never_be_enough(machine):
+    (machine / "videos").mkdir()
+    for name in ("a-Scene-001", "b-Scene-001", "b-Scene-002"):
+        (machine / f"videos/{name}.mp4").touch()
+    raw = changed("source", DEFAULT["source"] | {"kind": "videos", "path": str(machine / "videos")})
+    raw["labels"]["captions"]["captioner"] = "lab/captioner"
+    for seed in range(9):  # the film of two cuts evaluates, or it does not
+        try:
+            preflight.check(raw | {"seed": seed})
+        except preflight.ConfigError as error:
+            assert "of 2 films" in str(error) and "add videos of other films" in str(error)
+            return
+    raise AssertionError("no seed in nine lets the film of one cut evaluate")

@@ -10,9 +10,12 @@ from rule_graphs import ROOT, one
 from udpdiff import jobs
 from udpdiff.mini.stages import STAGES
 
-WAITED_FOR = {"records", "before", "allowed", "checked"}  # inputs that no script opens
+WAITED_FOR = {"records", "before", "allowed", "checked", "enough"}  # inputs that no script opens
 # Found by the script under the results folder that it is told, and what lies beside the first page.
-UNNAMED = {"render_report": {"tables", "runs", "samples", "scores", "clips", "pages", "data", "media"}}
+UNNAMED = {
+    "render_report": {"tables", "runs", "samples", "scores", "clips", "pages", "data", "media"},
+    "show_labels": {"clips", "provenance", "data", "media"},
+}
 # Of train, what outlives a failure stands in `params`.
 OPTION_OF = {"train": {"run": "output"}, "take_model": {"run": "output"}, "train_mini": {"folder": "out"}}
 # Options that are no file of the rule, and what each is handed.

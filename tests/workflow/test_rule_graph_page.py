@@ -8,7 +8,7 @@ VARIANTS = {"encode_run_latents": "encode_latents", "segment_run_entities": "seg
 # Not drawn: the fetching of checkpoints, which nearly all wait for, and what the report is not made of.
 LEFT_OUT = {"all", "prefetch", "check_checkpoints", "fetch_checkpoint", "plan", "measure_throughput", "measure_memory",
             "mini_checkpoints", "train_mini", "panda_dense", "export_clips", "describe_data_set", "paper_figures",
-            "draw_figure"}  # fmt: skip
+            "draw_figure", "check_clips", "show_labels"}  # fmt: skip
 # A training waits for the one before it where files pass: a matter of room, not of what it reads.
 TURNS = {("train", "encode_latents"), ("train", "segment_entities"), ("train", "estimate_depth")}
 

@@ -55,27 +55,31 @@ READS = [
     (
         "segment_entities",
         {"labeller": "grid12", "split": "train", "shard": "1"},
-        {"records": [], "clips": ["results/clips/train/1.h5"], "allowed": [], "before": []},
+        {"records": [], "clips": ["results/clips/train/1.h5"], "allowed": [], "enough": [], "before": []},
     ),
     (
         "segment_entities",
         {"labeller": "entityseg", "split": "samples/multi/seg", "shard": "1"},
-        {"records": [], "clips": ["results/samples/multi/seg/1.clips.h5"], "allowed": [], "before": []},
+        {"records": [], "clips": ["results/samples/multi/seg/1.clips.h5"], "allowed": [], "enough": [], "before": []},
     ),
     (
         "estimate_depth",
         {"labeller": "depth_anything", "split": "evaluation", "shard": "1"},
-        {"records": [], "clips": ["results/clips/evaluation/1.h5"], "before": []},
+        {"records": [], "clips": ["results/clips/evaluation/1.h5"], "enough": [], "before": []},
     ),
     (
         "estimate_depth",
         {"labeller": "depthcrafter", "split": "samples/multi_text/depth", "shard": "1"},
-        {"records": [], "clips": ["results/samples/multi_text/depth/1.clips.h5"], "before": []},
+        {"records": [], "clips": ["results/samples/multi_text/depth/1.clips.h5"], "enough": [], "before": []},
     ),
     (
         "write_captions",
         {"split": "train", "shard": "1"},
-        {"records": ["results/checkpoints/lab--captioner.json"], "clips": ["results/clips/train/1.h5"]},
+        {
+            "records": ["results/checkpoints/lab--captioner.json"],
+            "clips": ["results/clips/train/1.h5"],
+            "enough": [],
+        },
     ),
     *(
         (
@@ -103,13 +107,19 @@ READS = [
             "records": [],
             "latents": [path for stream in MULTI for path in shards(f"latents/{stream}/train", 3)],
             "captions": [],
+            "enough": [],
         },
     ),
     *(
         (
             rule,
             {"run": run, "task": task, "shard": "1"},
-            {"records": [], "run": [f"results/runs/{run}"], "captions": shards("captions/evaluation", 2, "parquet")},
+            {
+                "records": [],
+                "run": [f"results/runs/{run}"],
+                "captions": shards("captions/evaluation", 2, "parquet"),
+                "enough": [],
+            },
         )
         for rule, run, task in (("sample", "multi", "seg"), ("sample_video", "base", "video"))
     ),
@@ -221,6 +231,7 @@ READS = [
                 for path in shards(f"latents/{stream}/train", 3)
             ],
             "captions": [],
+            "enough": [],
         },
     ),
     (
@@ -230,6 +241,7 @@ READS = [
             "records": [],
             "run": ["results/runs/seg_location-1"],
             "captions": shards("captions/evaluation", 2, "parquet"),
+            "enough": [],
         },
     ),
     (
@@ -298,6 +310,20 @@ READS = [
                 for kind in (["clips"] if pair == "base/video" else ["clips", "dense"])
             ],
             "scores": SCORES,
+            "clips": [
+                *SHEET,
+                *shards("truth/evaluation", 2),
+                *shards("captions/train", 3, "parquet"),
+                *shards("captions/evaluation", 2, "parquet"),
+            ],
+            "summaries": sorted(SUMMARIES),
+        },
+    ),
+    (
+        "show_labels",
+        {},
+        {
+            "measured": ["results/metrics/labels.json"],
             "clips": [
                 *SHEET,
                 *shards("truth/evaluation", 2),
@@ -387,18 +413,24 @@ PANDA_READS = [
             "records": [SAM2],
             "clips": ["results/clips/train/2.h5"],
             "allowed": [],
+            "enough": [],
             "before": ["results/runs/seg_grid8"],
         },
     ),
     (
         "estimate_run_depth",
         {"labeller": "depth_anything", "shard": "2"},
-        {"records": [], "clips": ["results/clips/train/2.h5"], "before": ["results/runs/seg_location"]},
+        {
+            "records": [],
+            "clips": ["results/clips/train/2.h5"],
+            "enough": [],
+            "before": ["results/runs/seg_location"],
+        },
     ),
     (
         "estimate_depth",
         {"labeller": "depthcrafter", "split": "train", "shard": "2"},
-        {"records": CRAFTER, "clips": ["results/clips/train/2.h5"], "before": []},
+        {"records": CRAFTER, "clips": ["results/clips/train/2.h5"], "enough": [], "before": []},
     ),
     (
         "encode_run_latents",
@@ -416,7 +448,13 @@ PANDA_READS = [
             "records": [BASE],
             "latents": [path for stream in MULTI[:3] for path in shards(f"latents/{stream}/train", 3)],
             "captions": shards("captions/train", 3, "parquet"),
+            "enough": ["results/clips/checked.json"],
         },
+    ),
+    (
+        "check_clips",
+        {},
+        {"summaries": [*shards("clips/train", 3, "json"), *shards("clips/evaluation", 2, "json")]},
     ),
 ]
 
@@ -430,3 +468,13 @@ def test_a_job_of_clips_from_the_net_reads_exactly_this(panda, rule, wildcards, 
 
 def test_clips_of_a_folder_wait_for_nothing_that_is_made(videos):
     assert read(one(videos, "cut_videos", split="train", shard="1")) == {"allowed": []}
+
+
+@pytest.mark.parametrize("rule", ["segment_entities", "estimate_depth", "write_captions"])
+def test_nothing_is_made_of_a_folder_s_clips_before_both_splits_have_enough(videos, rule):
+    jobs = [job for job in videos if job["rule"] == rule]
+    assert jobs and all(job["input"]["enough"] == job["ancient"] == ["results/clips/checked.json"] for job in jobs)
+    assert read(one(videos, "check_clips"))["summaries"] == [
+        *shards("clips/train", 3, "json"),
+        *shards("clips/evaluation", 1, "json"),
+    ]

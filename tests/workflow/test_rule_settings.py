@@ -333,13 +333,19 @@ def test_a_job_is_told_exactly_this(scenes, rule, wildcards, wanted):
 
 def test_of_every_rule_that_is_told_something_one_job_is_compared(scenes):
     found = {job["rule"] for job in scenes if "job" in job["params"]}
-    assert found - {"check_checkpoints", "fetch_checkpoint"} == {rule for rule, *_ in TOLD} | {"render_report"}
+    assert found - {"check_checkpoints", "fetch_checkpoint"} == {rule for rule, *_ in TOLD} | {
+        "render_report",
+        "show_labels",
+    }
 
 
 def test_the_report_is_told_the_configuration_and_what_to_show(scenes):
     made = told(one(scenes, "render_report"))
     assert made.pop("config") == json.loads(one(scenes, "plan")["params"]["config"])
     assert made == {"shown": [pair.split("/") for pair in PAIRS + TAKEN], "tables": list(range(1, 10)), "sheet": 3}
+    labels = told(one(scenes, "show_labels"))
+    assert labels.pop("config") == json.loads(one(scenes, "plan")["params"]["config"])
+    assert labels == {"shown": [], "tables": [], "sheet": 3}
     config = Config.model_validate_json(one(scenes, "plan")["params"]["config"])
     assert config == parse(merged(SCENES))
 

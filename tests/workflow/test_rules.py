@@ -138,7 +138,7 @@ def test_what_passes_is_temporary_and_an_earlier_run_is_waited_for_and_no_more(p
     temporary = {job["rule"]: job["temporary"] for job in [*panda, *scenes] if job["temporary"]}
     assert set(temporary) == {"encode_run_latents", "segment_run_entities", "estimate_run_depth"}
     for job in [*panda, *scenes]:
-        waits = [*job["input"].get("before", []), *job["input"].get("checked", [])]
+        waits = [path for name in ("before", "checked", "enough") for path in job["input"].get(name, [])]
         assert job["ancient"] == sorted(waits), job["rule"]
     entities = one(panda, "segment_run_entities", labeller="grid8", shard="1")
     assert entities["temporary"] == ["results/entities/grid8/train/1.h5"], "its figures stay"

@@ -64,6 +64,12 @@ def test_one_table_needs_only_its_runs(tmp_path):
     assert "render_report" not in jobs and "codec_quality" not in jobs
 
 
+def test_labels_need_no_model(tmp_path):
+    jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules", "--", "show_labels", "panda_dense"))
+    assert jobs["show_labels"] == jobs["describe_data_set"] == 1 and jobs["export_clips"] == 3
+    assert not {"train", "take_model", "encode_latents", "sample", "extract_features", "render_report"} & set(jobs)
+
+
 def test_a_table_of_labellings_needs_the_labels_of_each(tmp_path):
     jobs = planned(snakemake(tmp_path, "-n", "--quiet", "rules", "--", "results/table9.csv"))
     assert jobs["train"] == 3 and jobs["segment_entities"] == 9 and jobs["fill_table"] == 1
@@ -104,8 +110,9 @@ def finished(tmp_path_factory):
 
 def test_the_data_set_and_the_papers_figures_come_as_files_and_into_snakemakes_report(finished):
     folder = finished[0]
-    done = snakemake(folder, "--cores", "2", "--", "panda_dense", "paper_figures")
+    done = snakemake(folder, "--cores", "2", "--", "show_labels", "panda_dense", "paper_figures")
     assert done.returncode == 0, done.stderr[-3000:]
+    assert (folder / "results/labels/data_set.html").is_file() and "The labels: " in done.stdout + done.stderr
     assert re.search(r"\| train \| 2 \| \d+ \|", (folder / "results/panda_dense/README.md").read_text())
     assert {path.name for path in (folder / "results/figures").glob("*.png")} == {f"figure{n}.png" for n in (3, 4, 5)}
     targets = ["all", "panda_dense", "paper_figures"]

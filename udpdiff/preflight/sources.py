@@ -8,7 +8,8 @@ from pathlib import Path
 
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
-from udpdiff.sources import panda70m_table, videos
+from udpdiff.sources import folder_notices, panda70m_table, videos
+from udpdiff.sources.enough_clips import LEAST
 from udpdiff.workflow import Workflow
 
 # Snakemake holds every job in memory: some fifteen for each shard.
@@ -49,7 +50,8 @@ def _folder_faults(workflow: Workflow) -> Iterator[str]:
     if len(files) < 3:
         yield (
             f"source.path: {source.path!r} holds {len(files) or 'no'} video files; at least 3 are needed, one to train on "
-            f"and two to evaluate; files count by their ending: {', '.join(sorted(videos.EXTENSIONS))}"
+            f"and two to evaluate; files count by their ending: {', '.join(sorted(videos.EXTENSIONS))}. "
+            f"{folder_notices.ignored_notice(folder, files) or 'There is nothing else in it.'}"
         )
     if source.captions is None:
         if config.labels.captions.captioner is None:
@@ -74,16 +76,33 @@ def _folder_faults(workflow: Workflow) -> Iterator[str]:
     except ValueError as error:
         yield f"source.path: {error}"
         return
-    counts = {split: sum(map(len, workflow.shards[split])) for split in SPLITS}
-    if counts["evaluation"] < 2 or not counts["train"]:
+    counts = _counts(workflow)
+    if not _enough(counts):
+        films = len(set(workflow.grouping.source_of.values()))
+        shares = [share / 20 for share in range(2, 20) if round(share / 20 * films) < films]
+        fits = next((share for share in shares if _enough(_counts(_with_share(workflow, share)))), None)
         yield (
-            f"clips.evaluation_share: got {config.clips.evaluation_share:g}, by which {len(files)} videos give "
-            f"{counts['train']} clips to train on and {counts['evaluation']} to evaluate; at least 1 and 2 are needed: change the "
-            "share, or add videos"
+            f"clips.evaluation_share: got {config.clips.evaluation_share:g}, by which {len(files)} videos of {films} films give "
+            f"{counts['train']} clips to train on and {counts['evaluation']} to evaluate; at least {LEAST['train']} and "
+            f"{LEAST['evaluation']} are needed: "
+            + (f"{fits:g} gives as many; or add videos" if fits else "add videos of other films")
         )
     for split in SPLITS:
         if len(workflow.shards[split]) > MAX_SHARDS:
             yield f"clips.shard_clips: got {config.clips.shard_clips} for {counts[split]} clips; at most {MAX_SHARDS} shards"
+
+
+def _counts(workflow: Workflow) -> dict[str, int]:
+    return {split: sum(map(len, workflow.shards[split])) for split in SPLITS}
+
+
+def _enough(counts: dict[str, int]) -> bool:
+    return all(counts[split] >= least for split, least in LEAST.items())
+
+
+def _with_share(workflow: Workflow, share: float) -> Workflow:
+    clips = workflow.config.clips.model_copy(update={"evaluation_share": share})
+    return Workflow(workflow.config.model_copy(update={"clips": clips}))
 
 
 def _table_faults(config: Config) -> Iterator[str]:

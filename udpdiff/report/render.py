@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from udpdiff.config import Config
-from udpdiff.jobs import RenderReport
+from udpdiff.jobs import RenderReport, ShowLabels
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.pages.data_set import data_set
 from udpdiff.report.pages.goals import goals
@@ -53,10 +53,43 @@ def render(
         Page("index", "Overview", overview(inputs, generated), ("film.js", "overview.js")),
         Page("samples", "Samples", generated, ("film.js", "samples.js")),
         Page("tables", "Tables", tables(inputs, media, generated), ("tables.js",)),
-        Page("data_set", "Data set", data_set(inputs, media), ("charts.js", "data_set.js")),
+        _data_set(inputs, media),
         Page("training", "Training", training(inputs, media), ("charts.js", "training.js")),
         Page("goals", "Goals", goals(inputs, media)),
-        Page("provenance", "Provenance", provenance(inputs, media), ("charts.js", "provenance.js")),
+        _provenance(inputs, media),
     ]
     write_site(folder, pages, {"config": job.config})
     return inputs.figures
+
+
+def render_labels(
+    job: ShowLabels,
+    results: Path,
+    benchmarks: Path,
+    measured: Sequence[Path],
+    summaries: Sequence[Path],
+    folder: Path,
+    default: Config | None = None,
+) -> None:
+    """Write the pages on the data set and how it was made alone, before any model is trained or sampled.
+
+    Args:
+        job: What is shown.
+        results: The results folder.
+        benchmarks: Snakemake's benchmark files.
+        measured: The figures of the labels, where there is a truth.
+        summaries: Of the shards in `Workflow.report_summaries`.
+        folder: Of the site; its first page is `data_set.html`.
+        default: The configuration that this one is told apart from; None leaves that out.
+    """
+    inputs = Inputs(job, results, measured, summaries, benchmarks, default)
+    media = folder / "media"
+    write_site(folder, [_data_set(inputs, media), _provenance(inputs, media)], {"config": job.config})
+
+
+def _data_set(inputs: Inputs, media: Path) -> Page:
+    return Page("data_set", "Data set", data_set(inputs, media), ("charts.js", "data_set.js"))
+
+
+def _provenance(inputs: Inputs, media: Path) -> Page:
+    return Page("provenance", "Provenance", provenance(inputs, media), ("charts.js", "provenance.js"))

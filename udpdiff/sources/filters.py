@@ -24,6 +24,16 @@ _DISSOLVE_FRAMES = (3, 4, 5, 6)  # half a second at 8 frames a second, and what 
 _BLEND_OF_MOTION, _BLEND_OF_SCENES = 0.13, 0.18  # what things that move reach by chance; what counts 1 above it
 _NOISE_VARIANCE = 16.0  # of block means: two flat areas count as alike
 
+# Why a clip is refused, by which score, beyond which bound of the configuration's `filters`.
+BOUNDS = (
+    (Rejection.TOO_DARK, "near_black_share", "max_near_black_share"),
+    (Rejection.CLIPPED, "clipped_share", "max_clipped_share"),
+    (Rejection.LETTERBOX, "letterbox_share", "max_letterbox_share"),
+    (Rejection.BLURRED, "sharpness", "min_sharpness"),
+    (Rejection.TOO_STILL, "motion", "min_motion"),
+    (Rejection.SCENE_CUT, "cut_score", "max_cut_score"),
+)
+
 
 def score_clip(video: np.ndarray) -> dict[str, float]:
     """Score a clip.
@@ -66,22 +76,14 @@ def check(scores: dict[str, float], thresholds: Filters) -> list[str]:
         scores: As `score_clip` returns them.
         thresholds: A clip is kept when each score is at least its `min_` and at most its `max_`.
     """
-    low, high = "at least {} needed", "at most {} allowed"
-    rules = (
-        (Rejection.TOO_DARK, "near_black_share", high, thresholds.max_near_black_share),
-        (Rejection.CLIPPED, "clipped_share", high, thresholds.max_clipped_share),
-        (Rejection.LETTERBOX, "letterbox_share", high, thresholds.max_letterbox_share),
-        (Rejection.BLURRED, "sharpness", low, thresholds.min_sharpness),
-        (Rejection.TOO_STILL, "motion", low, thresholds.min_motion),
-        (Rejection.SCENE_CUT, "cut_score", high, thresholds.max_cut_score),
-    )
     reasons = []
-    for reason, name, needs, threshold in rules:
-        score = scores[name]
+    for reason, name, bound in BOUNDS:
+        score, threshold, least = scores[name], getattr(thresholds, bound), bound.startswith("min_")
         # Written so that a score that is no number rejects.
-        kept = score >= threshold if needs is low else score <= threshold
+        kept = score >= threshold if least else score <= threshold
         if not kept:
-            reasons.append(reason.because(f"{name} {score:.3g}, {needs.format(f'{threshold:g}')}"))
+            needs = f"at least {threshold:g} needed" if least else f"at most {threshold:g} allowed"
+            reasons.append(reason.because(f"{name} {score:.3g}, {needs}"))
     return reasons
 
 

@@ -18,7 +18,11 @@ from udpdiff.report.timeline import Timeline, timeline
 from udpdiff.report.used_checkpoints import UsedCheckpoint, used_checkpoints
 from udpdiff.storage.sealed import read_record
 
-_UNMEASURED = ("fill_table", "judge_claims", "render_report")  # rules of every run without a benchmark file
+_UNMEASURED = (
+    "fill_table",
+    "judge_claims",
+    "render_report",
+)  # rules of every report on models without a benchmark file
 
 
 class TrainedBy(PageData):
@@ -69,7 +73,7 @@ def provenance(inputs: Inputs, media: Path) -> Provenance:
         config_yaml=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         runs=[_trained_by(inputs, run) for run in inputs.runs],
         checkpoints=used_checkpoints(inputs),
-        rules=rule_graph(said | dict.fromkeys(_UNMEASURED, "not measured")),
+        rules=rule_graph(said | dict.fromkeys(_UNMEASURED if inputs.shown else (), "not measured")),
         costs=[RuleCost(rule=rule, **row) for rule, row in stages.items()],
         timeline=timeline(inputs.costs),
         total_seconds=inputs.figures["cost.total_seconds"],

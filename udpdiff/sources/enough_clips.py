@@ -1,0 +1,79 @@
+"""Whether both splits hold enough clips once all were cut, told before anything is made of them, and what to change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from udpdiff.clip import SPLITS, Rejection
+from udpdiff.sources.filters import BOUNDS
+from udpdiff.storage.sealed import write_record
+from udpdiff.storage.summaries import Summary, read_summary
+
+# A distance between sets of videos needs two in each.
+LEAST = {"train": 1, "evaluation": 2}
+_SHOWN_REASONS = 3
+_LINKS = (Rejection.DEAD_LINK, Rejection.PRIVATE, Rejection.NOT_FETCHED, Rejection.THROTTLED)
+_FILES = (Rejection.UNREADABLE, Rejection.EMPTY_FILE, Rejection.NO_VIDEO, Rejection.BROKEN)
+_REMEDIES = {
+    **{reason: f"loosen filters.{bound}" for reason, _, bound in BOUNDS},
+    Rejection.TOO_SHORT: "bring longer videos, or ask for fewer clips.num_frames or a higher clips.fps",
+    Rejection.NO_CAPTION: "give these videos a row in the csv of source.captions",
+    **dict.fromkeys(_LINKS, "raise panda70m.reserve"),
+    **dict.fromkeys(_FILES, "replace the files that cannot be read"),
+}
+_MORE = {
+    "videos": "add videos; or let other films evaluate: another clips.evaluation_share or seed",
+    "panda70m": "ask for more: clips.train, clips.evaluation, panda70m.reserve; or let other videos evaluate: another seed",
+}
+
+
+def check_clips(summaries: Sequence[str | Path], checked: str | Path) -> dict[str, int]:
+    """Write how many clips each split holds and lost, and return how many it holds.
+
+    Args:
+        summaries: Of all shards of clips of both splits.
+        checked: The record to write.
+
+    Raises:
+        ValueError: A split holds fewer clips than models and their figures need; says why, and which key to change.
+        StorageError: A summary is damaged, or the record cannot be written.
+    """
+    found: dict[str, list[Summary]] = {split: [] for split in SPLITS}
+    for summary in map(read_summary, summaries):
+        found[summary.split].append(summary)
+    kept = {split: sum(len(each.clips) for each in shards) for split, shards in found.items()}
+    if any(kept[split] < least for split, least in LEAST.items()):
+        raise ValueError(_message(found, kept))
+    lost = {split: sum(len(each.rejected) for each in shards) for split, shards in found.items()}
+    write_record(checked, {"clips": kept, "rejected": lost})
+    return kept
+
+
+def _message(found: dict[str, list[Summary]], kept: dict[str, int]) -> str:
+    """What was got and is needed, why, and what to do."""
+    short = [split for split, least in LEAST.items() if kept[split] < least]
+    told: list[str] = []
+    reasons: list[Rejection] = []
+    for split, shards in found.items():
+        lost = [entry["reason"] for each in shards for entry in each.rejected]
+        counts = Counter(kind for reason in lost for kind in _kinds(reason))
+        most = ", ".join(f"{kind} {count}" for kind, count in counts.most_common(_SHOWN_REASONS))
+        why = f" and rejected {len(lost)} ({most}; for example, {lost[0]})" if lost else ""
+        sources = sum(each.sources for each in shards)
+        told.append(f"{split}: got {kept[split]} clips of {sources} source videos{why}; at least {LEAST[split]} needed")
+        reasons += [kind for kind, _ in counts.most_common(_SHOWN_REASONS)] if split in short else []
+    remedies = [_REMEDIES[kind] for kind in reasons if kind in _REMEDIES]
+    source = next((each.attrs["source"] for shards in found.values() for each in shards), "videos")
+    return (
+        f"Too few clips for the split {' and the split '.join(short)}. {'. '.join(told)}. What to do: "
+        f"{'; '.join(dict.fromkeys([*remedies, _MORE[source]]))}. Then start again: what is finished is kept, unless the "
+        "change asks for it anew. Every rejected clip stands with its reason in results/clips/SPLIT/SHARD.json."
+    )
+
+
+def _kinds(reason: str) -> list[Rejection]:
+    """The reasons without their details; a filter may join several."""
+    kinds = [part.partition(":")[0].strip() for part in reason.split("; ")]
+    return [Rejection(kind) for kind in kinds if kind in list(Rejection)]
