@@ -25,6 +25,12 @@ def leave_out_loading_bars() -> None:
     of_transformers.disable_progress_bar()
 
 
+def leave_out_truncated_text() -> None:
+    """Leave out what the stock pipeline and the tokenizer say of too long prompts; for whoever says it in plain words."""
+    for name in ("diffusers.pipelines.cogvideo.pipeline_cogvideox", "transformers.tokenization_utils_base"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 @contextmanager
 def without_warnings_of_torchscript() -> Iterator[None]:
     """While inside, torch does not warn that a library still compiles a part of itself by `torch.jit.script`."""

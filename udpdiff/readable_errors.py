@@ -10,6 +10,7 @@ from __future__ import annotations
 import dis
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -18,9 +19,14 @@ ROOMS = tuple(str(PROJECT / name) + "/" for name in ("udpdiff", "scripts"))
 RAISE = dis.opmap["RAISE_VARARGS"]
 
 
-def install() -> None:
-    """Make uncaught errors of this process end it in this way."""
-    sys.excepthook = _report
+def install(beneath: bool = True, tracebacks: bool = False) -> None:
+    """Make uncaught errors of this process end it in this way.
+
+    Args:
+        beneath: With a line for each error that led to one: for logs. At a terminal the sentence alone is told.
+        tracebacks: With the traceback of every error, foreseen or not.
+    """
+    sys.excepthook = partial(_report, beneath=beneath, tracebacks=tracebacks or sys.flags.dev_mode)
 
 
 def foreseen(error: BaseException) -> bool:
@@ -37,7 +43,11 @@ def foreseen(error: BaseException) -> bool:
 def paragraph(error: BaseException) -> str:
     """Return what a user is told: a line for each error beneath, for the log, and last the sentence about all of it."""
     beneath = [f"beneath: {type(cause).__name__}: {_one_line(cause)}" for cause in _causes(error)]
-    return "\n".join([*reversed(beneath), str(error) or type(error).__name__])
+    return "\n".join([*reversed(beneath), _sentence(error)])
+
+
+def _sentence(error: BaseException) -> str:
+    return str(error) or type(error).__name__
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -56,10 +66,12 @@ def _one_line(error: BaseException, longest: int = 500) -> str:
     return " ".join(str(error).split())[:longest]
 
 
-def _report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _report(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None, *, beneath: bool, tracebacks: bool
+) -> None:
     if issubclass(kind, KeyboardInterrupt):
         print("Stopped from the keyboard; files that were written whole are kept.", file=sys.stderr)
-    elif foreseen(error) and not sys.flags.dev_mode:
-        print(paragraph(error), file=sys.stderr)
+    elif foreseen(error) and not tracebacks:
+        print(paragraph(error) if beneath else _sentence(error), file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)

@@ -65,7 +65,8 @@ def run(tmp_path_factory) -> Path:
     train(settings, source, folder / "state", folder / "results/runs/multi", cpu=True)
     AcceleratorState._reset_state(True)
     measured = {"depth_delta1": {"value": 0.625, "low": 0.5, "high": 0.75, "n": 24}}
-    write_record(folder / "results/metrics/multi/depth/quality.json", {"metrics": measured})
+    document = {"run": "multi", "metrics": measured}
+    write_record(folder / "results/metrics/multi/depth/quality.json", document)
     return folder / "results/runs/multi"
 
 
@@ -84,9 +85,41 @@ def test_a_shared_run_is_small_and_says_what_it_is(run, shared):
     assert card.startswith("---\nlicense: apache-2.0\nlibrary_name: diffusers\n")
     assert "two clips of noise; 2 clips for seg, 2 clips for depth" in card and "Steps: 1 of 2 samples" in card
     assert "| all streams | " in card and "| depth | δ1, aligned per video | 0.6250 (0.5000 to 0.7500) | 24 |" in card
+    assert "None for seg. The workflow measures" in card and "--metrics results/metrics/multi`" in card
     written = (run / "README.md").read_text()  # with the export, before anything was measured
-    assert "Not measured when this card was written" in written and "2 clips for seg" in written
+    assert "None: not measured, or not at hand, when this card was written" in written and "2 clips for seg" in written
     assert "base `mini:cogvideox`" in written and "hold for them (Apache-2.0, trained by this project" in written
+
+
+def test_a_copy_of_a_run_is_exported_without_figures_and_says_so(run, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "kept" / "best")
+    words = ["export", str(tmp_path / "kept" / "best"), str(tmp_path / "out")]
+    command.main(words)
+    told = capsys.readouterr().out
+    assert (
+        f"figures in the card: none, for there is no {tmp_path / 'metrics' / 'best'}; --metrics names another" in told
+    )
+    assert "None: not measured, or not at hand" in (tmp_path / "out/README.md").read_text()
+    command.main([*words, "--metrics", str(run.parents[1] / "metrics/multi")])
+    assert "| depth | δ1, aligned per video | 0.6250" in (tmp_path / "out/README.md").read_text()
+    with pytest.raises(ValueError, match=r"got no TASK/quality\.json in it, expected.*results/metrics/multi"):
+        command.main([*words, "--metrics", str(tmp_path)])
+    write_record(tmp_path / "depth/depth/quality.json", {"run": "depth", "metrics": {}})
+    with pytest.raises(ValueError, match=r"figures of the run 'depth' for depth, expected those of 'multi'"):
+        command.main([*words, "--metrics", str(tmp_path / "depth")])
+
+
+def test_an_export_of_other_weights_is_replaced_only_where_the_user_says_so(run, shared, tmp_path):
+    shutil.copytree(shared, tmp_path / "other")
+    digests = json.loads((tmp_path / "other/digests.json").read_text())
+    name = next(name for name in digests["files"] if name.endswith(".safetensors"))
+    digests["files"][name] = "0" * 64
+    write_record(tmp_path / "other/digests.json", digests)
+    words = ["export", str(run), str(tmp_path / "other")]
+    with pytest.raises(ValueError, match=r"the export of another model.*--overwrite"):
+        command.main(words)
+    command.main([*words, "--overwrite"])
+    assert json.loads((tmp_path / "other/digests.json").read_text())["files"][name] != "0" * 64
 
 
 def test_a_run_without_its_other_parts_is_loaded_with_those_of_its_base(run, shared):
@@ -97,7 +130,7 @@ def test_a_run_without_its_other_parts_is_loaded_with_those_of_its_base(run, sha
     assert all(torch.equal(weights[name], value) for name, value in second.transformer.state_dict().items())
 
 
-def test_mini_udpdiff_is_such_a_folder_in_the_package(shared, tmp_path, monkeypatch, capsys):
+def test_mini_udpdiff_is_such_a_folder_in_the_package(shared, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(checkpoints, "_FOLDER", tmp_path)
     (tmp_path / "cogvideox").symlink_to(Path(checkpoints.__file__).parent / "cogvideox")
     shutil.copytree(shared, tmp_path / "udpdiff")
@@ -111,9 +144,13 @@ def test_mini_udpdiff_is_such_a_folder_in_the_package(shared, tmp_path, monkeypa
     }
     write_record(digests, {"files": listed})
     out = tmp_path / "out"
-    command.main(["generate", PROMPT, "--task", "seg", "--out", str(out), "--steps", "2", "--device", "cpu"])
-    told = capsys.readouterr().out.split()
-    assert sorted(told) == sorted(str(path) for path in out.iterdir())
+    prompt = PROMPT + " A panda plays a guitar." * 8
+    command.main(["generate", prompt, "--task", "seg", "--out", str(out), "--steps", "2", "--device", "cpu"])
+    told, noted = capfd.readouterr()
+    assert sorted(told.split()) == sorted(str(path) for path in out.iterdir())
+    assert noted.count("has never read panda, plays and guitar") == 1
+    assert noted.count("tokens, of which the model reads 48; left out at its end: '") == 1
+    assert "max_sequence_length" not in noted and "Token indices" not in noted
     ids = np.load(out / "seg.npy")
     assert ids.dtype == np.uint16 and ids.shape == (9, 64, 64)
     assert read_video(out / "seg_colormap.mp4").shape == (9, 64, 64, 3)
@@ -126,6 +163,7 @@ def test_depth_in_every_format(shared, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "generated" / "a-red-ball-rolls-left-depth-3"
     assert {path.name for path in folder.iterdir()} == {
         "video.mp4", "video", "depth_colormap.mp4", "depth_colormap", "depth.mp4", "depth.npy", "depth", "strip.png",
+        "settings.json",
     }  # fmt: skip
     depth = np.load(folder / "depth.npy")
     assert depth.dtype == np.float32 and depth.shape == (9, 32, 48) and 0 <= depth.min() <= depth.max() <= 1
@@ -133,16 +171,38 @@ def test_depth_in_every_format(shared, tmp_path, monkeypatch, capsys):
     np.testing.assert_allclose(stored / 65535, depth, atol=1 / 65535)
     assert np.asarray(Image.open(folder / "strip.png")).shape == (64, 288, 3)
     assert probe(folder / "video.mp4").fps == 4
+    told = json.loads((folder / "settings.json").read_text())
+    assert told["settings"] == {
+        "prompt": PROMPT, "task": "depth", "seed": 3, "height": 32, "width": 48, "num_frames": 9,
+        "num_inference_steps": 1, "guidance_scale": 1.0, "fps": 4.0, "device": "cpu", "dtype": None,
+        "format": ["mp4", "npy", "png"],
+    }  # fmt: skip
+    assert told["model"] == {"name": str(shared), "base": BASE, "sha256": checkpoints.weights_sha256(str(shared))}
+    assert told["provenance"]["dtype"] == "float32" and told["provenance"]["versions"]["torch"]
+    assert told["files"] == sorted(path.name for path in folder.iterdir() if path.name != "settings.json")
+    assert capsys.readouterr().err.count("\n") <= 1, "the prompt is one of the model's, and short"
+    with pytest.raises(
+        ValueError, match=r"video\.mp4 is there already, made with num_inference_steps 1, not 2 .*--overwr"
+    ):
+        command.main(
+            [*words, "--format", "mp4,npy,png", "--height", "32", "--width", "48", "--device", "cpu", "--steps", "2"]
+        )
 
 
 @pytest.mark.parametrize(
     "words, told",
     [
         (["--model", "mini:nothing"], r"mini:nothing.*expected one of"),
-        (["--model", "here"], r"--model: got 'here'.*expected mini:udpdiff, a folder"),
-        (["--task", "normals"], r"task='normals', expected one of \['seg', 'depth'\]"),
+        (["--model", "here"], r"--model: got 'here'.*there is no model_index\.json\. Expected mini:udpdiff, a folder"),
+        (["--model", "mini:cogvideox"], r"says 'CogVideoXPipeline', a model without dense predictions"),
+        (["--task", "normals"], r"task 'normals', expected one of seg, depth"),
+        (["--frames", "10"], r"num_frames 10, expected one more than a multiple of 8.*nearest below is 9"),
+        (["--steps", "0"], r"num_inference_steps 0, expected 1 to 1000"),
+        (["--guidance", "nan"], r"--guidance: got nan"),
+        (["--seed", str(2**64)], r"--seed: got 18446744073709551616"),
+        (["--out", "a_file/in"], r"--out: got 'a_file/in', which cannot be written into: Not a directory"),
         (["--height", "60"], r"height 60 .*expected multiples of 8"),
-        (["--steps", "7"], r"7"),
+        (["--steps", "7"], r"num_inference_steps 7, expected a divisor of 1000, such as 5, 8, 10, 20, 25, 40"),
         (["--task", "foo"], r"--task: got 'foo'; allowed: seg, depth"),
         (["--fps", "0"], r"--fps: got 0"),
         (["--out", "a_file"], r"--out: got 'a_file', which is a file"),
@@ -155,6 +215,7 @@ def test_mistakes_are_told_in_words(shared, tmp_path, monkeypatch, words, told):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "here").mkdir()
     (tmp_path / "a_file").write_text("mine")
+    monkeypatch.setattr(UDPDiffPipeline, "from_pretrained", lambda *_, **__: pytest.fail("weights are loaded"))
     with pytest.raises(ValueError, match=told):
         command.main(["generate", PROMPT, "--device", "cpu", "--model", str(shared), *words])
     assert not (tmp_path / "generated").exists()

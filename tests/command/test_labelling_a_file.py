@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def test_a_file_gets_labels_and_a_film_beside_them(clip, tmp_path, capsys):
         "depth.npy",
         "depth",
         "overlay.mp4",
+        "settings.json",
     }
     ids, depth = np.load(tmp_path / "entities.npy"), np.load(tmp_path / "depth.npy")
     assert ids.dtype == np.uint16 and ids.shape == depth.shape == (3, 48, 48)
@@ -50,6 +52,29 @@ def test_a_file_gets_labels_and_a_film_beside_them(clip, tmp_path, capsys):
     assert "entities: " in told.out
     assert "film.mp4: 3 frames of 64 x 64, labelled at 48 x 48; --short-side 64 keeps their size" in told.err
     assert "followed: 3/3 in " in told.err and "entities 1 to " in told.err
+    noted = "mini:cropformer, mini:sam2 and mini:depth_anything: mini labellers, trained on rendered scenes alone"
+    assert told.err.count(noted) == 1 and "--tracker facebook/sam2.1-hiera-large" in told.err
+    said = json.loads((tmp_path / "settings.json").read_text())
+    assert said["settings"]["file"] == "film.mp4" and said["settings"]["frames"] == 3
+    assert said["settings"]["depth"]["checkpoint"] == "mini:depth_anything"
+    assert {role: bool(each["sha256"]) for role, each in said["provenance"]["networks"].items()} == {
+        "segmenter": True, "tracker": True, "estimator": True,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"entities\.npy is there already, made with frames 3, not 2 .*--overwrite"):
+        command.main(
+            [
+                *words[:-4],
+                "--frames",
+                "2",
+                *words[-2:],
+                "--out",
+                str(tmp_path),
+                "--format",
+                "npy,png",
+                "--short-side",
+                "48",
+            ]
+        )
 
 
 def test_each_stage_of_depth_says_how_far_it_is(clip, tmp_path, capsys):
@@ -69,7 +94,7 @@ def test_frames_are_shrunk_as_far_as_the_labellers_are_small():
         (["--entities", "--depth", "--depth-checkpoint", "e/f"], 480),
     ):
         arguments = parsed("x.mp4", *words)
-        assert label.default_short_side(label.labellers(arguments), arguments) == pixels
+        assert label.default_short_side(label.checkpoints(label.labellers(arguments), arguments)) == pixels
     assert parsed("x.mp4", "--short-side", "1080").short_side == 1080
     with pytest.raises(SystemExit):
         parsed("x.mp4", "--short-side", "1080p")
@@ -86,9 +111,27 @@ def test_options_name_other_labellers(tmp_path):
     assert label.labellers(parsed("x.mp4", "--entities")).labels.tracker.checkpoint == "mini:sam2"
 
 
-def test_what_cannot_be_labelled_is_told(tmp_path, clip, monkeypatch):
+def test_what_cannot_be_labelled_is_told(tmp_path, clip, monkeypatch, capsys):
     with pytest.raises(ConfigError, match=r"--depth: got 'nope'; allowed: depthcrafter, depth_anything"):
         label.labellers(parsed("x.mp4", "--depth", "nope"))
+    for words, told in (
+        (
+            ["--tracker", "no/where/sam"],
+            r"labels\.tracker\.checkpoint: got 'no/where/sam', and there is no such folder",
+        ),
+        (["--tracker", "mini:cropformer"], r"labels\.tracker\.checkpoint: .*a folder without a readable sam2\.json"),
+        (["--segmenter", "mini:no"], r"labels\.entities\.entityseg\.segmenter: got 'mini:no'"),
+    ):
+        arguments = parsed("x.mp4", "--entities", *words)
+        with pytest.raises(ConfigError, match=told):
+            label.check_checkpoints(label.labellers(arguments), arguments)
+    with pytest.raises(
+        ConfigError, match=r"--tracker: got 'mini:sam2' for labels that are not asked for; expected --ent"
+    ):
+        label.labellers(parsed("x.mp4", "--depth", "--tracker", "mini:sam2"))
+    with pytest.raises(SystemExit):
+        parsed("--entities", str(clip))
+    assert f"got the file '{clip}'; expected a labeller's name" in capsys.readouterr().err
     with pytest.raises(ConfigError, match=r"--segmenter: got none"):
         label.labellers(parsed("x.mp4", "--entities", "--preset", "paper"))
     (tmp_path / "torn.mp4").write_bytes(b"no film")

@@ -24,20 +24,23 @@ COMMANDS = {
 
 def main(words: Sequence[str] | None = None) -> None:
     """Run the command with these words, by default those of the command line."""
-    install()
+    words = list(sys.argv[1:] if words is None else words) or ["--help"]
     leave_out_hints()
-    words = list(sys.argv[1:] if words is None else words)
     parser = argparse.ArgumentParser(
         prog="udpdiff",
         description="Video generated together with its dense prediction (UDPDiff, CVPR 2025).",
         epilog="udpdiff COMMAND --help says more.",
     )
     parser.add_argument("--version", action="version", version=f"udpdiff {udpdiff.__version__}")
+    debug = {"action": "store_true", "help": "show the traceback of every error"}
+    parser.add_argument("--debug", **debug)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     named = next((word for word in words if not word.startswith("-")), None)
     for name, does in COMMANDS.items():
         command = commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
         if name == named:  # the others are only listed
             import_module(f"{__name__}.{name}").add_arguments(command)
+            command.add_argument("--debug", default=argparse.SUPPRESS, **debug)  # after the command too
     arguments = parser.parse_args(words)
+    install(beneath=False, tracebacks=arguments.debug)
     import_module(f"{__name__}.{arguments.command}").run(arguments)

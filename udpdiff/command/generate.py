@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from udpdiff.command.outputs import Outputs
+    from udpdiff.model.description import Description
     from udpdiff.model.pipeline import UDPDiffPipeline
 
 MODEL = "mini:udpdiff"
@@ -15,9 +18,12 @@ _ALIASES = {"entities": "seg"}
 # Of mini models, as the mini scale samples, but for more steps; others take CogVideoX's own.
 _MINI_CALL = {"num_inference_steps": 25, "guidance_scale": 3.0}
 _CALL = {"num_inference_steps": 50, "guidance_scale": 6.0}
+_MINI_HEIGHT = 128
+_DEVICE = re.compile(r"(cpu|mps|cuda)(:\d+)?")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from udpdiff.command.outputs import add_overwrite
     from udpdiff.command.written import formats
 
     parser.add_argument("prompt", help='such as "A red ball rolls left on a grey floor."')
@@ -25,13 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", default=MODEL, help=f"{MODEL} (default), a folder such as results/runs/multi, or an id of the hub"
     )
-    parser.add_argument("--out", type=Path, help="folder to write to; by default generated/ and the prompt's words")
-    parser.add_argument("--steps", type=int, help="of denoising: 25 for a mini model, else 50")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help="folder to write to; by default generated/ and the prompt's words, the task and the seed",
+    )
+    add_overwrite(parser)
+    parser.add_argument("--steps", type=int, help="of denoising, a divisor of 1000: 25 for a mini model, else 50")
     parser.add_argument("--guidance", type=float, help="guidance scale: 3 for a mini model, else 6")
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--frames", type=int, help="the model's own by default; one more than a multiple of 8")
     parser.add_argument("--height", type=int, help="pixels; the model's own by default")
-    parser.add_argument("--width", type=int)
+    parser.add_argument("--width", type=int, help="likewise")
     parser.add_argument("--fps", type=float, default=8.0, help="of the written films")
     parser.add_argument("--device", help="cpu, cuda, mps; by default a GPU where there is one")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="by default bfloat16 on a GPU")
@@ -44,25 +55,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from udpdiff.quiet_libraries import leave_out_loading_bars
+    from udpdiff.command import notices
+    from udpdiff.quiet_libraries import leave_out_loading_bars, leave_out_truncated_text
+    from udpdiff.tasks import task_prompt
 
     arguments.task = _ALIASES.get(arguments.task, arguments.task)
-    folder = arguments.out or Path("generated") / _folder_name(arguments)
-    check(arguments, folder)
+    check(arguments)
+    model = described(arguments.model)
+    call = resolved(arguments, model)
+    place = outputs(arguments, model, call)
+    place.check(arguments.format, arguments.overwrite)
+    notices.say(notices.unknown_to_mini(arguments.prompt, arguments.model, model.base))
     leave_out_loading_bars()
-    pipeline = load(arguments.model, arguments.device, arguments.dtype)
-    output = generate(pipeline, arguments)
-    for path in write(output, arguments, folder):
+    leave_out_truncated_text()
+    pipeline = load(_pinned(arguments.model, model), arguments.device, arguments.dtype)
+    told = task_prompt(arguments.prompt, arguments.task) if model.names_task else arguments.prompt
+    notices.say(notices.cut(told, pipeline.tokenizer, model.text_length))
+    output = generate(pipeline, arguments, call)
+    place.clear()
+    made = write(output, arguments, place.folder)
+    for path in [*made, place.seal(made, _provenance(pipeline))]:
         print(path)
 
 
-def check(arguments: argparse.Namespace, folder: Path) -> None:
-    """Refuse what would fail only after minutes of work.
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse options that no model takes.
 
     Raises:
-        ValueError: An option that no model takes, or a folder that cannot be written to.
+        ValueError: Such a one.
     """
-    from udpdiff.command.written import check_output
     from udpdiff.tasks import TASKS
 
     if arguments.task not in TASKS:
@@ -71,61 +92,131 @@ def check(arguments: argparse.Namespace, folder: Path) -> None:
         raise ValueError(f"--fps: got {arguments.fps:g}; expected frames a second, above 0 and below 1000")
     if not arguments.prompt.strip():
         raise ValueError('the prompt: got no words; expected such as "A red ball rolls left on a grey floor."')
-    check_output(folder, ["video", *TASKS, *(f"{task}_colormap" for task in TASKS)], arguments.format)
+    if not -(2**63) <= arguments.seed < 2**63:
+        raise ValueError(f"--seed: got {arguments.seed}; expected a whole number of 64 bits")
+    if arguments.guidance is not None and not 0 <= arguments.guidance < math.inf:
+        raise ValueError(
+            f"--guidance: got {arguments.guidance:g}; expected a number above 1, such as 6, or 1 for no guidance"
+        )
+    if arguments.device and not _DEVICE.fullmatch(arguments.device):
+        raise ValueError(f"--device: got {arguments.device!r}; expected cpu, cuda or mps")
+
+
+def described(reference: str) -> Description:
+    """Return what a model's json files say.
+
+    Raises:
+        ValueError: It is no UDPDiff model, or not there: the message says what was looked for.
+    """
+    from udpdiff.checkpoints import hub, resolve
+    from udpdiff.model.description import Description
+
+    is_remote = _is_remote(reference)
+    if not (is_remote or Path(resolve(reference)).is_dir()):
+        raise ValueError(_unknown(reference, "there is no such folder"))
+    if is_remote and (fault := next(hub.faults([reference]), None)):
+        raise ValueError(_unknown(reference, fault))
+    try:
+        return Description.read(reference)
+    except FileNotFoundError as error:
+        raise ValueError(_unknown(reference, f"there is no {Path(error.filename or '').name}")) from error
+    except (OSError, ValueError, LookupError, TypeError) as error:  # the hub's own, and of files of another kind
+        raise ValueError(_unknown(reference, " ".join(str(error).split()))) from error
+
+
+def _unknown(reference: str, why: str) -> str:
+    return (
+        f"--model: got {reference!r}, which cannot be loaded as a UDPDiff model: {why.rstrip('.')}. Expected {MODEL}, a folder"
+        " that the workflow trained (results/runs/NAME) or `udpdiff export` wrote, or the id of such a model on the hub."
+    )
+
+
+def resolved(arguments: argparse.Namespace, model: Description) -> dict[str, Any]:
+    """Return the options of the call, the model's own where none is asked for.
+
+    Raises:
+        ValueError: The model cannot make that.
+    """
+    call = {"height": model.height, "width": model.width, "num_frames": model.num_frames}
+    call |= _MINI_CALL if model.height <= _MINI_HEIGHT else _CALL
+    asked = {"height": arguments.height, "width": arguments.width, "num_frames": arguments.frames}
+    asked |= {"num_inference_steps": arguments.steps, "guidance_scale": arguments.guidance}
+    call |= {name: value for name, value in asked.items() if value is not None}
+    size = (call["height"], call["width"], call["num_frames"])
+    model.check(arguments.task, *size, call["num_inference_steps"], call["guidance_scale"])
+    return call
+
+
+def outputs(arguments: argparse.Namespace, model: Description, call: dict[str, Any]) -> Outputs:
+    """Return where the files go, with all that they depend on."""
+    from udpdiff.command.outputs import Outputs
+    from udpdiff.tasks import TASKS
+
+    made = list(model.tasks) if model.at_once else arguments.task
+    settings = {"prompt": arguments.prompt, "task": made, "seed": arguments.seed, **call, "fps": arguments.fps}
+    settings |= {"device": arguments.device, "dtype": arguments.dtype, "format": list(arguments.format)}
+    names = ["video", *TASKS, *(f"{task}_colormap" for task in TASKS)]
+    folder = arguments.out or Path("generated") / _folder_name(arguments)
+    request = {"command": "generate", "settings": settings, "model": _identity(arguments.model, model)}
+    return Outputs(folder, names, ["strip.png"], request)
+
+
+def _identity(reference: str, model: Description) -> dict[str, Any]:
+    """What says which weights they are: of the hub the commit, of a folder their content."""
+    from udpdiff.checkpoints import hub, weights_sha256
+
+    known = {"name": reference, "base": model.base}
+    if _is_remote(reference):
+        return known | {"name": hub.split(reference)[0], "commit": model.folder.name}
+    return known | {"sha256": weights_sha256(reference)}
+
+
+def _is_remote(reference: str) -> bool:
+    from udpdiff.checkpoints import hub
+
+    return bool(hub.split(reference)) and not Path(reference).is_dir()
+
+
+def _pinned(reference: str, model: Description) -> str:
+    """The reference, of the hub with the commit that was described."""
+    from udpdiff.checkpoints import hub
+
+    return f"{hub.split(reference)[0]}@{model.folder.name}" if _is_remote(reference) else reference
 
 
 def load(reference: str, device: str | None, dtype: str | None) -> UDPDiffPipeline:
     """Return the pipeline of a model, by reference, on a device.
 
     Raises:
-        ValueError: It cannot be loaded: the message says what was looked for.
+        ValueError: It cannot be loaded, or there is no such device: the message says what was looked for.
     """
     import torch
 
-    from udpdiff.checkpoints import hub
     from udpdiff.default_device import default_device
     from udpdiff.model.pipeline import UDPDiffPipeline
 
-    unknown = (
-        f"--model: got {reference!r}, which cannot be loaded as a UDPDiff model; expected {MODEL}, a folder that the"
-        " workflow trained (results/runs/NAME) or `udpdiff export` wrote, or the id of such a model on the hub."
-    )
-    if not (reference.startswith("mini:") or hub.split(reference) or Path(reference).is_dir()):
-        raise ValueError(unknown)
     device = device or default_device()
     dtype = dtype or ("bfloat16" if device.startswith("cuda") else "float32")
     try:
         pipeline = UDPDiffPipeline.from_pretrained(reference, dtype=getattr(torch, dtype), trust_remote_code=False)
-    except (
-        OSError,
-        AttributeError,
-    ) as error:  # diffusers' and the hub's own, for what is not there or is of another kind
-        raise ValueError(unknown) from error
+    except (OSError, AttributeError) as error:  # diffusers' and the hub's own, for what is torn or of another kind
+        raise ValueError(_unknown(reference, " ".join(str(error).split())[:300])) from error
     try:
         return pipeline.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there or is none
+    except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there
         raise ValueError(
             f"--device: got {device!r}, which this machine does not have; expected cpu, cuda or mps"
         ) from error
 
 
-def generate(pipeline: UDPDiffPipeline, arguments: argparse.Namespace) -> Any:
+def generate(pipeline: UDPDiffPipeline, arguments: argparse.Namespace, call: dict[str, Any]) -> Any:
     """Return what the pipeline makes of the arguments, as arrays."""
     import torch
 
-    height = pipeline.transformer.config.sample_height * pipeline.vae_scale_factor_spatial
-    standard = _MINI_CALL if height <= 128 else _CALL
-    asked = {"num_inference_steps": arguments.steps, "guidance_scale": arguments.guidance}
-    asked |= {"height": arguments.height, "width": arguments.width, "num_frames": arguments.frames}
-    if len(pipeline.streams.dense) == 1:
-        asked["task"] = arguments.task
+    task = {"task": arguments.task} if len(pipeline.streams.dense) == 1 else {}
     pipeline.set_progress_bar_config(desc="denoising", leave=False)
-    return pipeline(
-        arguments.prompt,
-        generator=torch.Generator().manual_seed(arguments.seed),
-        output_type="np",
-        **standard | {name: value for name, value in asked.items() if value is not None},
-    )
+    generator = torch.Generator().manual_seed(arguments.seed)
+    return pipeline(arguments.prompt, generator=generator, output_type="np", **task, **call)
 
 
 def write(output: Any, arguments: argparse.Namespace, folder: Path) -> list[Path]:
@@ -157,3 +248,11 @@ def write(output: Any, arguments: argparse.Namespace, folder: Path) -> list[Path
 def _folder_name(arguments: argparse.Namespace) -> str:
     words = re.sub(r"[^a-z0-9]+", "-", arguments.prompt.lower()).strip("-")[:60].rstrip("-") or "prompt"
     return f"{words}-{arguments.task}-{arguments.seed}"
+
+
+def _provenance(pipeline: UDPDiffPipeline) -> dict[str, Any]:
+    from udpdiff.provenance import origin
+    from udpdiff.timing import device_name
+
+    device = str(pipeline.device)
+    return origin() | {"device": device_name(device), "dtype": str(pipeline.dtype).removeprefix("torch.")}

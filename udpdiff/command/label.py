@@ -9,31 +9,45 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from udpdiff.command.outputs import Outputs
     from udpdiff.config import Config
 
 _MAX_BYTES = 4e9  # of the frames; labellers take several times as much
 _LONG_CLIP = 49  # frames, as a clip of the paper's; of more, a CPU takes many minutes
 _SHORT_SIDE, _MINI_SHORT_SIDE = 480, 128  # pixels: the paper's; twice what mini labellers were trained at
+# What the line about mini labellers names instead of each.
+_REAL = {
+    "--segmenter": "--segmenter facebook/mask2former-swin-large-coco-panoptic",
+    "--tracker": "--tracker facebook/sam2.1-hiera-large",
+    "--depth-checkpoint": "--depth depth_anything --depth-checkpoint depth-anything/Depth-Anything-V2-Small-hf",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from udpdiff.command.outputs import add_overwrite
     from udpdiff.command.written import formats
 
+    parser.usage = "udpdiff label FILE [--entities [NAME]] [--depth [NAME]] [options]"
     parser.epilog = (
         "Without --entities and --depth, both. NAME is a labeller of the configuration's section `labels`; the mini ones,"
         " which have only ever seen rendered scenes, are the default: name real checkpoints by the options below or by"
         " --configfile."
     )
-    parser.add_argument("file", type=Path, help="a video file of any kind")
-    parser.add_argument("--entities", nargs="?", const="entityseg", metavar="NAME", help="entity ids (by entityseg)")
-    parser.add_argument("--depth", nargs="?", const="depthcrafter", metavar="NAME", help="depth (by depthcrafter)")
+    parser.add_argument("file", metavar="FILE", type=Path, help="a video file of any kind; stands first")
+    parser.add_argument(
+        "--entities", nargs="?", const="entityseg", type=_labeller, metavar="NAME", help="entity ids (by entityseg)"
+    )
+    parser.add_argument(
+        "--depth", nargs="?", const="depthcrafter", type=_labeller, metavar="NAME", help="depth (by depthcrafter)"
+    )
     parser.add_argument("--out", type=Path, help="folder to write to; by default labels/ and the file's name")
+    add_overwrite(parser)
     parser.add_argument("--segmenter", help="checkpoint of a CropFormer or Mask2Former: folder, hub id or mini:NAME")
     parser.add_argument("--tracker", help="checkpoint of a SAM 2")
     parser.add_argument("--depth-checkpoint", help="checkpoint of the depth estimator")
     parser.add_argument("--preset", help="a scale in presets/, whose labellers are taken")
     parser.add_argument("--configfile", action="append", default=[], type=Path, help="merged over it; may be repeated")
-    parser.add_argument("--frames", type=int, help="only the first so many")
+    parser.add_argument("--frames", type=_frames, help="only the first so many")
     parser.add_argument(
         "--short-side",
         type=_pixels,
@@ -48,16 +62,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from udpdiff.command.written import check_output
+    from udpdiff.command import notices
     from udpdiff.quiet_libraries import leave_out_loading_bars
     from udpdiff.video_io import read_video
 
+    if not arguments.file.is_file():
+        what = "which is no file" if arguments.file.exists() else "and there is no such file"
+        raise ValueError(f"got {str(arguments.file)!r}, {what}; expected a video file")
     if not (arguments.entities or arguments.depth):
         arguments.entities, arguments.depth = "entityseg", "depthcrafter"
-    config, folder = labellers(arguments), arguments.out or Path("labels") / arguments.file.stem
-    check_output(folder, ("entities", "depth"), arguments.format)
-    short_side = arguments.short_side or default_short_side(config, arguments)
+    config = labellers(arguments)
+    used = checkpoints(config, arguments)
+    short_side = arguments.short_side or default_short_side(used)
     fps = check_file(arguments.file, arguments.frames, short_side)
+    place = outputs(arguments, config, short_side)
+    place.check(arguments.format, arguments.overwrite)
+    check_checkpoints(config, arguments)
+    notices.say(notices.mini_labellers(used, _REAL))
     leave_out_loading_bars()
     video = read_video(arguments.file, arguments.frames, short_side)
     labels = {}
@@ -65,7 +86,9 @@ def run(arguments: argparse.Namespace) -> None:
         labels["seg"] = label_entities(video, config, arguments)
     if arguments.depth:
         labels["depth"] = label_depth(video, config, arguments)
-    for path in write(video, labels, fps, folder, arguments.format):
+    place.clear()
+    made = write(video, labels, fps, place.folder, arguments.format)
+    for path in [*made, place.seal(made, _provenance(config, arguments))]:
         print(path)
 
 
@@ -85,11 +108,18 @@ def labellers(arguments: argparse.Namespace) -> Config:
         name = getattr(arguments, kind)
         if name and name not in sections[kind]:
             raise ConfigError(f"--{kind}: got {name!r}; allowed: {', '.join(sections[kind])}, see `labels.{kind}`")
+    for option, value, kind in (
+        ("--segmenter", arguments.segmenter, "entities"),
+        ("--tracker", arguments.tracker, "entities"),
+        ("--depth-checkpoint", arguments.depth_checkpoint, "depth"),
+    ):
+        if value and not getattr(arguments, kind):
+            raise ConfigError(f"{option}: got {value!r} for labels that are not asked for; expected --{kind} beside it")
     if arguments.tracker:
         sections["tracker"]["checkpoint"] = arguments.tracker
-    if arguments.segmenter and arguments.entities:
+    if arguments.segmenter:
         sections["entities"][arguments.entities]["segmenter"] = arguments.segmenter
-    if arguments.depth_checkpoint and arguments.depth:
+    if arguments.depth_checkpoint:
         sections["depth"][arguments.depth]["checkpoint"] = arguments.depth_checkpoint
     config = parse(raw)
     if arguments.entities and getattr(config.labels.entities[arguments.entities], "segmenter", "") is None:
@@ -100,13 +130,61 @@ def labellers(arguments: argparse.Namespace) -> Config:
     return config
 
 
-def default_short_side(config: Config, arguments: argparse.Namespace) -> int:
-    """Return the pixels of the shorter side that labels are made at: the paper's, less for mini models, which know 64."""
-    sections = config.labels
-    names = [sections.depth[arguments.depth].checkpoint] if arguments.depth else []
+def checkpoints(config: Config, arguments: argparse.Namespace) -> dict[str, str]:
+    """Return the checkpoints that the labels are made by, by the option that names another."""
+    sections, found = config.labels, {}
     if arguments.entities:
-        names += [sections.tracker.checkpoint, getattr(sections.entities[arguments.entities], "segmenter", "mini:")]
-    return _MINI_SHORT_SIDE if all(name.startswith("mini:") for name in names) else _SHORT_SIDE
+        segmenter = getattr(sections.entities[arguments.entities], "segmenter", None)  # a grid of points has none
+        found |= {"--segmenter": segmenter, "--tracker": sections.tracker.checkpoint}
+    if arguments.depth:
+        found["--depth-checkpoint"] = sections.depth[arguments.depth].checkpoint
+    return {option: name for option, name in found.items() if name}
+
+
+def check_checkpoints(config: Config, arguments: argparse.Namespace) -> None:
+    """Refuse checkpoints that are not there or of another kind, as their json files or the hub have it.
+
+    Raises:
+        ConfigError: There is such a one.
+    """
+    from udpdiff.checkpoints import hub
+    from udpdiff.config_values import ConfigError
+    from udpdiff.preflight.checkpoints import checkpoint_faults
+
+    keys = [f"labels.entities.{arguments.entities}.", "labels.tracker."] if arguments.entities else []
+    keys += [f"labels.depth.{arguments.depth}."] if arguments.depth else []
+    faults = [fault for fault in checkpoint_faults(config, [Path.cwd()]) if fault.startswith(tuple(keys))]
+    if not faults:
+        names = dict.fromkeys(checkpoints(config, arguments).values())
+        faults = list(hub.faults(name for name in names if hub.split(name) and not Path(name).is_dir()))
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def outputs(arguments: argparse.Namespace, config: Config, short_side: int) -> Outputs:
+    """Return where the files go, with all that they depend on."""
+    from udpdiff.command.outputs import Outputs
+    from udpdiff.files import file_sha256
+
+    labels = config.labels
+    settings = {"file": arguments.file.name, "file_sha256": file_sha256(arguments.file), "frames": arguments.frames}
+    settings |= {"short_side": short_side, "device": arguments.device, "format": list(arguments.format)}
+    if arguments.entities:
+        settings["entities"] = labels.entities[arguments.entities].model_dump(mode="json")
+        settings |= {
+            "tracker": labels.tracker.model_dump(mode="json"),
+            "cleanup": labels.cleanup.model_dump(mode="json"),
+        }
+    if arguments.depth:
+        settings["depth"] = labels.depth[arguments.depth].model_dump(mode="json")
+    folder = arguments.out or Path("labels") / arguments.file.stem
+    request = {"command": "label", "settings": settings}
+    return Outputs(folder, ["entities", "depth"], ["overlay.mp4"], request)
+
+
+def default_short_side(used: dict[str, str]) -> int:
+    """Return the pixels of the shorter side that labels are made at: the paper's, less for mini models, which know 64."""
+    return _MINI_SHORT_SIDE if all(name.startswith("mini:") for name in used.values()) else _SHORT_SIDE
 
 
 def check_file(path: Path, frames: int | None, short_side: int) -> float:
@@ -115,6 +193,7 @@ def check_file(path: Path, frames: int | None, short_side: int) -> float:
     Raises:
         ValueError: It cannot be read, or is too big.
     """
+    from udpdiff.command.notices import say
     from udpdiff.video_io import probe, shrunk_size
 
     info = probe(path)
@@ -133,15 +212,16 @@ def check_file(path: Path, frames: int | None, short_side: int) -> float:
         taken += f", labelled at {width} x {height}; --short-side {min(info.width, info.height)} keeps their size, for longer"
     if count > _LONG_CLIP:
         taken += f"; --frames {_LONG_CLIP} labels the first {_LONG_CLIP} alone, in a fraction of the time"
-    _say(taken)
+    say(taken)
     return info.fps
 
 
 def label_entities(video: np.ndarray, config: Config, arguments: argparse.Namespace) -> np.ndarray:
     """Return entity ids uint16 (T, H, W), 0 = none, and say how much of the video they cover."""
+    from udpdiff.command.notices import say
     from udpdiff.labelling.entities import EntityLabeller
 
-    _say(f"entities by {arguments.entities}: those of the first frame ...")
+    say(f"entities by {arguments.entities}: those of the first frame ...")
     section = config.labels.entities[arguments.entities]
     labeller = EntityLabeller.from_settings(section, config.labels.tracker, config.labels.cleanup, arguments.device)
     labeller.tracker.show_progress = True
@@ -152,9 +232,10 @@ def label_entities(video: np.ndarray, config: Config, arguments: argparse.Namesp
 
 def label_depth(video: np.ndarray, config: Config, arguments: argparse.Namespace) -> np.ndarray:
     """Return depth float32 (T, H, W) in [0, 1], 1 = nearest."""
+    from udpdiff.command.notices import say
     from udpdiff.labelling.depth import load_estimator
 
-    _say(f"depth by {arguments.depth} ...")
+    say(f"depth by {arguments.depth} ...")
     return load_estimator(config.labels.depth[arguments.depth], arguments.device, show_progress=True)(video)
 
 
@@ -175,10 +256,18 @@ def write(video: np.ndarray, labels: dict[str, Any], fps: float, folder: Path, a
     return [*made, write_film(folder, "overlay", side_by_side(panels), fps)]
 
 
-def _say(sentence: str) -> None:
-    import sys
+def _provenance(config: Config, arguments: argparse.Namespace) -> dict[str, Any]:
+    from udpdiff.labelling.shards import depth_networks, entity_networks
+    from udpdiff.provenance import origin
+    from udpdiff.timing import device_name
 
-    print(sentence, file=sys.stderr, flush=True)
+    labels, networks = config.labels, {}
+    if arguments.entities:
+        networks |= entity_networks(labels.entities[arguments.entities], labels.tracker)
+    if arguments.depth:
+        networks |= depth_networks(labels.depth[arguments.depth])
+    told = {role: network.model_dump(mode="json") for role, network in networks.items()}
+    return origin() | {"device": device_name(arguments.device), "networks": told}
 
 
 def _pixels(text: str) -> int:
@@ -186,3 +275,19 @@ def _pixels(text: str) -> int:
     if not text.isdigit() or int(text) < 16:
         raise argparse.ArgumentTypeError(f"got {text!r}; expected a number of pixels, at least 16")
     return int(text)
+
+
+def _frames(text: str) -> int:
+    """Parse a number of frames; for argparse."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"got {text!r}; expected a number of frames, at least 1")
+    return int(text)
+
+
+def _labeller(text: str) -> str:
+    """Take a labeller's name; for argparse, which takes a file behind the option for one."""
+    if Path(text).is_file():
+        raise argparse.ArgumentTypeError(
+            f"got the file {text!r}; expected a labeller's name, or nothing. FILE stands first"
+        )
+    return text

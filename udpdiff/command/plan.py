@@ -10,14 +10,16 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "udpdiff plan --preset paper --device a100-80g --gpus 8 --price-per-gpu-hour 2.0"
-    parser.add_argument("--config", type=json.loads, help="json: a whole configuration, as the workflow has it")
+    parser.add_argument("--config", type=_configuration, help="json: a whole configuration, as the workflow has it")
     parser.add_argument("--preset", help="a scale in presets/; without one the mini scale")
     parser.add_argument("--configfile", action="append", default=[], type=Path, help="merged over it; may be repeated")
     parser.add_argument("--device", help="a GPU of udpdiff/planning/devices.py, such as a100-80g, h100 or rtx4090")
     parser.add_argument("--gpus", type=int, help="at hand, and of one training")
     parser.add_argument("--price-per-gpu-hour", type=float)
-    parser.add_argument("--results", default="results")
-    parser.add_argument("--benchmarks", default="benchmarks")
+    parser.add_argument("--results", default="results", help="its results, where finished shards tell their size")
+    parser.add_argument(
+        "--benchmarks", default="benchmarks", help="its benchmarks, where finished jobs tell their speed"
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -32,3 +34,11 @@ def run(arguments: argparse.Namespace) -> None:
     config = parse(raw | {name: value for name, value in told.items() if value is not None})
     workflow = Workflow(config, missing_values(config))
     print(f"\n{describe(workflow, arguments.results, arguments.benchmarks)}\n")
+
+
+def _configuration(text: str) -> dict:
+    """Parse json; for argparse."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"got {text[:80]!r}, which is no json ({error})") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder, written_file
 
 FORMATS = ("mp4", "npy", "png")
-_FRAME = re.compile(r"\d{4,}\.png")
 
 
 def formats(text: str) -> tuple[str, ...]:
@@ -23,27 +21,6 @@ def formats(text: str) -> tuple[str, ...]:
     if unknown:
         raise argparse.ArgumentTypeError(f"got {unknown[0]!r}; allowed: {','.join(FORMATS)}, one or several")
     return names
-
-
-def check_output(folder: Path, names: Sequence[str], asked: Sequence[str]) -> None:
-    """Refuse a place that cannot be written to, or where folders of frames would replace other files.
-
-    Args:
-        folder: To write into.
-        names: Of what may be written, see `write_array`.
-        asked: Formats.
-
-    Raises:
-        ValueError: It is a file, or a folder in it that frames would replace holds anything else.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"--out: got {str(folder)!r}, which is a file; expected a folder, or a name that is free")
-    for name in names if "png" in asked else ():
-        other = next((path for path in (folder / name).glob("*") if not _FRAME.fullmatch(path.name)), None)
-        if other:
-            raise ValueError(
-                f"--out: {other} would go, since frames replace the folder {folder / name}; name another --out"
-            )
 
 
 def write_array(folder: Path, name: str, values: np.ndarray, asked: Sequence[str]) -> list[Path]:

@@ -13,6 +13,13 @@ import numpy as np
 from udpdiff.background import in_background
 from udpdiff.checkpoints import hub
 from udpdiff.clip import RejectedClip
+from udpdiff.config_labels import (
+    DepthAnythingEstimator,
+    DepthCrafterEstimator,
+    EntitySegmenter,
+    PointGrid,
+    Tracker,
+)
 from udpdiff.figure_record import BEHIND, Made, Network, networks_of
 from udpdiff.jobs import EstimateDepth, Execution, SegmentEntities
 from udpdiff.progress import progress
@@ -105,10 +112,20 @@ def label_shard(
 def networks_behind(job: SegmentEntities | EstimateDepth) -> dict[str, Network]:
     """Return the networks that a labeller's labels depend on, by role."""
     if isinstance(job, SegmentEntities):
-        references = {"segmenter": getattr(job.labeller, "segmenter", None), "tracker": job.tracker.checkpoint}
-        return networks_of(references, {"tracker": hub.SAM2})
-    references = {"estimator": job.labeller.checkpoint, "base": getattr(job.labeller, "base", None)}
-    whole = job.labeller.model == "depthcrafter" and not references["base"]
+        return entity_networks(job.labeller, job.tracker)
+    return depth_networks(job.labeller)
+
+
+def entity_networks(labeller: EntitySegmenter | PointGrid, tracker: Tracker) -> dict[str, Network]:
+    """Return those of a labeller of entities, by role."""
+    references = {"segmenter": getattr(labeller, "segmenter", None), "tracker": tracker.checkpoint}
+    return networks_of(references, {"tracker": hub.SAM2})
+
+
+def depth_networks(labeller: DepthAnythingEstimator | DepthCrafterEstimator) -> dict[str, Network]:
+    """Return those of an estimator of depth, by role."""
+    references = {"estimator": labeller.checkpoint, "base": getattr(labeller, "base", None)}
+    whole = labeller.model == "depthcrafter" and not references["base"]
     parts = {"base": hub.STABLE_VIDEO} | ({"estimator": ("unet", *hub.STABLE_VIDEO)} if whole else {})
     return networks_of(references, parts)
 

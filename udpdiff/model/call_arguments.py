@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from udpdiff.model.call_checks import check_whole
+from udpdiff.model.call_numbers import check_whole
 from udpdiff.model.streams import Streams
 from udpdiff.tasks import Task, get_task
 

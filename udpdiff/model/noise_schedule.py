@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, DDIMScheduler
 
-from udpdiff.model.call_checks import check_whole
+from udpdiff.model.call_numbers import check_step_count
 
 _OWN = (CogVideoXDDIMScheduler, CogVideoXDPMScheduler)
 # In sqrt(alpha); some classes put a small number in place of 0 at the last timestep, 2e-4 by this measure.
@@ -74,10 +74,8 @@ def check_steps(scheduler: Any, num_inference_steps: int) -> None:
     Source: diffusers, schedulers/scheduling_ddim_cogvideox.py (0.42), `step`; its pull request 13125; "Common Diffusion
     Noise Schedules and Sample Steps are Flawed" (arXiv 2305.08891), section 3.3.
     """
-    check_whole(num_inference_steps=num_inference_steps)
     total = scheduler.config.num_train_timesteps
-    if not 0 < num_inference_steps <= total:
-        raise ValueError(f"Got num_inference_steps {num_inference_steps}, expected 1 to {total}.")
+    check_step_count(num_inference_steps, total)
     scheduler.set_timesteps(num_inference_steps)
     timesteps = scheduler.timesteps
     wrong = timesteps[0] < total - 1

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase, T5EncoderModel
 
 from udpdiff.model import call_checks as checks
 from udpdiff.model.call_arguments import asked_size, choose_tasks, count_prompts, padded_frames, repeated, task_rows
+from udpdiff.model.call_numbers import check_guidance, check_size
 from udpdiff.model.checked_pipeline import CheckedPipeline
 from udpdiff.model.lora import WidenedLoraLoader
 from udpdiff.model.noise import Generators, dense_generators
@@ -170,10 +171,10 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
         """
         # 1. Check what the stock call does not
         self._check_parts(num_inference_steps)
-        checks.check_guidance(guidance_scale), checks.check_generator(generator)
+        check_guidance(guidance_scale), checks.check_generator(generator)
         config, scale = self.transformer.config, self.vae_scale_factor_spatial
         height, width, num_frames = asked_size(height, width, num_frames, config, scale)
-        checks.check_size(height, width, num_frames, scale * config.patch_size, self.vae_scale_factor_temporal)
+        check_size(height, width, num_frames, scale * config.patch_size, self.vae_scale_factor_temporal)
         latent_frames = (num_frames - 1) // self.vae_scale_factor_temporal + 1
         prompt = [prompt] if isinstance(prompt, str) else prompt
         prompts = count_prompts(prompt, prompt_embeds, num_videos_per_prompt)

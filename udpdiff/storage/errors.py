@@ -13,6 +13,7 @@ from pathlib import Path
 RESULTS = "results"
 # What the system says of a disk, whoever writes to it: full, over quota, over a limit, broken, read-only.
 _OF_THE_DISK = {ENOSPC, EDQUOT, EFBIG, EIO, EROFS}
+_FULL = {ENOSPC, EDQUOT, EFBIG}
 
 
 class StorageError(RuntimeError):
@@ -67,7 +68,9 @@ def outdated(path: Path) -> StorageError:
 
 @contextmanager
 def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
-    """Turn a failing write (disk full, quota, lost mount) into a StorageError that names the file and its disk.
+    """Turn a failing write (disk full, quota, lost mount, no rights) into a StorageError that names the file.
+
+    Of a full disk, and of its room, it speaks only where the system, or a library that quotes it, says so.
 
     Args:
         path: The file.
@@ -76,9 +79,9 @@ def writing(path: Path, *errors: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (OSError, *errors) as error:
+        remedy = f"; {_disk(path)}. Make room" if _is_full(error) else ". Mend the place, its rights or its disk"
         raise StorageError(
-            f"{path}: cannot be written ({error}); {_disk(path)}. Make room or mend the disk and start again; what is"
-            " finished is kept."
+            f"{path}: cannot be written ({error}){remedy} and start again; what is finished is kept."
         ) from error
 
 
@@ -89,6 +92,11 @@ def is_of_the_disk(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _is_full(error: Exception) -> bool:
+    """Libraries raise errors of their own, without a number, but in the system's words."""
+    return getattr(error, "errno", None) in _FULL or any(os.strerror(number) in str(error) for number in _FULL)
 
 
 def _disk(path: Path) -> str:

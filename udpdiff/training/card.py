@@ -11,6 +11,7 @@ from typing import Any
 from udpdiff.checkpoints.licences import licence_of
 from udpdiff.metrics.registry import describe
 
+CARD = "README.md"
 _LOSSES = {"loss": "all streams", "loss_video": "video", "loss_dense": "dense stream"}
 
 
@@ -62,7 +63,7 @@ def model_card(
         f" {settings['task_condition']}.",
         "",
         *_losses(log),
-        *_figures(figures),
+        *_figures(settings["run"], tasks, figures or {}),
         "## Limits",
         "",
         *(f"- {line}" for line in _limits(base, settings)),
@@ -99,9 +100,15 @@ def _losses(log: Sequence[Mapping[str, Any]]) -> list[str]:
     return [head, "|---|---|---|---|", *rows, ""]
 
 
-def _figures(figures: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
+def _figures(run: str, tasks: Sequence[str], figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A table of what is known, and in words what is not and where it would come from."""
+    source = (
+        f"The workflow measures a run's samples into `results/metrics/{run}/TASK/quality.json`; `udpdiff export RUN FOLDER"
+        f" --metrics results/metrics/{run}` writes what is there into the card."
+    )
     if not figures:
-        return ["## Figures", "", "Not measured when this card was written; `snakemake` measures them.", ""]
+        return ["## Figures", "", f"None: not measured, or not at hand, when this card was written. {source}", ""]
+    missing = [task for task in tasks if task not in figures]
     rows = []
     for task, measured in figures.items():
         for key, found in measured.items():
@@ -109,7 +116,9 @@ def _figures(figures: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
             interval = "" if low is None else f" ({figure.text(low)} to {figure.text(high)})"
             rows.append(f"| {task} | {figure.label} | {figure.text(found['value'])}{interval} | {found.get('n', '')} |")
     head = ["| samples for | figure | value (95 % interval) | n |", "|---|---|---|---|"]
-    return ["## Figures", "", "Of its own samples, dense predictions against a labeller's.", "", *head, *rows, ""]
+    said = "Of its own samples, dense predictions against a labeller's."
+    said += f" None for {' and '.join(missing)}. {source}" if missing else ""
+    return ["## Figures", "", said, "", *head, *rows, ""]
 
 
 def _number(value: float | None) -> str:

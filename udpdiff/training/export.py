@@ -22,15 +22,14 @@ from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder, write_json, write_text
 from udpdiff.storage.sealed import seal_folder
 from udpdiff.tasks import get_task
-from udpdiff.training.card import model_card
+from udpdiff.training.card import CARD, model_card
 from udpdiff.training.checkpoint import read_result
-from udpdiff.training.log import read_log
+from udpdiff.training.log import LOG, read_log
 from udpdiff.training.network import DTYPES, run_streams, starting_transformer
 from udpdiff.training.settings import TrainingSettings
 
 _SHARED_PARTS = ("vae", "text_encoder", "tokenizer")
 ADAPTER_FOLDER = "adapter"
-LOG, CARD = "train.jsonl", "README.md"
 
 
 def export_run(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from udpdiff.training.objective import SampleLosses
 
+LOG = "train.jsonl"
 TIMESTEP_BINS = 4
 
 

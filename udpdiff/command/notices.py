@@ -1,0 +1,65 @@
+"""What a command says of a request that it fulfils: one plain line each, to the side of what it writes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def say(sentence: str | None) -> None:
+    """Print a line that is no result; nothing for None."""
+    if sentence:
+        print(sentence, file=sys.stderr, flush=True)
+
+
+def unknown_to_mini(prompt: str, model: str, base: str | None) -> str | None:
+    """Return the line for a prompt with words that a mini model has never read; None for other models and prompts."""
+    from udpdiff.sources.scene_words import unknown_words
+    from udpdiff.sources.scenes import SHAPES
+
+    unknown = unknown_words(prompt) if (base or model).startswith("mini:") else []
+    if not unknown:
+        return None
+    shapes = f"{', '.join(f'{shape}s' for shape in SHAPES[:-1])} and {SHAPES[-1]}s"
+    return (
+        f"{model} is a mini model, whose base learnt from captions of rendered scenes alone ({shapes} on a floor) and has never"
+        f" read {_listed(unknown)}: what comes of them means little. docs/use.md has its words."
+    )
+
+
+def cut(prompt: str, tokenizer: Any, most: int) -> str | None:
+    """Return the line for a prompt that is longer than a model reads; None for one that is not.
+
+    Args:
+        prompt: As the text encoder is given it.
+        tokenizer: Of the model.
+        most: Tokens that the model reads, the end mark included.
+    """
+    ids = tokenizer(prompt, verbose=False).input_ids
+    if len(ids) <= most:
+        return None
+    lost = tokenizer.decode(ids[most - 1 : -1], skip_special_tokens=True)
+    return f"The prompt has {len(ids)} tokens, of which the model reads {most}; left out at its end: {lost!r}."
+
+
+def mini_labellers(used: Mapping[str, str | None], remedies: Mapping[str, str]) -> str | None:
+    """Return the line for labels by mini labellers; None where there are none.
+
+    Args:
+        used: Checkpoint by the option that names another.
+        remedies: Words of a command by option: a real checkpoint.
+    """
+    mini = {option: name for option, name in used.items() if name and name.startswith("mini:")}
+    if not mini:
+        return None
+    real = " ".join(remedies[option] for option in mini)
+    return (
+        f"{_listed(mini.values())}: mini labellers, trained on rendered scenes alone; their labels of real videos are crude."
+        f" Real ones, see docs/checkpoints.md for their licences: {real}"
+    )
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = list(names)
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
