@@ -29,6 +29,7 @@ rule all:
 
 onstart:
     Invocations("results").started()
+    announce_time()
 
 
 onsuccess:

@@ -9,7 +9,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-FILES = ("Snakefile", "config.yaml", "config.schema.json")
+FILES = ("Snakefile", "config.yaml", "config.schema.json", "docs/quality.json")
 FOLDERS = ("rules", "scripts", "presets", "profiles", "slurm", "envs")
 
 
@@ -22,6 +22,7 @@ class BuildWithWorkflow(build_py):
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
         for name in FILES:
+            (target / name).parent.mkdir(exist_ok=True)
             shutil.copy2(root / name, target / name)
         for name in FOLDERS:
             shutil.copytree(root / name, target / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))

@@ -21,6 +21,8 @@ rule check_checkpoints:
         environment
     params:
         job=job(workflow_jobs.check_checkpoints),
+    message:
+        brief
     shell:
         """
         HF_HUB_OFFLINE=$HUB_OFFLINE_ASKED python -m scripts.check_checkpoints --job {params.job:q} \
@@ -42,6 +44,8 @@ rule fetch_checkpoint:
         environment
     params:
         job=job(workflow_jobs.fetch_checkpoint, "checkpoint"),
+    message:
+        brief
     shell:
         """
         HF_HUB_OFFLINE=$HUB_OFFLINE_ASKED python -m scripts.fetch_checkpoint --job {params.job:q} --record {output.record:q} \

@@ -3,6 +3,7 @@
 # udpdiff/workflow_jobs.py.
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -21,6 +22,7 @@ from udpdiff import (
 from udpdiff.checkpoints import places
 from udpdiff.launching import bash_words
 from udpdiff.named_content import named_content
+from udpdiff.planning import expected_time
 from udpdiff.planning.costs import Invocations
 from udpdiff.shell_prefix import keep_safe, shell_prefix
 from udpdiff.tasks import TASKS
@@ -116,6 +118,11 @@ keep_safe(os.environ)
 every_core = workflow.resource_settings.cores or 1
 
 
+# What a run says of a job as it starts: one line, where Snakemake would name each of thousands of inputs. A dry run is asked
+# for all of it. The log's name holds the wildcards.
+brief = None if workflow.output_settings.dryrun else "{rule} (log: {log})"
+
+
 wildcard_constraints:
     split=r"train|evaluation|samples/[a-z0-9_-]+/[a-z0-9_]+",
     shard=r"\d+",
@@ -187,6 +194,15 @@ def on_cluster():
         and settings is not None
         and settings.use_threads  # so of every executor that is not local, in a dry run too
     )
+
+
+def announce_time():
+    """Say how long the jobs ahead take on these cores, where that is known."""
+    if on_cluster():
+        return
+    needed = Counter(job.rule.name for job in workflow.dag.needrun_jobs())
+    if said := expected_time.describe(flow, needed, every_core):
+        logger.info(said)
 
 
 def announce_pages():

@@ -27,6 +27,8 @@ rule encode_latents:
     params:
         job=job(workflow_jobs.encode_latents, "stream"),
         content=content("model.base"),
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.latents:q} -- \
@@ -72,6 +74,8 @@ rule encode_text:
     params:
         job=job(workflow_jobs.encode_text, "style"),
         content=content("model.base"),
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.text:q} -- \

@@ -29,6 +29,8 @@ rule segment_entities:
         content=content(
             "labels.tracker.checkpoint", "labels.entities.{labeller}.segmenter"
         ),
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.entities:q} -- \
@@ -63,6 +65,8 @@ rule estimate_depth:
     params:
         job=job(workflow_jobs.estimate_depth, "labeller"),
         content=content("labels.depth.{labeller}.*"),
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.depth:q} -- \
@@ -118,6 +122,8 @@ rule write_captions:
     params:
         job=job(workflow_jobs.write_captions),
         content=content("model.base", "labels.captions.captioner"),
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} -- \

@@ -21,6 +21,8 @@ rule extract_features:
     params:
         job=job(workflow_jobs.extract_features),
         content=content("metrics.*_encoder", "metrics.interpolator"),
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.features:q} -- \
@@ -42,6 +44,8 @@ rule mean_labels:
         "benchmarks/mean_labels/{labeller}.tsv"
     conda:
         environment
+    message:
+        brief
     shell:
         """
         python -m scripts.mean_labels --means {input.means:q} --mean {output.mean:q} 2>&1 | tee {log:q}
@@ -67,6 +71,8 @@ rule compare_samples:
         environment
     params:
         job=job(workflow_jobs.compare_samples, "run", "task"),
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus 0 --keeps {output.comparison:q} -- \
@@ -89,6 +95,8 @@ rule evaluate_samples:
         environment
     params:
         job=job(workflow_jobs.evaluate_samples, "run", "task"),
+    message:
+        brief
     shell:
         """
         python -m scripts.evaluate_samples --job {params.job:q} --features {input.features:q} \
@@ -111,6 +119,8 @@ rule compare_with_base:
         environment
     params:
         job=job(workflow_jobs.compare_with_base),
+    message:
+        brief
     shell:
         """
         python -m scripts.compare_with_base --job {params.job:q} --measured {input.measured:q} \
@@ -134,6 +144,8 @@ rule label_quality:
         environment
     params:
         job=job(workflow_jobs.label_quality),
+    message:
+        brief
     shell:
         """
         python -m scripts.label_quality --job {params.job:q} --truth {input.truth:q} --entities {input.entities:q} \
@@ -159,6 +171,8 @@ rule codec_quality:
     params:
         job=job(workflow_jobs.codec_quality),
         content=content("model.base"),
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} -- \
@@ -186,6 +200,8 @@ rule measure_runtime:
     params:
         job=job(workflow_jobs.measure_runtime),
         content=content("model.base"),
+    message:
+        brief
     shell:
         """
         OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu:q} -- \

@@ -39,6 +39,8 @@ rule train_mini:
             for option, folder in input.items()
             for word in (f"--{option.replace('_', '-')}", folder)
         ],
+    message:
+        brief
     shell:
         """
         python -m scripts.train_mini {wildcards.name:q} --out {output.folder:q} \

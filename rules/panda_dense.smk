@@ -34,6 +34,8 @@ rule export_clips:
         split="|".join(SPLITS),
     conda:
         environment
+    message:
+        brief
     shell:
         """
         python -m scripts.export_clips --clips {input.clips:q} --entities {input.entities:q} --depth {input.depth:q} \
@@ -70,6 +72,8 @@ rule describe_data_set:
         quality=lambda wildcards, input: [
             f"--quality={path}" for path in input.get("quality", [])
         ],
+    message:
+        brief
     shell:
         """
         python -m scripts.describe_data_set --job {params.job:q} --counts {input.counts:q} {params.quality:q} \
@@ -98,6 +102,8 @@ rule show_labels:
         environment
     params:
         job=job(workflow_jobs.show_labels),
+    message:
+        brief
     shell:
         """
         python -m scripts.show_labels --job {params.job:q} --results results --benchmarks benchmarks \
@@ -138,6 +144,8 @@ rule draw_figure:
         environment
     params:
         prompts=PROMPTS,
+    message:
+        brief
     shell:
         """
         python -m scripts.draw_figure --base {input.base:q} --clips {input.clips:q} --predictions {input.predictions:q} \

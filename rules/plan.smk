@@ -11,6 +11,8 @@ rule plan:
         environment
     params:
         config=lambda wildcards: flow.config.model_dump_json(),
+    message:
+        brief
     shell:
         """
         python -m scripts.plan --config {params.config:q} --results results --benchmarks benchmarks 2>&1 | tee {log:q}
@@ -36,6 +38,8 @@ rule measure_throughput:
     params:
         job=job(workflow_jobs.measure_throughput),
         content=content("labels.tracker.*", "labels.entities.*", "labels.depth.*"),
+    message:
+        brief
     shell:
         """
         OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python -m scripts.launch --gpus {resources.gpu:q} -- \
@@ -62,6 +66,8 @@ rule measure_memory:
     params:
         job=job(workflow_jobs.measure_memory),
         content=content("model.base"),
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} -- scripts.measure_memory --job {params.job:q} \

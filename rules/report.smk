@@ -19,6 +19,8 @@ rule fill_table:
         environment
     params:
         job=job(workflow_tables.fill_table),
+    message:
+        brief
     shell:
         """
         python -m scripts.fill_table --number {wildcards.number:q} --job {params.job:q} --measured {input.measured:q} \
@@ -37,6 +39,8 @@ rule judge_claims:
         environment
     params:
         job=job(workflow_tables.judge_claims),
+    message:
+        brief
     shell:
         """
         python -m scripts.judge_claims --job {params.job:q} --comparisons {input.comparisons:q} \
@@ -80,6 +84,8 @@ rule render_report:
         environment
     params:
         job=job(workflow_jobs.render_report),
+    message:
+        brief
     shell:
         """
         python -m scripts.render_report --job {params.job:q} --results results --benchmarks benchmarks \

@@ -29,6 +29,8 @@ rule sample:
         # Beside the benchmark of each of the two rules.
         timing=lambda wildcards: f"benchmarks/sample{'_video' * (wildcards.task == 'video')}/"
         f"{wildcards.run}-{wildcards.task}-{wildcards.shard}.json",
+    message:
+        brief
     shell:
         """
         python -m scripts.launch --gpus {resources.gpu:q} --keeps {output:q} -- \
@@ -48,3 +50,5 @@ use rule sample as sample_video with:
         "benchmarks/sample_video/{run}-{task}-{shard}.tsv"
     wildcard_constraints:
         task="video",
+    message:
+        brief

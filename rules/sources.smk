@@ -20,6 +20,8 @@ if flow.config.source.kind == "scenes":
             environment
         params:
             job=job(workflow_jobs.render_scenes, "split", "shard"),
+        message:
+            brief
         shell:
             """
             python -m scripts.render_scenes --job {params.job:q} --clips {output.clips:q} --truth {output.truth:q} \
@@ -42,6 +44,8 @@ elif flow.config.source.kind == "panda70m":
             environment
         params:
             job=job(workflow_jobs.choose_clips),
+        message:
+            brief
         shell:
             """
             python -m scripts.choose_clips --job {params.job:q} --table "$SOURCE_PATH" --chosen {output.chosen:q} \
@@ -69,6 +73,8 @@ elif flow.config.source.kind == "panda70m":
             delay_minutes=lambda wildcards, attempt: 15 * (attempt - 1),
         params:
             job=job(workflow_jobs.download_clips, "split", "shard"),
+        message:
+            brief
         shell:
             """
             python -m scripts.launch --gpus 0 --delay {resources.delay_minutes:q} --keeps {output.clips:q} -- \
@@ -94,6 +100,8 @@ else:
             environment
         params:
             job=job(workflow_jobs.cut_videos, "split", "shard"),
+        message:
+            brief
         shell:
             """
             python -m scripts.cut_videos --job {params.job:q} --folder "$SOURCE_PATH" \
@@ -117,6 +125,8 @@ if flow.config.source.kind != "scenes":
             "logs/check_clips.log",
         conda:
             environment
+        message:
+            brief
         shell:
             """
             python -m scripts.check_clips --summaries {input.summaries:q} --checked {output.checked:q} 2>&1 | tee {log:q}

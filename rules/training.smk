@@ -29,6 +29,8 @@ rule train:
         state="results/training/{run}",
         latents=lambda wildcards, input: bash_words(input.latents),
         captions=lambda wildcards, input: bash_words(input.captions),
+    message:
+        brief
     shell:
         # The log's tee outlives the warning signal before a time limit, so that the trainer can save and say so.
         """
@@ -57,6 +59,8 @@ rule take_model:
     params:
         job=job(workflow_jobs.take_model, "run"),
         content=content("models.{run}.checkpoint"),
+    message:
+        brief
     shell:
         """
         python -m scripts.take_model --job {params.job:q} --output {output.run:q} 2>&1 | tee {log:q}

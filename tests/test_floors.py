@@ -125,6 +125,7 @@ def test_nobody_imports_the_trainers_of_mini_checkpoints():
         "jobs",
         "tables.specs",
         "planning.costs",
+        "planning.expected_time",
         "planning.fit",
         "checkpoints",
         "mini.stages",

@@ -22,6 +22,18 @@ def test_a_grid_of_points_is_loaded_without_a_warning():
         PointGridSegmenter.from_pretrained("mini:sam2", device="cpu")
 
 
+def test_what_pictures_are_read_without_is_not_said():
+    quiet_libraries.leave_out_hints()
+    log, heard = logging.getLogger("transformers.models.auto.image_processing_auto"), []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())
+    log.addHandler(handler)
+    log.warning("Requested torchvision backend is not available. Falling back to pil backend.")
+    log.warning("heard")
+    log.removeHandler(handler)
+    assert heard == ["heard"]
+
+
 def test_other_warnings_are_given():
     with pytest.warns(UserWarning, match="heard"), quiet_libraries.without_warnings_of_torchscript():
         warnings.warn("`torch.jit.script` is deprecated", FutureWarning, stacklevel=1)

@@ -44,6 +44,8 @@ class _Lines(tqdm):
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         now = time.monotonic()
+        if self.total is not None and self.n >= self.total:
+            return  # the last line, which the end prints
         if self._last_line is None:
             self._last_line = now
         elif now - self._last_line >= SECONDS_BETWEEN_LINES:

@@ -13,6 +13,12 @@ def leave_out_hints() -> None:
     """Leave out hints about optional packages that are done without. Imports nothing, so every process begins with it."""
     # bitsandbytes, which libraries import where it is installed, names a package of kernels that it has not found.
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    # Pictures are read without torchvision, which nothing here needs.
+    logging.getLogger("transformers.models.auto.image_processing_auto").addFilter(_is_no_fallback)
+
+
+def _is_no_fallback(record: logging.LogRecord) -> bool:
+    return "backend is not available. Falling back to" not in record.getMessage()
 
 
 def leave_out_loading_bars() -> None:

@@ -76,7 +76,10 @@ def test_a_wheel_holds_all_that_the_package_reads_and_nothing_else(built):
     assert here <= names
     workflow = {name.removeprefix("udpdiff/_workflow/") for name in names if name.startswith("udpdiff/_workflow/")}
     wanted = {"Snakefile", "config.yaml", "config.schema.json", "presets/paper.yaml", "profiles/default/config.yaml"}
-    assert wanted | {"rules/common.smk", "scripts/train.py", "slurm/config.yaml", "envs/udpdiff.yaml"} <= workflow
+    assert (
+        wanted | {"docs/quality.json", "rules/common.smk", "scripts/train.py", "slurm/config.yaml", "envs/udpdiff.yaml"}
+        <= workflow
+    )
     assert {name.split("/")[0] for name in names} == {"udpdiff", "udpdiff-0.1.0.dist-info"}
     assert not [name for name in names if "results" in name.split("/") or "tests" in name.split("/")]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,6 @@ from scripts import plan
 from udpdiff.command.configuration import layered
 from udpdiff.config_values import ConfigError
 from udpdiff.planning import default_run
-
-ROOT = Path(__file__).parents[2]
 
 
 def told(capsys, monkeypatch, *arguments) -> str:
@@ -37,6 +34,7 @@ def test_a_preset_on_the_device_that_is_named(capsys, monkeypatch):
     assert float(price.replace(",", "")) == pytest.approx(2 * float(hours.replace(",", "")), rel=0.01)
     assert "Disk at its peak: " in eight and "THUDM/CogVideoX-5b 21.1 (counted)" in eight and "GB of videos" in eight
     assert "Does not fit" not in eight
+    assert "On 8 GPUs: at least " in eight and " days, with all at work" in eight
 
     other = told(capsys, monkeypatch, "--preset", "paper", "--device", "rtx4090", "--gpus", "1")
     assert "1 x RTX 4090 24 GB" in other and "Does not fit: train/base needs" in other
@@ -62,19 +60,25 @@ def test_the_mini_scale_says_what_it_does_not_know(capsys, monkeypatch):
     page = told(capsys, monkeypatch)
     assert "mini: 144 train" in page and "12 runs; on a CPU\n" in page and "Downloads: no checkpoint." in page
     assert (
-        row(page, "train")[:4] == ["train", "11", "31,680", "-"] and "A100 80" not in page and "GPU hours" not in page
+        row(page, "train")[:4] == ["train", "11", "31,680", "0.585"]
+        and "A100 80" not in page
+        and "GPU hours" not in page
     )
-    assert ">" not in page and "the trainings here, 31,680 samples, take 0.585 hours of one core" in " ".join(
-        page.split()
-    )
+    took = f"takes about {default_run.cost('total_seconds') / 60:.0f} minutes on such cores"
+    assert ">" not in page and took in " ".join(page.split()), "the default run itself"
     named = told(capsys, monkeypatch, "--device", "rtx4090")
     assert "1 x RTX 4090 24 GB" in named and "GPU hours" in named
 
 
-def test_the_default_run_is_that_of_the_file_of_its_figures():
-    figures = json.loads((ROOT / "docs" / "quality.json").read_text())
-    assert figures["cost.total_seconds"] == default_run.SECONDS and figures["cost.peak_rss_gb"] == default_run.PEAK_GB
-    assert figures["cost.train_seconds"] == default_run.TRAIN_SECONDS
+def test_hours_of_a_cpu_scale_are_scaled_by_clips(capsys, monkeypatch):
+    _, jobs, seen, hours, *_ = row(told(capsys, monkeypatch, "--preset", "hours"), "train")
+    assert (jobs, seen) == ("5", "117,760")
+    assert float(hours) == pytest.approx(117_760 / 31_680 * default_run.cost("train_seconds") / 3600, rel=0.01)
+
+
+def test_no_gpus_time_is_counted_where_none_is_planned_for(tmp_path):
+    code = "import sys; from udpdiff.command import main; main(['plan', '--preset', 'hours']); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, capture_output=True)
 
 
 def test_a_preset_that_is_not_there(monkeypatch, capsys):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from pathlib import Path
 
 from rule_graphs import graph, one, told
 
 from udpdiff import jobs
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_scenes_of_the_splits_are_disjoint_and_in_order(scenes):
@@ -22,6 +26,13 @@ def test_scenes_of_the_splits_are_disjoint_and_in_order(scenes):
         assert shard == 0 or seen[split, shard - 1].stop == numbers.start
     all_of = {split: {n for place, numbers in seen.items() if place[0] == split for n in numbers} for split, _ in seen}
     assert not all_of["train"] & all_of["evaluation"]
+
+
+def test_every_job_with_a_log_is_one_line_of_a_run():
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        # What another rule is made of has its message.
+        for name, text in re.findall(r"^ *rule (\w+):\n((?:(?! *(?:use )?rule ).*\n)*)", path.read_text(), re.M):
+            assert ("log:\n" in text) == bool(re.search(r"message:\n +brief\n", text)), name
 
 
 STREAMS = {

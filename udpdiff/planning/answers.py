@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
-from udpdiff.planning import default_run, table
-from udpdiff.planning.devices import DEVICES, find_device
+from udpdiff.planning import cpu_speeds, default_run, table
+from udpdiff.planning.devices import DEVICES, Device, find_device
 from udpdiff.planning.downloads import checkpoint_downloads, video_bytes
 from udpdiff.planning.job_memory import unfit
 from udpdiff.planning.plan import Plan
@@ -29,15 +29,15 @@ def describe(workflow: Workflow, results: str, benchmarks: str) -> str:
         ValueError: The GPU's name is not known.
     """
     config, on_cpu = workflow.config, cpu_will_do(workflow.config)
-    device = find_device(config.gpu or DEFAULT_DEVICE)
+    device = None if on_cpu else find_device(config.gpu or DEFAULT_DEVICE)
     plan = Plan(workflow, results, benchmarks, device)
-    stages = plan.stages()
+    stages = cpu_speeds.with_default_speeds(config, plan.stages()) if on_cpu else plan.stages()
     lines = [
-        *textwrap.wrap(_head(workflow, device.label), table.WIDTH),
+        *textwrap.wrap(_head(workflow, device), table.WIDTH),
         "",
         table.cpu_table(stages) if on_cpu else table.plan_table(stages, device, config.gpus, config.gpu_price),
         "",
-        *(_on_a_cpu(stages) if on_cpu else ()),
+        *(_on_a_cpu(stages) if on_cpu else _in_days(stages, config.gpus)),
         *table.disk_lines(plan.disk(stages)),
         *table.download_lines(list(checkpoint_downloads(config)), video_bytes(config)),
         *(() if on_cpu else _advice(plan, device.usable_bytes)),
@@ -51,24 +51,35 @@ def cpu_will_do(config: Config) -> bool:
 
 
 def _on_a_cpu(stages: Sequence[StagePlan]) -> list[str]:
-    seen = sum(stage.clips for stage in stages if stage.stage == "train")
+    cores = f"{default_run.CORES} cores of an {default_run.PROCESSOR}"
+    took = table.in_words(default_run.cost("total_seconds") / 3600)
+    hours = cpu_speeds.wall_hours(stages, default_run.CORES)
     texts = (
-        "No GPU is named, and the shipped mini models need none. The default run took "
-        f"{default_run.SECONDS / 60:.0f} minutes on {default_run.CORES} cores of an {default_run.PROCESSOR}, and "
-        f"{default_run.PEAK_GB:.1f} GB of memory at once. At its speed the trainings here, {seen:,} samples, take "
-        f"{table.number(default_run.core_hours(seen))} hours of one core.",
-        f"--device NAME, or the key gpu, plans for a GPU: {', '.join(DEVICES)}.",
-        "Clips of train count each time they are seen.",
+        f"No GPU is named, and the shipped mini models need none. The default run took {took} on {cores}, and "
+        f"{default_run.cost('peak_rss_gb'):.1f} GB of memory at once."
+        + (f" All this, with tables and report, takes about {table.in_words(hours)} on such cores." if hours else ""),
+        "Core hours, scaled by clips: what the default run's jobs of a stage took a clip, each on one of its cores, at the mean of "
+        "all its labellers or runs. Clips of train count each time they are seen.",
     )
     return [line for text in texts for line in textwrap.wrap(text, table.WIDTH)] + [""]
 
 
-def _head(workflow: Workflow, device: str) -> str:
+def _in_days(stages: Sequence[StagePlan], gpus: int) -> list[str]:
+    """The wall time of the sum, in words."""
+    hours = sum(stage.wall_hours(gpus) for stage in stages if stage.speed)
+    least = "at least " if any(stage.on_gpu and (not stage.speed or stage.speed.bound) for stage in stages) else ""
+    return [
+        f"On {gpus} GPU{'s' * (gpus > 1)}: {least}{table.in_words(hours)}, with all at work and nobody waiting.",
+        "",
+    ]
+
+
+def _head(workflow: Workflow, device: Device | None) -> str:
     config = workflow.config
     clips, counts = config.clips, " and ".join(f"{sum(map(len, workflow.shards[split])):,} {split}" for split in SPLITS)
     told = "" if config.gpu else f" (no gpu is named; --config gpu=NAME: {', '.join(DEVICES)})"
     price = "" if config.gpu_price is None else f", {config.gpu_price:g} a GPU-hour"
-    hardware = "on a CPU" if cpu_will_do(config) else f"{config.gpus} x {device}{told}{price}"
+    hardware = f"{config.gpus} x {device.label}{told}{price}" if device else "on a CPU"
     return (
         f"{config.preset or 'mini'}: {counts} clips of {clips.num_frames} frames, {clips.height} x {clips.width}; "
         f"{config.model.base}, {len(workflow.shown_runs())} runs; {hardware}"

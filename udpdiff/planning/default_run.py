@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-CORES, PROCESSOR = 2, "AMD EPYC"
-SECONDS = 2050.2
-PEAK_GB = 2.463  # of all jobs that ran at once
-TRAIN_SECONDS = 2106.2  # of all trainings, each on one core
-TRAIN_SAMPLES = 31_680  # that they saw: 11 of 360 steps of 8
+import json
+from functools import cache
+
+from udpdiff.workflow_place import workflow_folder
+
+CORES, PROCESSOR = 2, "AMD EPYC"  # that it ran on
 
 
-def core_hours(samples: int) -> float:
-    """Return the hours that one such core trains mini models for, by the samples that they see."""
-    return samples * TRAIN_SECONDS / TRAIN_SAMPLES / 3600
+@cache
+def cost(name: str) -> float:
+    """Return a figure of its cost, as `total_seconds`; 0 for one that it has not."""
+    figures = json.loads((workflow_folder() / "docs" / "quality.json").read_text())
+    return figures.get(f"cost.{name}", 0.0)
+
+
+def job_seconds(rules: tuple[str, ...]) -> float:
+    """Return the seconds of all jobs of some rules together, each of which had one core."""
+    return sum(cost(f"{rule}_seconds") for rule in rules)

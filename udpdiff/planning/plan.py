@@ -7,9 +7,9 @@ made up in between.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from udpdiff import workflow_jobs
@@ -20,6 +20,7 @@ from udpdiff.metrics.codec_curves import curve_round_trips
 from udpdiff.planning import disk
 from udpdiff.planning.caption_speed import caption_speed
 from udpdiff.planning.counted_work import (
+    Work,
     counted_speed,
     decoding_work,
     encoding_work,
@@ -53,10 +54,10 @@ class Plan:
         workflow: What only its user can name may be missing.
         results: The results folder, where finished shards tell their size.
         benchmarks: The benchmarks folder, where finished jobs tell their speed.
-        device: What hours are counted for.
+        device: What hours are counted for; None for a CPU, of whose speed nothing is known before something was timed.
     """
 
-    def __init__(self, workflow: Workflow, results: str | Path, benchmarks: str | Path, device: Device) -> None:
+    def __init__(self, workflow: Workflow, results: str | Path, benchmarks: str | Path, device: Device | None) -> None:
         self.workflow, self.config, self.device = workflow, workflow.config, device
         self.results = Path(results)
         self.records: list[Throughput] = read_throughputs(benchmarks, self.results / "throughput.json")
@@ -113,11 +114,18 @@ class Plan:
 
     def _labelling_speed(self, folder: str) -> Speed | None:
         kind = folder.split("/")[0]
-        return labeller_speed(kind, _data(self.labellers[folder]), self.size, self.records, self.device)
+        job = _data(self.labellers[folder])
+        if self.device is None:
+            return measured_speed(kind, job, self.size, self.records)
+        return labeller_speed(kind, job, self.size, self.records, self.device)
+
+    def _counted(self, works: Callable[[], list[Work | None]]) -> Speed | None:
+        """Counting takes seconds, so it is done where its result is asked for."""
+        return counted_speed(self.device, works()) if self.device else None
 
     def _captions(self) -> StagePlan:
         captions = self.config.labels.captions
-        speed = caption_speed(captions, self.config.clip_size(), self.device)
+        speed = caption_speed(captions, self.config.clip_size(), self.device) if self.device else None
         known = {"speed": speed, "bytes_per_clip": disk.caption_bytes(), "on_gpu": captions.captioner is not None}
         return self._stage("captions", SPLITS, **known)
 
@@ -128,15 +136,15 @@ class Plan:
         for name in sorted({VIDEO} | {name for stream in streams for name in stream.dense.values()}):
             job = workflow_jobs.encode_latents(self.workflow, name)
             measured = measured_speed(f"latents/{name}", _data(job), self.size, self.records)
-            work = encoding_work(base, self.size, job.encodings, config.encoding.vae_dtype)
-            speed = measured or counted_speed(self.device, [work])
+            work = partial(encoding_work, base, self.size, job.encodings, config.encoding.vae_dtype)
+            speed = measured or self._counted(lambda work=work: [work()])
             stored = latent_bytes(base, self.size, job.encodings)
             known = {"speed": speed, "bytes_per_clip": stored, "run": passing.get(name)}
             yield self._stage(f"latents/{name}", ["train"], need="latents", **known)
         if config.encoding.text == "live":
             return
-        work = prompt_work(base, _CAPTIONS, config.encoding.text_dtype)
-        prompts = {"speed": counted_speed(self.device, [work]), "bytes_per_clip": prompt_bytes(base, _CAPTIONS)}
+        speed = self._counted(lambda: [prompt_work(base, _CAPTIONS, config.encoding.text_dtype)])
+        prompts = {"speed": speed, "bytes_per_clip": prompt_bytes(base, _CAPTIONS)}
         for name in sorted({name for stream in streams for name in stream.text.values()}):
             yield self._stage(f"latents/{name}", ["train"], need="latents/text", **prompts)
 
@@ -183,10 +191,13 @@ class Plan:
         passes = 4 if recipe.gradient_checkpointing else 3
         dtype = {"no": "float32", "bf16": "bfloat16", "fp16": "float16"}[recipe.mixed_precision]
         base, what = self.config.model.base, f"{passes} forward passes' work a sample"
-        works = [transformer_work(base, self.size, passes, dtype, what)]
-        if self.config.encoding.text == "live":
-            works.append(prompt_work(base, 1, self.config.encoding.text_dtype))
-        return counted_speed(self.device, works)
+        live, text = self.config.encoding.text == "live", self.config.encoding.text_dtype
+        return self._counted(
+            lambda: [
+                transformer_work(base, self.size, passes, dtype, what),
+                *([prompt_work(base, 1, text)] if live else []),
+            ]
+        )
 
     def _samples(self) -> Iterator[StagePlan]:
         """Sampling, and what reads the samples: the judges' labels of them, features and comparisons."""
@@ -216,8 +227,12 @@ class Plan:
         sampling, base = self.config.sampling, self.config.model.base
         # Guidance asks for each step with and without the prompt.
         passes = sampling.num_inference_steps * (2 if sampling.guidance_scale > 1 else 1)
-        denoising = transformer_work(base, self.size, passes, sampling.dtype, f"{passes} forward passes")
-        return counted_speed(self.device, [denoising, decoding_work(base, self.size, streams, sampling.dtype)])
+        return self._counted(
+            lambda: [
+                transformer_work(base, self.size, passes, sampling.dtype, f"{passes} forward passes"),
+                decoding_work(base, self.size, streams, sampling.dtype),
+            ]
+        )
 
     def _measuring(self) -> Iterator[StagePlan]:
         """Round trips of labels through the codec, and table 4."""
@@ -226,8 +241,8 @@ class Plan:
         tasks, dtype = self.workflow.measured_tasks(), config.encoding.vae_dtype
         curves = sum(curve_round_trips(TASKS[name], config.task_options(name), clips) for name in tasks)
         trips = len(tasks) + curves / max(clips, 1)  # a clip of labels
-        works = [encoding_work(base, self.size, trips, dtype), decoding_work(base, self.size, trips, dtype)]
-        codec = StagePlan("codec_quality", 1, clips, counted_speed(self.device, works))
+        works = [partial(work, base, self.size, trips, dtype) for work in (encoding_work, decoding_work)]
+        codec = StagePlan("codec_quality", 1, clips, self._counted(lambda: [work() for work in works]))
         yield self._with_memory(codec, "codec_quality")
         if 4 in config.report.tables and (pairs := self.workflow.runtime_pairs()):
             calls = len(pairs) * (config.metrics.runtime_repeats + 1)

@@ -45,16 +45,19 @@ def plan_table(stages: Sequence[StagePlan], device: Device, gpus: int = 1, price
 
 
 def cpu_table(stages: Sequence[StagePlan]) -> str:
-    """Return the stages as a table with its sum, without what is of GPUs; hours are those measured here, where there are some."""
-    rows: list[tuple[str, ...]] = [("stage", "jobs", "clips", "hours", "disk GB")]
+    """Return the stages as a table with its sum, without what is of GPUs; hours are of one core."""
+    rows: list[tuple[str, ...]] = [("stage", "jobs", "clips", "core hours", "disk GB", "hours rest on")]
     for stage in stages:
         jobs, clips = (f"{count:,}" if count else "-" for count in (stage.jobs, stage.clips))
-        hours = number(stage.hours) if stage.speed and stage.speed.origin == "measured" else "-"
-        rows.append((stage.stage, jobs, clips, hours, number(stage.disk_bytes / 1e9) if stage.disk_bytes else "-"))
-    disk = sum(stage.disk_bytes or 0 for stage in stages)
-    rows.append(("all", f"{sum(stage.jobs for stage in stages):,}", "", "", number(disk / 1e9)))
+        hours = number(stage.hours) if stage.hours else "-"
+        disk = number(stage.disk_bytes / 1e9) if stage.disk_bytes else "-"
+        basis = f"{stage.speed.origin}: {stage.speed.basis}" if stage.hours else "not known" if stage.clips else ""
+        rows.append((stage.stage, jobs, clips, hours, disk, basis))
+    hours, disk = (sum(values) for values in zip(*((s.hours or 0, s.disk_bytes or 0) for s in stages), strict=True))
+    total = number(hours) if hours else "-"
+    rows.append(("all", f"{sum(stage.jobs for stage in stages):,}", "", total, number(disk / 1e9), ""))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    lines = [_line(row, widths) for row in rows]
     rule = "-" * len(lines[0])
     return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
@@ -159,3 +162,11 @@ def download_lines(checkpoints: Sequence[tuple[str, float | None, str]], videos:
 def number(value: float) -> str:
     """Return three digits that matter."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def in_words(hours: float) -> str:
+    """Return a time as people say it: minutes, then hours, then days."""
+    if hours < 1.5:
+        minutes = max(1, round(60 * hours))
+        return f"{minutes} minute{'s' * (minutes > 1)}"
+    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"

@@ -1,0 +1,88 @@
+"""The time that a start of the workflow names: the default run's for its own jobs, in proportion for others, else none."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from snakemake.utils import update_config
+
+from udpdiff import config_parsing
+from udpdiff.planning import cpu_speeds, default_run, expected_time
+from udpdiff.planning.stages import StagePlan
+from udpdiff.workflow import Workflow
+
+ROOT = Path(__file__).parents[2]
+
+
+def workflow(**sections) -> Workflow:
+    raw = yaml.safe_load((ROOT / "config.yaml").read_text())
+    update_config(raw, sections)
+    return Workflow(config_parsing.parse(raw))
+
+
+def every_job(flow: Workflow) -> Counter:
+    """Rule -> jobs; of rules that share a stage the first stands for all."""
+    counts = Counter()
+    for stage in cpu_speeds.counted_stages(flow):
+        counts[cpu_speeds.rules_of(stage.stage)[0]] += stage.jobs
+    return counts
+
+
+def minutes(told: str) -> int:
+    return int(re.match(r"About (\d+) minutes? from here", told).group(1))
+
+
+def test_the_whole_default_run_takes_what_it_took():
+    flow, measured = workflow(), round(default_run.cost("total_seconds") / 60)
+    told = expected_time.describe(flow, every_job(flow), default_run.CORES)
+    assert (
+        minutes(told) == measured and f"{measured} minutes on 2 cores of an AMD EPYC" in told and "without" not in told
+    )
+    assert minutes(expected_time.describe(flow, every_job(flow), 1)) == pytest.approx(2 * measured, abs=1)
+
+
+def test_a_run_that_goes_on_takes_the_rest():
+    flow = workflow()
+    jobs = every_job(flow)
+    whole = minutes(expected_time.describe(flow, jobs, 2))
+    ahead = minutes(expected_time.describe(flow, jobs | {"train": 4}, 2))
+    gone = 7 / 11 * default_run.cost("train_seconds") / 60 / 2
+    assert ahead == pytest.approx(whole - gone, abs=2)
+    assert expected_time.describe(flow, {"fill_table": 3, "render_report": 1}, 2) is None
+
+
+def test_cores_without_number_leave_the_chain_of_stages():
+    flow = workflow()
+    assert (
+        2
+        < minutes(expected_time.describe(flow, every_job(flow), 1000))
+        < minutes(expected_time.describe(flow, every_job(flow), 4))
+    )
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"clips": {"height": 128}},
+        {"gpu": "rtx4090"},
+        {"labels": {"tracker": {"checkpoint": "facebook/sam2.1-hiera-small"}}},
+    ],
+)
+def test_nothing_is_said_of_other_clips_models_and_hardware(sections):
+    flow = workflow(**sections)
+    assert expected_time.describe(flow, every_job(flow), 2) is None
+
+
+def test_a_stage_that_is_told_otherwise_is_named():
+    flow = workflow(sampling={"num_inference_steps": 20})
+    assert ", without sample: reckoned" in expected_time.describe(flow, every_job(flow), 2)
+
+
+def test_speeds_of_finished_jobs_stay():
+    measured = StagePlan("train", 1, 10, cpu_speeds.Speed(5.0, "measured", "here"))
+    [kept] = cpu_speeds.with_default_speeds(workflow().config, [measured])
+    assert kept is measured
