@@ -11,6 +11,7 @@ from udpdiff.report.latex import tabular
 from udpdiff.report.pages.samples import Pair, Samples
 from udpdiff.report.pages.tables import tables
 from udpdiff.storage.sealed import seal_file
+from udpdiff.tables.paper import PAPER_TABLES
 
 NAMES = ("subject_consistency", "background_consistency", "motion_smoothness", "fvd", "kvd", "dynamic_degree")
 
@@ -89,9 +90,39 @@ def test_the_table_lies_beside_as_csv_and_as_latex(shown):
     table, folder = shown
     assert pd.read_csv(folder / "table2.csv").shape[0] == 2
     text = (folder / "table2.tex").read_text()
-    assert text == table.latex and r"UDPDiff\_(seg) & 91.00 & 95.00" in text and "Dynamic degree, \\%" in text
+    assert (
+        text == table.latex
+        and "\nModel & " in text
+        and table.heading == "Model"
+        and r"UDPDiff\_(seg) & 91.00 & 95.00" in text
+        and "Dynamic degree, \\%" in text
+    )
     rows = [line for line in text.splitlines() if " & " in line]
     assert len(rows) == 3 and len({line.count(" & ") for line in rows}) == 1, "every row has every column"
+
+
+def test_a_row_of_labels_says_whose_they_are(tmp_path):
+    results = tmp_path / "results"
+    results.mkdir()
+    lines = [
+        {"model": model, "run": "multi", "task": "depth", "n_videos": 24, "delta1_ours": 0.5}
+        for model in ("Depth Anything V2", "UDPDiff (multi-depth)")
+    ]
+    pd.DataFrame(lines).assign(delta1_ours_low=None, delta1_ours_high=None, delta1_paper=0.4).to_csv(
+        results / "table3.csv", index=False
+    )
+    seal_file(results / "table3.csv", results / "table3.csv.sha256")
+    job = small_job().model_copy(update={"tables": (3,)})
+    samples = Samples(prompts=[], figures=[], pairs=[], base=None, featured=None, films_first=1, films_worst=0)
+    [table] = tables(Inputs(job, results, [], []), results / "report/media", samples).tables
+    assert [row.labeller for row in table.rows] == ["depth_anything", None]
+
+
+def test_the_first_column_says_what_its_rows_are():
+    assert (
+        PAPER_TABLES[7].heading == "Partition (segmentation, depth)"
+        and next(iter(PAPER_TABLES[7].rows)) == "(0.3, 0.7)"
+    )
 
 
 def test_special_characters_are_printed_by_latex():

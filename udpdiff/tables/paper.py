@@ -82,7 +82,7 @@ PAPER_TABLES: dict[int, PaperTable] = {
     ),
     7: PaperTable(
         "Partition of the data between segmentation (first) and depth (second)",
-        "Partition",
+        "Partition (segmentation, depth)",
         {
             "(0.3, 0.7)": _vbench(95.89, 96.54, 98.16),
             "(0.7, 0.3)": _vbench(96.72, 96.37, 96.97),

@@ -54,6 +54,9 @@ class Row(PageData):
     model: str
     run: str
     task: str
+    labeller: str | None = Field(
+        description="Whose labels of the run's videos the row is of; null: of what the run made."
+    )
     n: int | None
     about: str | None = Field(description="What a verdict is about: these weights, or the method.")
     cells: list[Cell]
@@ -62,6 +65,7 @@ class Row(PageData):
 class Table(PageData):
     number: int
     title: str
+    heading: str = Field(description="Of the first column.")
     columns: list[Column]
     rows: list[Row]
     extractors: list[str]
@@ -97,11 +101,13 @@ def _table(number: int, path: Path, sortable: dict[tuple[str, str], set[str]], f
     metrics = [metric for metric in (*spec.metrics, *spec.extra) if f"{metric.name}_ours" in frame.columns]
     metrics = _with_motion_in_place(metrics)
     lines = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    labellers = {row.label: row.labeller for row in spec.rows}
     table = Table(
         number=number,
         title=PAPER_TABLES[number].title,
+        heading=PAPER_TABLES[number].heading,
         columns=[_column(metric, spec) for metric in metrics],
-        rows=[_row(line, metrics, sortable) for line in lines],
+        rows=[_row(line, labellers.get(line["model"]), metrics, sortable) for line in lines],
         extractors=_extractors(frame, metrics),
         csv=f"table{number}.csv",
         latex="",
@@ -133,12 +139,18 @@ def _column(metric: specs.Metric, spec: specs.TableSpec) -> Column:
     )
 
 
-def _row(line: dict[str, Any], metrics: list[specs.Metric], sortable: dict[tuple[str, str], set[str]]) -> Row:
+def _row(
+    line: dict[str, Any],
+    labeller: str | None,
+    metrics: list[specs.Metric],
+    sortable: dict[tuple[str, str], set[str]],
+) -> Row:
     known = sortable.get((line["run"], line["task"]), set())
     return Row(
         model=line["model"],
         run=line["run"],
         task=line["task"],
+        labeller=labeller,
         n=line["n_videos"],
         about=line.get("about"),
         cells=[_cell(line, metric, known) for metric in metrics],
@@ -170,7 +182,7 @@ def _extractors(frame: pd.DataFrame, metrics: list[specs.Metric]) -> list[str]:
 
 
 def _latex(table: Table) -> str:
-    headings, rows = ["Model"], [[row.model] for row in table.rows]
+    headings, rows = [table.heading], [[row.model] for row in table.rows]
     for index, column in enumerate(table.columns):
         headings += [f"{column.label}{column.unit and ', ' + column.unit}"] + ["paper"] * column.printed
         for cells, row in zip(rows, table.rows, strict=True):

@@ -140,7 +140,7 @@
     const element = make("article", { class: "sample" },
       make("header", {}, make("strong", {}, pair.label), ` · ${pair.phrase}${pair.origin ? ` · ${pair.origin}` : ""}`, make("span", { class: "id" }, prompt.id)),
       streams, make("p", { class: "prompt" }, prompt.text), scores(order.slice(0, first)),
-      order.length > first ? make("details", {}, make("summary", {}, `${order.length - first} more figures`), scores(order.slice(first))) : null);
+      order.length > first ? make("details", {}, make("summary", {}, `${order.length - first} more figure${order.length - first === 1 ? "" : "s"}`), scores(order.slice(first))) : null);
     return { element, films };
   }
 
