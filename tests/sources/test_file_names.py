@@ -43,7 +43,10 @@ def cut(tmp_path_factory):
     (folder / BROKEN).write_text("no video")
     with open(work.folder / "captions.csv", "w", newline="") as file:
         csv.writer(file).writerows([["clip", "caption"], *([name, f"Of {name}"] for name in (*NAMES, BROKEN))])
-    work.configuration = {"source": {"kind": "videos", "path": folder.name, "captions": "captions.csv"}}
+    work.configuration = {
+        "source": {"kind": "videos", "path": folder.name, "captions": "captions.csv"},
+        "clips": {"evaluation_share": 0.4},  # one of them is broken
+    }
     work.targets = files("captions")
     work.build(work.targets)
     return work
