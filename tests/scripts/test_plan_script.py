@@ -16,7 +16,9 @@ from udpdiff.planning import default_run
 def told(capsys, monkeypatch, *arguments) -> str:
     monkeypatch.setattr(sys, "argv", ["plan", "--results", "nowhere", "--benchmarks", "nowhere", *arguments])
     plan.main()
-    return capsys.readouterr().out
+    said = capsys.readouterr()
+    assert ("Counting" in said.err) == ("GPU hours" in said.out), "who waits is told why, and nobody else"
+    return said.out
 
 
 def row(page: str, stage: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 
@@ -25,13 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     from udpdiff.command.configuration import layered
     from udpdiff.config_parsing import parse
-    from udpdiff.planning.answers import describe
+    from udpdiff.planning.answers import cpu_will_do, describe
     from udpdiff.user_values import missing_values
     from udpdiff.workflow import Workflow
 
     raw = arguments.config or layered(arguments.preset, arguments.configfile)
     told = {"gpu": arguments.device, "gpus": arguments.gpus, "gpu_price": arguments.price_per_gpu_hour}
     config = parse(raw | {name: value for name, value in told.items() if value is not None})
+    if not cpu_will_do(config):
+        print("Counting what the networks compute on a clip: a quarter of a minute.", file=sys.stderr, flush=True)
     workflow = Workflow(config, missing_values(config))
     print(f"\n{describe(workflow, arguments.results, arguments.benchmarks)}\n")
 
