@@ -108,6 +108,7 @@ def planned(page: str) -> dict[str, float]:
             found[f"hours.{match[1]}"] = float(match[2].replace(",", ""))
     for name, pattern in {"disk": r"Disk at its peak: ([\d.,]+)", "videos": r"([\d.,]+) GB of videos"}.items():
         found |= {f"{name}_gb": float(each.replace(",", "")) for each in re.findall(pattern, page)}
+    found |= {f"wall_{unit}": float(each) for each, unit in re.findall(r"takes about ([\d.]+) (minutes|hours)", page)}
     found["hours.latents"] = sum(hours for stage, hours in found.items() if stage.startswith("hours.latents/"))
     fetched = re.findall(r"Downloads: ([\d.,]+) GB of checkpoints", page)
     found["downloads_gb"] = sum(float(each.replace(",", "")) for each in fetched) + found.get("videos_gb", 0)
@@ -185,6 +186,8 @@ def test_the_table_of_presets_is_what_their_plans_say(preset, source_of):
         assert hours.startswith("> ") and says(numbers(hours)[0], plan["hours.all"])
     else:
         assert hours == "none"
+        for figure, unit in re.findall(r"2 cores: ([\d.]+) (\w+)", row):
+            assert float(figure) == plan[f"wall_{unit}"]
     scale = 1000 if disk.endswith("TB") else 1
     assert says(numbers(disk)[0], plan["disk_gb"] / scale)
     assert downloads == "none" if not plan["downloads_gb"] else says(numbers(downloads)[0], plan["downloads_gb"])
