@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import string
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +51,26 @@ def pytest_terminal_summary(terminalreporter) -> None:
     reports = (report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []))
     for name, value in dict.fromkeys(pair for report in reports for pair in report.user_properties):
         terminalreporter.write_line(f"{name}: {value}")
+
+
+@pytest.fixture(scope="session")
+def forked_jobs() -> Iterator[dict[str, str]]:
+    """Environment variables with which the jobs of a workflow are forked from one process that has imported everything."""
+    folder = str(Path(__file__).with_name("job_start"))
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))}
+    with tempfile.TemporaryDirectory(
+        prefix="jobs", dir="/tmp"
+    ) as place:  # a socket's path is a hundred letters at most
+        server = subprocess.Popen(
+            [sys.executable, f"{folder}/forked_jobs.py", f"{place}/socket"],
+            env=os.environ | paths | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        )
+        while not Path(place, "socket").exists():
+            assert server.poll() is None, "the server of jobs ended"
+            time.sleep(0.1)
+        yield paths | {"UDPDIFF_TESTS_FORK_JOBS": f"{place}/socket"}
+        server.terminate()
+        server.wait()
 
 
 @pytest.fixture(scope="session", autouse=True)

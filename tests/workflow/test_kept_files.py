@@ -61,12 +61,16 @@ def test_no_run_waits_for_one_that_is_not_shown():
     assert flow.runs_before("train", "latents", "seg-pixelplanes-grid12") == ["results/runs/seg_grid8"]
 
 
-def snakemake(folder: Path, config: dict, *arguments: str) -> subprocess.CompletedProcess:
+def snakemake(folder: Path, config: dict, *arguments: str, **variables: str) -> subprocess.CompletedProcess:
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     command = ["--directory", str(folder), "--configfile", str(folder / "config.yaml"), *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     return subprocess.run(
-        [sys.executable, "-m", "snakemake", *command], capture_output=True, text=True, cwd=ROOT, env=environment
+        [sys.executable, "-m", "snakemake", *command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment | variables,
     )
 
 
@@ -78,10 +82,10 @@ def left_to_do(folder: Path, config: dict, *options: str) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(tmp_path_factory, forked_jobs) -> Path:
     """A folder with three trained runs."""
     folder = tmp_path_factory.mktemp("kept")
-    done = snakemake(folder, CONFIG, "--cores", "2", "--", *(f"results/runs/{run}" for run in RUNS))
+    done = snakemake(folder, CONFIG, "--cores", "2", "--", *(f"results/runs/{run}" for run in RUNS), **forked_jobs)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return folder
 

@@ -21,19 +21,16 @@ from udpdiff.video_io import decode_mp4
 
 ROOT = Path(__file__).parents[2]
 SMOKE = ROOT / "tests" / "smoke.yaml"
-WITHOUT_EXTRAS = ROOT / "tests" / "without_extras"  # jobs find no peft and the like, which also start sooner so
 
 
-def snakemake(folder: Path, *arguments: str, config: Path = SMOKE) -> subprocess.CompletedProcess:
-    # Jobs share few cores: one thread each, whatever the tests themselves were told.
+def snakemake(folder: Path, *arguments: str, config: Path = SMOKE, **variables: str) -> subprocess.CompletedProcess:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(WITHOUT_EXTRAS), environment.get("PYTHONPATH")]))
     return subprocess.run(
         [sys.executable, "-m", "snakemake", "--directory", str(folder), "--configfile", str(config), *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,
-        env=environment,
+        env=environment | variables,
     )
 
 
@@ -43,12 +40,11 @@ def planned(done: subprocess.CompletedProcess) -> dict[str, int]:
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout, re.M) if rule != "total"}
 
 
-def test_the_run_is_one_of_an_installation_without_extras():
+def test_the_run_is_one_of_an_installation_without_extras(forked_jobs):
     code = (
         "import importlib.util as i; print([name for name in ('peft', 'bitsandbytes', 'torch') if i.find_spec(name)])"
     )
-    environment = os.environ | {"PYTHONPATH": str(WITHOUT_EXTRAS)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | forked_jobs)
     assert done.stdout == "['torch']\n", done.stderr
 
 
@@ -100,17 +96,17 @@ def test_throughput_needs_one_shard_of_clips(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
+def finished(tmp_path_factory, forked_jobs):
     """A small run of everything, in a folder of its own."""
     folder = tmp_path_factory.mktemp("smoke")
-    done = snakemake(folder, "--cores", "2")
+    done = snakemake(folder, "--cores", "2", **forked_jobs)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return folder, done
 
 
-def test_the_data_set_and_the_papers_figures_come_as_files_and_into_snakemakes_report(finished):
+def test_the_data_set_and_the_papers_figures_come_as_files_and_into_snakemakes_report(finished, forked_jobs):
     folder = finished[0]
-    done = snakemake(folder, "--cores", "2", "--", "show_labels", "panda_dense", "paper_figures")
+    done = snakemake(folder, "--cores", "2", "--", "show_labels", "panda_dense", "paper_figures", **forked_jobs)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (folder / "results/labels/data_set.html").is_file() and "The labels: " in done.stdout + done.stderr
     assert re.search(r"\| train \| 2 \| \d+ \|", (folder / "results/panda_dense/README.md").read_text())
