@@ -106,6 +106,15 @@ def faults(references: Iterable[str]) -> Iterator[str]:
             return
 
 
+def is_cached(reference: str) -> bool:
+    """Return whether the hub's cache holds something of a reference, so that the hub need not be reached for it."""
+    try:
+        _cached(*split(reference))
+    except ValueError:
+        return False
+    return True
+
+
 def fetch(reference: str, parts: Sequence[str]) -> dict[str, Any]:
     """Bring some parts of a checkpoint into the hub's cache; returns the record of it.
 

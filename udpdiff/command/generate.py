@@ -25,7 +25,11 @@ _DEVICE = re.compile(r"(cpu|mps|cuda)(:\d+)?")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from udpdiff.command.outputs import add_overwrite
     from udpdiff.command.written import formats
+    from udpdiff.sources.scene_words import KINDS
 
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    kinds = "\n".join(f"  {kind}: {words}" for kind, words in KINDS.items())
+    parser.epilog = f"Mini models learnt from captions of rendered scenes alone, which have:\n{kinds}"
     parser.add_argument("prompt", help='such as "A red ball rolls left on a grey floor."')
     parser.add_argument("--task", default="depth", help="what comes with the video: depth (default), seg or entities")
     parser.add_argument(
@@ -66,6 +70,7 @@ def run(arguments: argparse.Namespace) -> None:
     place = outputs(arguments, model, call)
     place.check(arguments.format, arguments.overwrite)
     notices.say(notices.unknown_to_mini(arguments.prompt, arguments.model, model.base))
+    notices.say(f"{arguments.model}: loading ...")
     leave_out_loading_bars()
     leave_out_truncated_text()
     pipeline = load(_pinned(arguments.model, model), arguments.device, arguments.dtype)
@@ -114,14 +119,13 @@ def described(reference: str) -> Description:
     is_remote = _is_remote(reference)
     if not (is_remote or Path(resolve(reference)).is_dir()):
         raise ValueError(_unknown(reference, "there is no such folder"))
-    if is_remote and (fault := next(hub.faults([reference]), None)):
-        raise ValueError(_unknown(reference, fault))
     try:
         return Description.read(reference)
     except FileNotFoundError as error:
         raise ValueError(_unknown(reference, f"there is no {Path(error.filename or '').name}")) from error
     except (OSError, ValueError, LookupError, TypeError) as error:  # the hub's own, and of files of another kind
-        raise ValueError(_unknown(reference, " ".join(str(error).split()))) from error
+        fault = next(hub.faults([reference]), None) if is_remote else None
+        raise ValueError(_unknown(reference, fault or " ".join(str(error).split()))) from error
 
 
 def _unknown(reference: str, why: str) -> str:

@@ -155,8 +155,10 @@ def check_checkpoints(config: Config, arguments: argparse.Namespace) -> None:
     keys += [f"labels.depth.{arguments.depth}."] if arguments.depth else []
     faults = [fault for fault in checkpoint_faults(config, [Path.cwd()]) if fault.startswith(tuple(keys))]
     if not faults:
-        names = dict.fromkeys(checkpoints(config, arguments).values())
-        faults = list(hub.faults(name for name in names if hub.split(name) and not Path(name).is_dir()))
+        remote = [
+            name for name in checkpoints(config, arguments).values() if hub.split(name) and not Path(name).is_dir()
+        ]
+        faults = list(hub.faults(name for name in dict.fromkeys(remote) if not hub.is_cached(name)))
     if faults:
         raise ConfigError("\n".join(faults))
 

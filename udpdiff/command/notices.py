@@ -24,7 +24,7 @@ def unknown_to_mini(prompt: str, model: str, base: str | None) -> str | None:
     shapes = f"{', '.join(f'{shape}s' for shape in SHAPES[:-1])} and {SHAPES[-1]}s"
     return (
         f"{model} is a mini model, whose base learnt from captions of rendered scenes alone ({shapes} on a floor) and has never"
-        f" read {_listed(unknown)}: what comes of them means little. docs/use.md has its words."
+        f" read {_listed(unknown)}: what comes of them means little. `udpdiff generate --help` has its words."
     )
 
 

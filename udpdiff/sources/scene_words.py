@@ -6,15 +6,20 @@ import re
 
 from udpdiff.sources.scenes import COLORS, GROUNDS, SHAPES
 
-_OTHERS = """
-a an and the is on one two three four five six more solid solids follow follows floor backdrop camera
-large small shiny striped checkered spotted rolls slides stays spins bounces moves
-left right away closer in out still sky sunset wall night
-"""
-WORDS = frozenset((*_OTHERS.split(), *SHAPES, *COLORS, *GROUNDS))
+# Of a scene, by what they say.
+KINDS = {
+    "solids": " ".join(SHAPES),
+    "looks": f"{' '.join(COLORS)}; large small; shiny; striped checkered spotted",
+    "motions": "rolls slides left right away closer; stays spins bounces",
+    "floor": " ".join(GROUNDS),
+    "backdrop": "blue sky, a sunset, a grey wall, a night sky",
+    "camera": "is still, moves left right in out",
+}
+_OTHERS = "a an and the is on one two three four five six more solid solids follow follows"
+_WORD = re.compile(r"\w+(?:['-]\w+)*")
+WORDS = frozenset(_WORD.findall(" ".join((_OTHERS, *KINDS, *KINDS.values())))) - {"looks", "motions"}
 
 
 def unknown_words(text: str) -> list[str]:
     """Return the words of a text that no such caption has, each once, in their order."""
-    found = re.findall(r"\w+(?:['-]\w+)*", text)
-    return list(dict.fromkeys(word for word in found if word.lower() not in WORDS))
+    return list(dict.fromkeys(word for word in _WORD.findall(text) if word.lower() not in WORDS))
