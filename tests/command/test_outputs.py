@@ -38,6 +38,9 @@ def test_the_same_request_may_be_made_again_and_another_may_not(tmp_path):
         other.check(("mp4",), overwrite=False)
     with pytest.raises(ValueError, match=r"made by `udpdiff generate`"):
         outputs(tmp_path, "label", seed=0).check(("mp4",), overwrite=False)
+    weights = Outputs(tmp_path, ["video"], [], {**first.request, "model": {"sha256": "ab"}})
+    with pytest.raises(ValueError, match='made with model sha256 null, not "ab"'):
+        weights.check(("mp4",), overwrite=False)
     other.check(("mp4",), overwrite=True)
     assert json.loads((tmp_path / SETTINGS).read_text()) == {
         "command": "generate", "settings": {"seed": 0, "prompt": "a"}, "files": ["depth", "video.mp4"],
@@ -94,6 +97,7 @@ def test_refusals_load_no_library_of_networks(tmp_path):
             ["no.mp4"], ["torn.mp4"], [".", "--depth"], ["torn.mp4", "--entities", "no"],
         )),
         ["export", "no", "out"], ["export", ".", "out"], ["export", ".", "file/out"], ["compare", "no", "other"],
+        ["compare", "no", "other", "--out", "file"],
     ]  # fmt: skip
     code = (
         "import json, sys\nfrom udpdiff.command import main\ntold = []\n"

@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    from udpdiff.command.outputs import probe
     from udpdiff.report.compare import compare
 
+    probe(arguments.out)
     print(compare(arguments.a, arguments.b, arguments.out))
     print(f"\n{(arguments.out / 'compare.html').resolve()}")

@@ -39,7 +39,7 @@ class Outputs:
         folder: To write into.
         names: Of arrays over time, each `NAME.mp4`, `NAME.npy` or a folder `NAME` of frames.
         others: Further files.
-        request: The command and its settings, json-able.
+        request: `command`, `settings` and, where there is one, the `model`; json-able.
     """
 
     folder: Path
@@ -110,18 +110,19 @@ class Outputs:
         path = self.folder / SETTINGS
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
-            told = [(name, earlier[name]) for name in self.request]
-        except (OSError, ValueError, KeyError, TypeError):
+            command, said = earlier["command"], _flat(earlier)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return f"and no {SETTINGS} beside it says what it was made of"
-        own = json.loads(json.dumps(dict(self.request)))
-        for name, value in told:
-            if value == own[name]:
-                continue
-            if not (isinstance(value, dict) and isinstance(own[name], dict)):
-                return f"made by `udpdiff {value}`"
-            key = next(key for key in own[name] | value if own[name].get(key) != value.get(key))
-            return f"made with {key} {_short(value.get(key))}, not {_short(own[name].get(key))} ({path})"
-        return ""
+        request = json.loads(json.dumps(dict(self.request)))
+        if command != request["command"]:
+            return f"made by `udpdiff {command}` ({path})"
+        own = _flat(request)
+        key = next((key for key in own | said if own.get(key) != said.get(key)), None)
+        return f"made with {key} {_short(said.get(key))}, not {_short(own.get(key))} ({path})" if key else ""
+
+
+def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {**request["settings"], **{f"model {key}": value for key, value in request.get("model", {}).items()}}
 
 
 def _short(value: Any) -> str:
