@@ -51,6 +51,7 @@ RUN = {
     "python -m udpdiff.config_schema": "tests/packaging/test_project_files.py",
     "python -m udpdiff.conda_environment": "tests/packaging/test_project_files.py",
     "python -m udpdiff.metrics.registry": "tests/metrics/test_registry.py",
+    "python -m udpdiff.report.training_lengths": "tests/report/test_training_lengths.py",
     "pip install -e . && snakemake --cores all": WHOLE,
     'pip install -e ".[docs]" && sphinx-build': "tests/test_documentation.py",
     'pip install -e ".[test]" && pytest -m faults': "tests/faults/test_campaign_harness.py",

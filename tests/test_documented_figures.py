@@ -19,6 +19,9 @@ from pathlib import Path
 import pytest
 
 from udpdiff import command
+from udpdiff.mini.stages import STAGES
+from udpdiff.planning.counted_work import prompt_bytes
+from udpdiff.planning.parameters import base_parts, text_parameters, transformer_parameters, widened_parameters
 
 ROOT = Path(__file__).parents[1]
 GENERATED = {"configuration.md", "figures.md"}
@@ -34,7 +37,7 @@ NO_FIGURES = re.compile(r"(?:[Pp]ython|torch|SLURM|snakemake|plugin|CogVideoX) \
 ELSEWHERE = {
     "README.md": {"| model | subject": "tests/test_readme_results.py", "| preset | what": "the test below"},
     "checkpoints.md": {"| part | real checkpoint": "names and licences"},
-    "cluster.md": {"- A stop is no failure": "settings", "| symptom | cause": "settings and others' limits"},
+    "cluster.md": {"- Being stopped is not a failure": "settings", "| symptom | cause": "settings and others' limits"},
     "data.md": {"First-frame entities come": "settings; tests/labelling/test_memory_plan.py"},
     "mini-scale.md": {"From 360 to 10,000 steps": "goals of config.yaml, a difference of the table above"},
     "scales.md": {
@@ -191,3 +194,31 @@ def test_the_table_of_presets_is_what_their_plans_say(preset, source_of):
     scale = 1000 if disk.endswith("TB") else 1
     assert says(numbers(disk)[0], plan["disk_gb"] / scale)
     assert downloads == "none" if not plan["downloads_gb"] else says(numbers(downloads)[0], plan["downloads_gb"])
+
+
+def test_what_was_counted_is_counted_again():
+    base = "THUDM/CogVideoX-5b"
+    parts = base_parts(base)
+    widened, whole = (count(parts["transformer"], 2, 2) for count in (widened_parameters, transformer_parameters))
+    counted = {
+        "paper.text_encoder_gb": 2 * text_parameters(parts["text_encoder"]) / 1e9,
+        "paper.prompts_tb": 300_000 * prompt_bytes(base, captions=2) / 1e12,
+        "lora.widened_share": 100 * widened / whole,
+    }
+    with open(ROOT / "docs/measured.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["how"].startswith("counted: ")]
+    assert {row["figure"] for row in rows} == set(counted)
+    for row in rows:
+        assert abs(float(row["value"]) - counted[row["figure"]]) <= 0.5 * 10 ** -len(row["value"].partition(".")[2]), (
+            row
+        )
+
+
+def test_how_a_figure_was_had_is_said_and_names_commands_that_are_there():
+    with open(ROOT / "docs/measured.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert all(set(row) == {"figure", "value", "how"} and all(row.values()) for row in rows)
+    commands = {row["how"] for row in rows if not row["how"].startswith(("once: ", "counted: "))}
+    assert all(how.startswith(("snakemake --cores all in a fresh clone", "pip install -e .")) for how in commands)
+    named = {stage for row in rows for stage in re.findall(r"scripts\.train_mini (\w+)", row["how"])}
+    assert named and named <= set(STAGES)

@@ -53,6 +53,31 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def pinned_file(ref: str, scheme: str, what: str, caution: str) -> tuple[Path, str]:
+    """Return the file that a reference such as `i3d:FILE#SHA256` names, and its digest, once it is the one named.
+
+    Args:
+        ref: As the configuration has it.
+        scheme: Its beginning, `i3d:`.
+        what: The file should be, for the message.
+        caution: What to do before its own digest is named, a sentence's beginning.
+
+    Raises:
+        ValueError: There is no such file, no digest is named (the message says the file's own), or it is another one.
+    """
+    place, _, wanted = ref.removeprefix(scheme).partition("#")
+    path = Path(place)
+    if not path.is_file():
+        raise ValueError(f"{ref}: no file {place}; expected {scheme}FILE#SHA256 with {what} in FILE.")
+    digest = file_sha256(path)
+    if wanted.lower() != digest:
+        raise ValueError(
+            f"{scheme}{place} has SHA-256 {digest}, expected {wanted or 'one to be named'}. {caution}, then write "
+            f"{scheme}{place}#{digest}."
+        )
+    return path, digest
+
+
 def model_digest(folder: str | os.PathLike[str], parts: tuple[str, ...]) -> str:
     """Return the sha256 (hex) of some subfolders and files of a folder: names and content of what a model is read from."""
     total = hashlib.sha256()

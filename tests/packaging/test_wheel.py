@@ -20,22 +20,28 @@ NOT_OURS = shutil.ignore_patterns(
 )
 BUILD = (
     "import sys\nfrom setuptools import build_meta\n"
-    "out = sys.argv[1]\nbuild_meta.build_sdist(out)\nbuild_meta.build_wheel(out)"
+    "out = sys.argv[1]\nbuild_meta.build_sdist(out)\nbuild_meta.build_wheel(out)\nbuild_meta.build_editable(out + '/editable')"
 )
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    """A folder with a wheel and an sdist, built without network or isolation from a copy that someone has worked in."""
-    source, out = tmp_path_factory.mktemp("clone") / "udpdiff", tmp_path_factory.mktemp("dist")
+def clone(tmp_path_factory) -> Path:
+    """A copy that someone has worked in."""
+    source = tmp_path_factory.mktemp("above") / "udpdiff"
     shutil.copytree(ROOT, source, ignore=NOT_OURS)
     for used in ("results/table1.csv", "benchmarks/train/multi.tsv", "logs/train.log", ".snakemake/log/a.log"):
         (source / used).parent.mkdir(parents=True, exist_ok=True)
         (source / used).write_text("made by a run")
+    return source
+
+
+@pytest.fixture(scope="module")
+def built(clone, tmp_path_factory) -> Path:
+    """A folder with a wheel, an sdist and an editable wheel in `editable`, built without network or isolation."""
+    out = tmp_path_factory.mktemp("dist")
+    (out / "editable").mkdir()
     environment = os.environ | {"PYTHONWARNINGS": "ignore"}
-    subprocess.run(
-        [sys.executable, "-c", BUILD, str(out)], cwd=source, env=environment, check=True, capture_output=True
-    )
+    subprocess.run([sys.executable, "-c", BUILD, str(out)], cwd=clone, env=environment, check=True, capture_output=True)
     return out
 
 
@@ -98,6 +104,15 @@ def test_an_sdist_holds_the_sources_and_no_results(built):
     } <= names
     assert {"constraints.txt", "benchmarks/shapes.py", "udpdiff/checkpoints/digests.json"} <= names
     assert not [name for name in names if name.startswith(("results", "logs", ".snakemake", "benchmarks/train/"))]
+
+
+def test_an_editable_install_is_found_from_the_folder_above_the_clone(built, clone, tmp_path):
+    """There the clone has the package's name, and is one itself to Python, without a module, where nothing else is found."""
+    zipfile.ZipFile(next((built / "editable").glob("*.whl"))).extractall(tmp_path)
+    code = f"import site; site.addsitedir({str(tmp_path)!r}); import udpdiff; print(udpdiff.__file__)"
+    command = [sys.executable, "-S", "-E", "-c", code]  # without what is installed beside the tests
+    done = subprocess.run(command, cwd=clone.parent, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == str(clone / "udpdiff" / "__init__.py")
 
 
 def test_the_installed_command_generates(installed, tmp_path):

@@ -14,7 +14,8 @@ from small_results import small_inputs, small_job, write_results, write_sample_s
 from udpdiff.metrics.registry import describe
 from udpdiff.report import films
 from udpdiff.report.inputs import Inputs
-from udpdiff.report.pages.samples import Film, Pair, Prompt, Samples, Score, samples
+from udpdiff.report.label_models import ShownFigure
+from udpdiff.report.pages.samples import Film, Pair, Prompt, Samples, samples
 from udpdiff.report.sample_scores import SampleScores, read_scores, with_films, worst
 from udpdiff.report.site import Page, write_site
 from udpdiff.storage.shards import ShardReader
@@ -125,7 +126,7 @@ def test_a_page_of_the_papers_size_stays_below_two_megabytes(tmp_path):
         for index in range(12)
     ]  # fmt: skip
     prompts = [Prompt(id=f"clip-{index:016d}", text="a long prompt of words " * 26) for index in range(count)]
-    figures = [Score(**{name: getattr(describe(key), name) for name in Score.model_fields}) for key in keys]
+    figures = [ShownFigure.model_validate(describe(key)) for key in keys]
     data = Samples(
         prompts=prompts, figures=figures, pairs=pairs, base=0, featured="run_1", films_first=24, films_worst=4
     )

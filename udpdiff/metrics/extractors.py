@@ -62,7 +62,7 @@ def load_extractors(
     *,
     device: str = "cpu",
 ) -> Extractors:
-    """Load by reference: hub ids, folders, `mini:NAME`, `i3d:PATH#SHA256`; `blend` or a plug-in; `dis` or a RAFT."""
+    """Load by reference: hub ids, folders, `mini:NAME`, `i3d:FILE#SHA256`; `blend` or a plug-in; `dis` or a RAFT."""
     references = {"video": video_encoder, "subject": subject_encoder, "image": image_encoder, "kernel": kernel_encoder}
     digests = {role: weights_sha256(ref) for role, ref in references.items() if ref}
     digests["interpolator"] = interpolator and interpolator_sha256(interpolator)

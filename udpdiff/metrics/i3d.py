@@ -1,7 +1,7 @@
 """I3D features of Kinetics-400 from a torchscript file that the user supplies: what published FVD numbers stand on.
 
 The file (i3d_torchscript.pt, as StyleGAN-V and its followers use it) holds code besides weights, so it is only run when
-its SHA-256 is the one the configuration names: `i3d:PATH#SHA256`. Its input is (B, 3, T, H, W) in [0, 255], which it
+its SHA-256 is the one the configuration names: `i3d:FILE#SHA256`. Its input is (B, 3, T, H, W) in [0, 255], which it
 scales to [-1, 1] and squashes to 224 x 224 itself; its output the 400 logits averaged over time.
 
 Source: universome/stylegan-v, src/metrics/frechet_video_distance.py; universome/fvd-comparison.
@@ -9,12 +9,10 @@ Source: universome/stylegan-v, src/metrics/frechet_video_distance.py; universome
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from udpdiff.checkpoints import resolve
-from udpdiff.files import file_sha256
+from udpdiff.files import pinned_file
 from udpdiff.finite import check_finite
 
 MIN_FRAMES = 9
@@ -29,23 +27,16 @@ class I3D:
 
     @classmethod
     def from_reference(cls, ref: str, *, device: str = "cpu", batch_videos: int = 4) -> I3D:
-        """Load `i3d:PATH#SHA256`.
+        """Load `i3d:FILE#SHA256`.
 
         Raises ValueError when the file is missing, when no digest is given (the message says the file's own, to be
         compared with its publisher's) or when it differs.
         """
         import torch
 
-        place, _, wanted = resolve(ref).removeprefix("i3d:").partition("#")
-        path = Path(place)
-        if not path.is_file():
-            raise ValueError(f"I3D: no file {place}; expected i3d:PATH#SHA256 with the torchscript file at PATH.")
-        digest = file_sha256(path)
-        if wanted.lower() != digest:
-            raise ValueError(
-                f"I3D: {path.name} has SHA-256 {digest}, expected {wanted or 'one to be named'}. The file is run as "
-                f"code: compare with its publisher's digest, then write i3d:{place}#{digest}."
-            )
+        path, digest = pinned_file(
+            resolve(ref), "i3d:", "the torchscript I3D", "It is run as code: compare with its publisher's digest"
+        )
         return cls(torch.jit.load(str(path), map_location=device).eval(), digest, device, batch_videos)
 
     def encode_videos(self, videos) -> np.ndarray:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from udpdiff.checkpoints import resolve
-from udpdiff.files import file_sha256
+from udpdiff.files import file_sha256, pinned_file
 from udpdiff.finite import check_finite
 
 _PLACE = "https://download.pytorch.org/models"
@@ -52,16 +52,9 @@ class Raft:
         if ref in OWN:
             path, weights = _own_weights(ref)
             return cls(_filled(path, weights), ref, file_sha256(path), device)
-        place, _, wanted = resolve(ref).removeprefix(_SCHEME).partition("#")
-        path = Path(place)
-        if not path.is_file():
-            raise ValueError(f"RAFT: no file {place}; expected raft:FILE#SHA256 with torchvision's weights in FILE.")
-        digest = file_sha256(path)
-        if wanted.lower() != digest:
-            raise ValueError(
-                f"RAFT: {path.name} has SHA-256 {digest}, expected {wanted or 'one to be named'}. Compare with its "
-                f"publisher's, then write raft:{place}#{digest}."
-            )
+        path, digest = pinned_file(
+            resolve(ref), _SCHEME, "torchvision's weights of RAFT", "Compare with its publisher's digest"
+        )
         weights = _weights(path)
         return cls(_filled(path, weights), "raft_large" if _is_large(weights) else "raft_small", digest, device)
 

@@ -12,7 +12,9 @@ from pydantic import ConfigDict, Field
 from udpdiff.report.site import PageData
 
 
-class LabelFigure(PageData):
+class ShownFigure(PageData):
+    """How a figure is called, printed and read; pages about labels and about samples have it."""
+
     model_config = ConfigDict(extra="ignore", frozen=True, from_attributes=True)
 
     key: str
@@ -78,8 +80,8 @@ class LabelSection(PageData):
     kind: str
     heading: str
     judge: str
-    figures: list[LabelFigure]
-    compared: list[LabelFigure] = Field([], description="Those of which differences to the judge were taken.")
+    figures: list[ShownFigure]
+    compared: list[ShownFigure] = Field([], description="Those of which differences to the judge were taken.")
     rows: list[VariantFigures]
     differences: list[VariantDifferences]
     spreads: list[Spread]

@@ -28,14 +28,10 @@ MAIN = ("entity_miou", "depth_delta1", "depth_flicker")  # beside a clip of the 
 def label_page(inputs: Inputs, media: Path) -> dict[str, Any]:
     """Return the context of the page, its pictures drawn into `media`."""
     measured = inputs.label_quality()
-    sections = [
-        _measured_section(kind, measured["variants"][kind], inputs, media)
-        if measured
-        else _unmeasured_section(kind, inputs)
-        for kind in LABEL_KINDS
-    ]
-    if measured and CAPTIONS in measured["variants"]:
-        sections.append(_measured_section(CAPTIONS, measured["variants"][CAPTIONS], inputs, media))
+    if measured:
+        sections = [_measured_section(kind, found, inputs, media) for kind, found in measured["variants"].items()]
+    else:
+        sections = [_unmeasured_section(kind, inputs) for kind in LABEL_KINDS]
     labellers = [
         {"kind": kind.capitalize(), "variant": variant, "judge": variant in inputs.judges()[kind]}
         | {"options": [f"{key}: {value}" for key, value in options if value is not None]}

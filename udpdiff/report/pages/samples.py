@@ -8,6 +8,7 @@ from pydantic import Field
 
 from udpdiff.report import films
 from udpdiff.report.inputs import Inputs
+from udpdiff.report.label_models import ShownFigure
 from udpdiff.report.sample_scores import SampleScores, captions, read_scores, with_films
 from udpdiff.report.site import PageData
 from udpdiff.tasks import get_task
@@ -20,15 +21,6 @@ _LONGEST_PROMPT = 600  # characters; what is cut stands in the tables of caption
 class Prompt(PageData):
     id: str = Field(description="Of the clip that the prompt describes.")
     text: str = Field(description=f"The prompt, cut after {_LONGEST_PROMPT} characters.")
-
-
-class Score(PageData):
-    key: str
-    label: str
-    unit: str
-    direction: str = Field(description="Which values are better: higher, lower or neither.")
-    digits: int = Field(description="Digits after the point; values stand in `Samples` without it, as whole numbers.")
-    words: str = Field(description="What it means.")
 
 
 class Film(PageData):
@@ -60,7 +52,7 @@ class Pair(PageData):
 
 class Samples(PageData):
     prompts: list[Prompt]
-    figures: list[Score]
+    figures: list[ShownFigure]
     pairs: list[Pair]
     base: int | None = Field(description="Number of the pair that others are set against.")
     featured: str | None = Field(description="The run that the page opens with.")
@@ -80,7 +72,7 @@ def samples(inputs: Inputs, media: Path) -> Samples:
     base = inputs.workflow.base_run()
     return Samples(
         prompts=[Prompt(id=clip_id, text=_cut(text)) for clip_id, text in prompts.items()],
-        figures=[_score(figure) for figure in figures.values()],
+        figures=[ShownFigure.model_validate(figure) for figure in figures.values()],
         pairs=[_pair(inputs, *pair, scores, indices, media) for pair, scores in found.items()],
         base=list(found).index((base, VIDEO)) if (base, VIDEO) in found else None,
         featured=inputs.featured_run(),
@@ -125,10 +117,6 @@ def _values(figure: Figure, scores: SampleScores, indices: dict[str, int]) -> li
         if value is not None and value == value:
             values[indices[clip_id]] = round(figure.scaled(value) * 10**figure.digits)
     return values
-
-
-def _score(figure: Figure) -> Score:
-    return Score(**{name: getattr(figure, name) for name in Score.model_fields})
 
 
 def _cut(text: str) -> str:
