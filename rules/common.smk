@@ -118,11 +118,6 @@ keep_safe(os.environ)
 every_core = workflow.resource_settings.cores or 1
 
 
-# What a run says of a job as it starts: one line, where Snakemake would name each of thousands of inputs. A dry run is asked
-# for all of it. The log's name holds the wildcards.
-brief = None if workflow.output_settings.dryrun else "{rule} (log: {log})"
-
-
 wildcard_constraints:
     split=r"train|evaluation|samples/[a-z0-9_-]+/[a-z0-9_]+",
     shard=r"\d+",
@@ -196,12 +191,15 @@ def on_cluster():
     )
 
 
+def jobs_ahead():
+    """Rule -> jobs that are not finished; none on a cluster, where they wait in a queue."""
+    if on_cluster() or not workflow.is_main_process:
+        return Counter()
+    return Counter(job.rule.name for job in workflow.dag.needrun_jobs())
+
+
 def announce_time():
-    """Say how long the jobs ahead take on these cores, where that is known."""
-    if on_cluster():
-        return
-    needed = Counter(job.rule.name for job in workflow.dag.needrun_jobs())
-    if said := expected_time.describe(flow, needed, every_core):
+    if said := left.describe():
         logger.info(said)
 
 
@@ -213,6 +211,12 @@ def announce_pages():
         page = Path("results") / name
         if page.exists():
             logger.info(f"The {what}: {page.resolve()}")
+
+
+# What a run says of a job as it starts: one line, where Snakemake would name each of thousands of inputs. A dry run is asked
+# for all of it. The log's name holds the wildcards; the time that is left is asked for when the line is printed.
+left = expected_time.TimeLeft(flow, jobs_ahead, every_core)
+brief = None if workflow.output_settings.dryrun else "{rule} (log: {log}){left}"
 
 
 if workflow.is_main_process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -32,36 +33,45 @@ def every_job(flow: Workflow) -> Counter:
     return counts
 
 
+def said(flow: Workflow, ahead: Mapping[str, int], cores: int) -> str | None:
+    return expected_time.TimeLeft(flow, lambda: ahead, cores).describe()
+
+
 def minutes(told: str) -> int:
     return int(re.match(r"About (\d+) minutes? from here", told).group(1))
 
 
 def test_the_whole_default_run_takes_what_it_took():
     flow, measured = workflow(), round(default_run.cost("total_seconds") / 60)
-    told = expected_time.describe(flow, every_job(flow), default_run.CORES)
+    told = said(flow, every_job(flow), default_run.CORES)
     assert (
         minutes(told) == measured and f"{measured} minutes on 2 cores of an AMD EPYC" in told and "without" not in told
     )
-    assert minutes(expected_time.describe(flow, every_job(flow), 1)) == pytest.approx(2 * measured, abs=1)
+    assert minutes(said(flow, every_job(flow), 1)) == pytest.approx(2 * measured, abs=1)
 
 
 def test_a_run_that_goes_on_takes_the_rest():
     flow = workflow()
     jobs = every_job(flow)
-    whole = minutes(expected_time.describe(flow, jobs, 2))
-    ahead = minutes(expected_time.describe(flow, jobs | {"train": 4}, 2))
+    whole = minutes(said(flow, jobs, 2))
+    ahead = minutes(said(flow, jobs | {"train": 4}, 2))
     gone = 7 / 11 * default_run.cost("train_seconds") / 60 / 2
     assert ahead == pytest.approx(whole - gone, abs=2)
-    assert expected_time.describe(flow, {"fill_table": 3, "render_report": 1}, 2) is None
+    assert said(flow, {"fill_table": 3, "render_report": 1}, 2) is None
+
+
+def test_every_line_of_a_job_ends_with_the_time_that_is_left_then():
+    flow, ahead = workflow(), {"train": 2}
+    left = expected_time.TimeLeft(flow, lambda: ahead, 2)
+    of_one = default_run.cost("train_seconds") / 11 / 60
+    assert int(re.fullmatch("; about (\\d+) minutes? left", str(left)).group(1)) == pytest.approx(of_one, abs=1)
+    ahead = {"fill_table": 2}
+    assert str(left) == "" and left.describe() is None
 
 
 def test_cores_without_number_leave_the_chain_of_stages():
     flow = workflow()
-    assert (
-        2
-        < minutes(expected_time.describe(flow, every_job(flow), 1000))
-        < minutes(expected_time.describe(flow, every_job(flow), 4))
-    )
+    assert 2 < minutes(said(flow, every_job(flow), 1000)) < minutes(said(flow, every_job(flow), 4))
 
 
 @pytest.mark.parametrize(
@@ -74,12 +84,12 @@ def test_cores_without_number_leave_the_chain_of_stages():
 )
 def test_nothing_is_said_of_other_clips_models_and_hardware(sections):
     flow = workflow(**sections)
-    assert expected_time.describe(flow, every_job(flow), 2) is None
+    assert said(flow, every_job(flow), 2) is None
 
 
 def test_a_stage_that_is_told_otherwise_is_named():
     flow = workflow(sampling={"num_inference_steps": 20})
-    assert ", without sample: reckoned" in expected_time.describe(flow, every_job(flow), 2)
+    assert ", without sample: reckoned" in said(flow, every_job(flow), 2)
 
 
 def test_speeds_of_finished_jobs_stay():

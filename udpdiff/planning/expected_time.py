@@ -1,29 +1,49 @@
-"""What a start of the workflow says of the time that its jobs take."""
+"""What a run of the workflow says of the time that its jobs take."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 
 from udpdiff.planning import cpu_speeds, default_run, table
+from udpdiff.planning.stages import StagePlan
 from udpdiff.workflow import Workflow
 
 
-def describe(workflow: Workflow, needed: Mapping[str, int], cores: int) -> str | None:
-    """Return a line for people; None where nothing is known of the speed of these clips and models.
+class TimeLeft:
+    """The time of the jobs ahead; as text what a line about a job ends with, empty where it is not known.
 
     Args:
-        needed: Rule -> how many of its jobs are to run.
+        workflow: Of clips of the default's size and the shipped models, for something to be known.
+        ahead: Returns rule -> how many of its jobs are not finished.
         cores: That jobs run on.
     """
-    if workflow.missing or workflow.config.gpu:
-        return None
-    stages = cpu_speeds.with_default_speeds(workflow.config, cpu_speeds.counted_stages(workflow))
-    ahead = [stage for stage in cpu_speeds.of_jobs(stages, needed) if stage.jobs]
-    if not (hours := cpu_speeds.wall_hours(ahead, cores)):
-        return None
-    unknown = sorted({stage.stage for stage in ahead if stage.clips and not stage.speed})
-    without = f", without {', '.join(unknown)}" if unknown else ""
-    return (
-        f"About {table.in_words(hours)} from here on {cores} core{'s' * (cores > 1)}{without}: reckoned from the default run, which took "
-        f"{table.in_words(default_run.cost('total_seconds') / 3600)} on {default_run.CORES} cores of an {default_run.PROCESSOR} that did nothing else."
-    )
+
+    def __init__(self, workflow: Workflow, ahead: Callable[[], Mapping[str, int]], cores: int) -> None:
+        self.workflow, self.ahead, self.cores = workflow, ahead, cores
+
+    def __str__(self) -> str:
+        hours = cpu_speeds.wall_hours(self._stages_ahead(), self.cores)
+        return f"; about {table.in_words(hours)} left" if hours else ""
+
+    def describe(self) -> str | None:
+        """Return a sentence for the start, with what it rests on; None where nothing is known."""
+        stages, cores = self._stages_ahead(), self.cores
+        if not (hours := cpu_speeds.wall_hours(stages, cores)):
+            return None
+        unknown = sorted({stage.stage for stage in stages if stage.clips and not stage.speed})
+        without = f", without {', '.join(unknown)}" if unknown else ""
+        return (
+            f"About {table.in_words(hours)} from here on {cores} core{'s' * (cores > 1)}{without}: reckoned from the default run, "
+            f"which took {table.in_words(default_run.cost('total_seconds') / 3600)} on {default_run.CORES} cores of an "
+            f"{default_run.PROCESSOR} that did nothing else."
+        )
+
+    @cached_property
+    def _stages(self) -> list[StagePlan]:
+        if self.workflow.missing or self.workflow.config.gpu:
+            return []
+        return cpu_speeds.with_default_speeds(self.workflow.config, cpu_speeds.counted_stages(self.workflow))
+
+    def _stages_ahead(self) -> list[StagePlan]:
+        return [stage for stage in cpu_speeds.of_jobs(self._stages, self.ahead()) if stage.jobs]
