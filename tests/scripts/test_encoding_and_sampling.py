@@ -307,3 +307,11 @@ def test_captions_are_encoded_in_the_style_of_their_prompts(monkeypatch, tmp_pat
         assert not np.allclose(shard.read("a", kind), expected, atol=2e-3)
     [empty] = encoder.encode([""])
     np.testing.assert_allclose(shard.read("", "brief"), empty, atol=2e-3)
+
+
+def test_captions_that_are_all_rejected_stop_before_a_model_is_loaded(tmp_path):
+    with CaptionWriter(tmp_path / "0.parquet", {}) as table:
+        table.reject("x", "looping caption")
+    with pytest.raises(ValueError, match="got no caption of the evaluation split"):
+        sampling.sample_shard(SAMPLE, EXECUTION, tmp_path / "no run", [tmp_path / "0.parquet"], tmp_path / "0.h5")
+    assert not (tmp_path / "0.h5").exists()

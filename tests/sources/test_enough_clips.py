@@ -54,11 +54,15 @@ def test_the_least_that_serves_is_counted_over_all_shards_even_empty_ones(tmp_pa
 @pytest.mark.parametrize(
     "kept, reasons, words",
     [
-        (0, [STILL, "too dark: a; too still: b"], ["too still 2, too dark 1", STILL, "loosen filters.min_motion"]),
+        (
+            0,
+            [STILL, "too dark: a; too still: b"],
+            ["too still 2, too dark 1", f"0-rejected-0: {STILL}", "loosen filters.min_motion"],
+        ),
         (1, ["too short: 0.80 s, 1.00 s needed"], ["got 1 clips of 1 source videos", "clips.num_frames", "clips.fps"]),
         (0, ["no caption"] * 3, ["rejected 3 (no caption 3", "source.captions"]),
         (1, ["unreadable: not a file"], ["replace the files that cannot be read"]),
-        (1, [], ["got 1 clips", "add videos", "clips.evaluation_share or seed"]),
+        (1, [], ["got 1 clips", "add videos", "raise clips.evaluation_share"]),
     ],
 )
 def test_an_evaluation_split_of_fewer_than_two_is_refused_with_its_reasons(tmp_path, monkeypatch, kept, reasons, words):
@@ -72,6 +76,9 @@ def test_an_evaluation_split_of_fewer_than_two_is_refused_with_its_reasons(tmp_p
 def test_training_clips_that_are_all_rejected_are_refused_too(tmp_path, monkeypatch):
     told = refused(monkeypatch, tmp_path, shard(tmp_path, "train", 0, 0, [STILL]), shard(tmp_path, "evaluation", 0, 0))
     assert "for the split train and the split evaluation" in told and "train: got 0 clips" in told
+    assert "evaluation_share" not in told, "no share serves both"
+    told = refused(monkeypatch, tmp_path, shard(tmp_path, "train", 0, 0, [STILL]), shard(tmp_path, "evaluation", 0, 2))
+    assert "lower clips.evaluation_share" in told
 
 
 def test_dead_links_are_a_matter_of_the_reserve(tmp_path, monkeypatch):

@@ -54,7 +54,9 @@ def sample_shard(
 
     Raises:
         NotFinite: A network overflows in the job's dtype.
+        ValueError: There is no prompt at all.
     """
+    prompts = _prompts(job, captions)
     device = execution.device or default_device()
     if job.dtype == "bfloat16" and device == "cpu":
         warn_of_slow_bfloat16("sampling.dtype", '"float32"')
@@ -64,9 +66,6 @@ def sample_shard(
         options = call_options(pipeline, job, job.task)
         with dtype_key("sampling.dtype"):
             accelerate(pipeline, job.acceleration, job.acceleration_threshold, options)
-    numbered = list(islice(read_captions(list(captions)).items(), job.first, job.first + job.count))
-    text = "prompt" if job.caption == "detailed" else job.caption  # the source's words, whatever a captioner saw
-    prompts = {clip_id: texts[text] for clip_id, texts in numbered}
     attrs = {"run": job.run, "task": job.task, "fps": job.size.fps, **job.as_attrs()}
     attrs |= {"prompts": digest(list(prompts.items())), "weights": _weights_digest(Path(run))}
     recipe = Path(run) / RUN_RECIPE
@@ -89,6 +88,18 @@ def sample_shard(
                 for writer, row in zip(writers, rows, strict=True):
                     if ids[index] not in writer.done:
                         writer.add(ids[index], row)
+
+
+def _prompts(job: jobs.Sample, captions: Sequence[str | Path]) -> dict[str, str]:
+    """Clip id -> prompt of this shard; a later one may get none, for clips were counted before captions were rejected."""
+    numbered = list(islice(read_captions(list(captions)).items(), job.first, job.first + job.count))
+    if not numbered and job.first == 0:
+        raise ValueError(
+            "sampling.prompts: got no caption of the evaluation split, expected at least one: its clips or their captions were "
+            "all rejected, with the reasons on the data set's page (target show_labels). Change labels.captions, or add videos."
+        )
+    text = "prompt" if job.caption == "detailed" else job.caption  # the source's words, whatever a captioner saw
+    return {clip_id: texts[text] for clip_id, texts in numbered}
 
 
 def generate(

@@ -24,8 +24,13 @@ _REMEDIES = {
     **dict.fromkeys(_FILES, "replace the files that cannot be read"),
 }
 _MORE = {
-    "videos": "add videos; or let other films evaluate: another clips.evaluation_share or seed",
-    "panda70m": "ask for more: clips.train, clips.evaluation, panda70m.reserve; or let other videos evaluate: another seed",
+    "videos": "add videos",
+    "panda70m": "ask for more by clips.train, clips.evaluation and panda70m.reserve, or take another seed",
+}
+# Where one split alone is short of a folder's films.
+_SHARES = {
+    ("evaluation",): "raise clips.evaluation_share, so that more films evaluate",
+    ("train",): "lower clips.evaluation_share, so that more films train",
 }
 
 
@@ -57,18 +62,21 @@ def _message(found: dict[str, list[Summary]], kept: dict[str, int]) -> str:
     told: list[str] = []
     reasons: list[Rejection] = []
     for split, shards in found.items():
-        lost = [entry["reason"] for each in shards for entry in each.rejected]
-        counts = Counter(kind for reason in lost for kind in _kinds(reason))
+        lost = [entry for each in shards for entry in each.rejected]
+        counts = Counter(kind for entry in lost for kind in _kinds(entry["reason"]))
         most = ", ".join(f"{kind} {count}" for kind, count in counts.most_common(_SHOWN_REASONS))
-        why = f" and rejected {len(lost)} ({most}; for example, {lost[0]})" if lost else ""
+        example = f"for example {lost[0]['clip_id']}: {lost[0]['reason']}" if lost else ""
+        why = f" and rejected {len(lost)} ({most}; {example})" if lost else ""
         sources = sum(each.sources for each in shards)
         told.append(f"{split}: got {kept[split]} clips of {sources} source videos{why}; at least {LEAST[split]} needed")
         reasons += [kind for kind, _ in counts.most_common(_SHOWN_REASONS)] if split in short else []
     remedies = [_REMEDIES[kind] for kind in reasons if kind in _REMEDIES]
     source = next((each.attrs["source"] for shards in found.values() for each in shards), "videos")
+    remedies += [_MORE[source]]
+    remedies += [_SHARES[tuple(short)]] if source == "videos" and tuple(short) in _SHARES else []
     return (
         f"Too few clips for the split {' and the split '.join(short)}. {'. '.join(told)}. What to do: "
-        f"{'; '.join(dict.fromkeys([*remedies, _MORE[source]]))}. Then start again: what is finished is kept, unless the "
+        f"{'; '.join(dict.fromkeys(remedies))}. Then start again: what is finished is kept, unless the "
         "change asks for it anew. Every rejected clip stands with its reason in results/clips/SPLIT/SHARD.json."
     )
 
