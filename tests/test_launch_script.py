@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[1]
 SHOW = """
 import os, sys
 rank = os.environ.get("RANK", "none")
-print(rank, os.environ.get("WORLD_SIZE"), os.environ.get("CUDA_VISIBLE_DEVICES"), sys.argv[1:], flush=True)
+words = rank, os.environ.get("WORLD_SIZE"), os.environ.get("CUDA_VISIBLE_DEVICES"), sys.argv[1:]
+os.write(1, (" ".join(map(str, words)) + "\\n").encode())  # at once, so that lines of two processes stay apart
 sys.exit(int(sys.argv[1]))
 """
 SAVE = """
@@ -34,13 +35,7 @@ sys.exit(75)
 def launched(folder: Path, *words: str, code: str = SHOW, **variables: str) -> subprocess.Popen:
     (folder / "work.py").write_text(code)
     environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
-    # A line is written at once, so that those of two processes stay apart.
-    environment |= {
-        "PYTHONPATH": f"{ROOT}:{folder}",
-        "TMPDIR": str(folder),
-        "OMP_NUM_THREADS": "1",
-        "PYTHONUNBUFFERED": "",
-    } | variables
+    environment |= {"PYTHONPATH": f"{ROOT}:{folder}", "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"} | variables
     command = [sys.executable, "-m", "scripts.launch", *words]
     return subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True)
 
