@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
 from udpdiff import command
 from udpdiff.mini.stages import STAGES
@@ -194,6 +195,33 @@ def test_the_table_of_presets_is_what_their_plans_say(preset, source_of):
     scale = 1000 if disk.endswith("TB") else 1
     assert says(numbers(disk)[0], plan["disk_gb"] / scale)
     assert downloads == "none" if not plan["downloads_gb"] else says(numbers(downloads)[0], plan["downloads_gb"])
+
+
+def test_the_default_run_among_the_recipes_is_that_of_its_file_and_goals_are_the_configurations():
+    keys = {
+        "entity tube IoU": "generated.entity_tube_iou",
+        "the same, shuffled": "generated.entity_tube_iou_shuffled",
+        "share": "generated.entity_tube_iou_normalised",
+        "solids alone, tube IoU": "generated.solid_tube_iou",
+        "solids alone, share": "generated.solid_tube_iou_normalised",
+        "depth delta-1": "generated.depth_delta1",
+        "delta-1 over shuffled": "generated.depth_delta1_over_shuffled",
+        "delta-1 over constant": "generated.depth_delta1_over_constant",
+        "FVD over the base's, entities": "against_base.multi.fvd_ratio_seg",
+        "FVD over the base's, depth": "against_base.multi.fvd_ratio_depth",
+        "video's validation loss over the base's": "against_base.multi.video_loss_ratio",
+    }
+    lines = [goal.split() for goal in yaml.safe_load((ROOT / "config.yaml").read_text())["report"]["goals"]]
+    goals = {key: float(value) for key, _, value in lines if NUMBER.fullmatch(value)}
+    with open(ROOT / "docs/mini-scale/generated.csv", newline="") as file:
+        rows = {row["figure"]: row for row in csv.DictReader(file)}
+    assert set(rows) == set(keys)
+    for name, row in rows.items():
+        key = keys[name]
+        for end in ("", "_low", "_high"):
+            cell = row[f"captioned{end}"]
+            assert says(cell, entries("docs/quality.json")[key + end]) if cell else end, f"{name}{end}"
+        assert goals.get(key) == (float(row["asked_for"]) if row["asked_for"] else None), name
 
 
 def test_what_was_counted_is_counted_again():
