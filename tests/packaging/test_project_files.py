@@ -92,5 +92,5 @@ def test_the_public_ci_does_what_ours_does():
 
 def test_contributing_names_commands_that_exist():
     page = (ROOT / "CONTRIBUTING.md").read_text()
-    for module in re.findall(r"python -m udpdiff\.(\w+)", page):
-        assert (ROOT / "udpdiff" / f"{module}.py").is_file()
+    for module in re.findall(r"python -m (udpdiff[\w.]+\w)", page):
+        assert (ROOT / f"{module.replace('.', '/')}.py").is_file(), module
