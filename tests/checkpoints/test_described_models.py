@@ -19,7 +19,7 @@ import argparse, json
 from udpdiff.command import generate
 parser = argparse.ArgumentParser()
 generate.add_arguments(parser)
-words = parser.parse_args(["A ball.", "--model", "lab/model@main"])
+words = parser.parse_args(["A ball.", "--task", "seg", "--model", "lab/model@main"])
 model = generate.described(words.model)
 request = generate.outputs(words, model, generate.resolved(words, model)).request
 print(json.dumps([request["model"], generate._pinned(words.model, model), model.tasks, model.num_frames]))

@@ -209,6 +209,8 @@ def test_depth_in_every_format(shared, tmp_path, monkeypatch, capsys):
         (["--out", "a_file"], r"--out: got 'a_file', which is a file"),
         (["--model", "/nonexistent/folder"], r"--model: got '/nonexistent/folder'"),
         (["--device", "tpu"], r"--device: got 'tpu'"),
+        (["--device", "cuda:77"], r"--device: got 'cuda:77', which this machine does not have"),
+        (["--dtype", "float16"], r"--dtype: got float16 on a CPU"),
     ],
 )
 def test_mistakes_are_told_in_words(shared, tmp_path, monkeypatch, words, told):
@@ -220,6 +222,17 @@ def test_mistakes_are_told_in_words(shared, tmp_path, monkeypatch, words, told):
     with pytest.raises(ValueError, match=told):
         command.main(["generate", PROMPT, "--device", "cpu", "--model", str(shared), *words])
     assert not (tmp_path / "generated").exists()
+
+
+def test_a_model_without_depth_makes_what_it_knows(tmp_path):
+    shutil.copytree(checkpoints.resolve("mini:udpdiff"), tmp_path / "seg")
+    index = json.loads((tmp_path / "seg/model_index.json").read_text())
+    (tmp_path / "seg/model_index.json").write_text(json.dumps(index | {"tasks": {"seg": "pixelplanes"}}))
+    words = ["generate", PROMPT, "--model", str(tmp_path / "seg")]
+    with pytest.raises(ValueError, match=r"num_frames 10"):  # the task is no mistake
+        command.main([*words, "--frames", "10"])
+    with pytest.raises(ValueError, match=r"task 'depth', expected one of seg"):
+        command.main([*words, "--task", "depth"])
 
 
 def test_files_of_others_are_not_replaced(run, shared, tmp_path):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from udpdiff.model.description import Description
     from udpdiff.model.pipeline import UDPDiffPipeline
 
-MODEL = "mini:udpdiff"
+MODEL, TASK = "mini:udpdiff", "depth"
 _ALIASES = {"entities": "seg"}
 # Of mini models, as the mini scale samples, but for more steps; others take CogVideoX's own.
 _MINI_CALL = {"num_inference_steps": 25, "guidance_scale": 3.0}
@@ -31,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kinds = "\n".join(f"  {kind}: {words}" for kind, words in KINDS.items())
     parser.epilog = f"Mini models learnt from captions of rendered scenes alone, which have:\n{kinds}"
     parser.add_argument("prompt", help='such as "A red ball rolls left on a grey floor."')
-    parser.add_argument("--task", default="depth", help="what comes with the video: depth (default), seg or entities")
+    parser.add_argument(
+        "--task", help="what comes with the video: depth, seg or entities; by default depth where the model knows it"
+    )
     parser.add_argument(
         "--model", default=MODEL, help=f"{MODEL} (default), a folder such as results/runs/multi, or an id of the hub"
     )
@@ -66,14 +68,16 @@ def run(arguments: argparse.Namespace) -> None:
     arguments.task = _ALIASES.get(arguments.task, arguments.task)
     check(arguments)
     model = described(arguments.model)
+    arguments.task = arguments.task or (TASK if TASK in model.tasks else model.tasks[0])
     call = resolved(arguments, model)
     place = outputs(arguments, model, call)
     place.check(arguments.format, arguments.overwrite)
     notices.say(notices.unknown_to_mini(arguments.prompt, arguments.model, model.base))
     notices.say(f"{arguments.model}: loading ...")
+    device, dtype = placed(arguments.device, arguments.dtype)
     leave_out_loading_bars()
     leave_out_truncated_text()
-    pipeline = load(_pinned(arguments.model, model), arguments.device, arguments.dtype)
+    pipeline = load(_pinned(arguments.model, model), device, dtype)
     told = task_prompt(arguments.prompt, arguments.task) if model.names_task else arguments.prompt
     notices.say(notices.cut(told, pipeline.tokenizer, model.text_length))
     output = generate(pipeline, arguments, call)
@@ -91,7 +95,7 @@ def check(arguments: argparse.Namespace) -> None:
     """
     from udpdiff.tasks import TASKS
 
-    if arguments.task not in TASKS:
+    if arguments.task and arguments.task not in TASKS:
         raise ValueError(f"--task: got {arguments.task!r}; allowed: {', '.join(TASKS)}, or entities for seg")
     if not 0 < arguments.fps < 1000:
         raise ValueError(f"--fps: got {arguments.fps:g}; expected frames a second, above 0 and below 1000")
@@ -188,29 +192,45 @@ def _pinned(reference: str, model: Description) -> str:
     return f"{hub.split(reference)[0]}@{model.folder.name}" if _is_remote(reference) else reference
 
 
-def load(reference: str, device: str | None, dtype: str | None) -> UDPDiffPipeline:
-    """Return the pipeline of a model, by reference, on a device.
+def placed(device: str | None, dtype: str | None) -> tuple[str, str]:
+    """Return device and dtype, those of this machine where none is asked for.
 
     Raises:
-        ValueError: It cannot be loaded, or there is no such device: the message says what was looked for.
+        ValueError: There is no such device, or it does not compute in that.
     """
     import torch
 
     from udpdiff.default_device import default_device
-    from udpdiff.model.pipeline import UDPDiffPipeline
 
     device = device or default_device()
-    dtype = dtype or ("bfloat16" if device.startswith("cuda") else "float32")
     try:
-        pipeline = UDPDiffPipeline.from_pretrained(reference, dtype=getattr(torch, dtype), trust_remote_code=False)
-    except (OSError, AttributeError) as error:  # diffusers' and the hub's own, for what is torn or of another kind
-        raise ValueError(_unknown(reference, " ".join(str(error).split())[:300])) from error
-    try:
-        return pipeline.to(device)
+        torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there
         raise ValueError(
             f"--device: got {device!r}, which this machine does not have; expected cpu, cuda or mps"
         ) from error
+    if device.startswith("cpu") and dtype == "float16":
+        raise ValueError(
+            "--dtype: got float16 on a CPU, where diffusers does not support it; expected bfloat16 or float32"
+        )
+    return device, dtype or ("bfloat16" if device.startswith("cuda") else "float32")
+
+
+def load(reference: str, device: str, dtype: str) -> UDPDiffPipeline:
+    """Return the pipeline of a model, by reference, on a device.
+
+    Raises:
+        ValueError: It cannot be loaded: the message says what was looked for.
+    """
+    import torch
+
+    from udpdiff.model.pipeline import UDPDiffPipeline
+
+    try:
+        pipeline = UDPDiffPipeline.from_pretrained(reference, dtype=getattr(torch, dtype), trust_remote_code=False)
+    except (OSError, AttributeError) as error:  # diffusers' and the hub's own, for what is torn or of another kind
+        raise ValueError(_unknown(reference, " ".join(str(error).split())[:300])) from error
+    return pipeline.to(device)
 
 
 def generate(pipeline: UDPDiffPipeline, arguments: argparse.Namespace, call: dict[str, Any]) -> Any:
