@@ -86,22 +86,22 @@ def training_gpus():
 if must_fit:
     checked(preflight.check_gpus, flow, training_gpus())
 
-# Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own. How jobs are
-# carried out, and where things are on this machine, comes by the environment, never in `params`: a change of it reruns nothing.
-told = {
+# How jobs are carried out, and where things are on this machine, comes by the environment, never in `params`: a change of it
+# reruns nothing. Jobs inherit it from this process, which on a cluster is one of their own.
+os.environ |= {
     "EXECUTION": workflow_jobs.execution(flow).dump(),
     places.VARIABLE: places.tell(flow.places, Path(prefetching.FOLDER).resolve()),
     "DEFAULT_CONFIG": default,
     "SOURCE_PATH": flow.config.source.path or "",
     "SOURCE_CAPTIONS": flow.config.source.captions or "",
 }
+# Jobs find `scripts` from any working directory, and run with this interpreter unless conda brings its own.
 shell.prefix(
     checked(
         shell_prefix,
         Path(workflow.basedir),
         None if in_conda else Path(sys.executable),
         os.environ,
-        told,
     )
 )
 environment = (

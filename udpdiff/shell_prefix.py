@@ -29,9 +29,7 @@ _ALLOCATOR = (
 )
 
 
-def shell_prefix(
-    project: Path, interpreter: Path | None, environment: Mapping[str, str], told: Mapping[str, str]
-) -> str:
+def shell_prefix(project: Path, interpreter: Path | None, environment: Mapping[str, str]) -> str:
     """Return the prefix, in which Snakemake finds no braces of its own.
 
     The prefix replaces Snakemake's, which makes a failure before `| tee` a failure. Python leaves the working directory out
@@ -42,7 +40,6 @@ def shell_prefix(
         project: Where `udpdiff` and `scripts` are.
         interpreter: Of the jobs; None where conda brings one.
         environment: The user's, for its PYTHONPATH. Its GLIBC_TUNABLES, even empty ones, replace ours, where the job runs.
-        told: Variables of every job.
 
     Raises:
         ConfigError: A folder's name holds a colon, which ends an entry of PYTHONPATH and PATH.
@@ -57,7 +54,6 @@ def shell_prefix(
     words = [f"PATH={shlex.quote(str(interpreter.parent))}:$PATH"] if interpreter else []
     words += [f"PYTHONPATH={shlex.quote(':'.join(places))}", "PYTHONSAFEPATH=1", _FIXED]
     words += [f"GLIBC_TUNABLES=${{GLIBC_TUNABLES-{_ALLOCATOR}}}"]
-    words += [f"{name}={shlex.quote(value)}" for name, value in told.items()]
     prefix = f"set -euo pipefail; export {' '.join(words)}; "
     return prefix.replace("{", "{{").replace("}", "}}")
 

@@ -104,16 +104,16 @@ def test_a_job_is_told_any_folder(folder, tmp_path):
     place = tmp_path / folder
     (place / "bin").mkdir(parents=True)
     (place / "bin" / "python").symlink_to(sys.executable)
-    prefix = shell_prefix(place, place / "bin" / "python", {"PYTHONPATH": ":/else::"}, {"TOLD": folder})
-    command = prefix.replace("{{", "{").replace("}}", "}") + 'printf "%s\\0" "$PYTHONPATH" "$PATH" "$TOLD"'
+    prefix = shell_prefix(place, place / "bin" / "python", {"PYTHONPATH": ":/else::"})
+    command = prefix.replace("{{", "{").replace("}}", "}") + 'printf "%s\\0" "$PYTHONPATH" "$PATH"'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path, env={"PATH": "/bin"})
-    assert done.stdout.split("\0")[:3] == [f"{place}:/else", f"{place / 'bin'}:/bin", folder], done.stderr
+    assert done.stdout.split("\0")[:2] == [f"{place}:/else", f"{place / 'bin'}:/bin"], done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [folder]
 
 
 @pytest.mark.parametrize("users", [None, "", "glibc.malloc.check=1"])
 def test_a_job_keeps_the_users_settings_of_the_allocator_or_has_ours(users):
-    command = shell_prefix(ROOT, None, {}, {}).replace("{{", "{").replace("}}", "}") + "printenv GLIBC_TUNABLES"
+    command = shell_prefix(ROOT, None, {}).replace("{{", "{").replace("}}", "}") + "printenv GLIBC_TUNABLES"
     environment = {"PATH": "/bin:/usr/bin"} | ({} if users is None else {"GLIBC_TUNABLES": users})
     told = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment).stdout.strip()
     if users is not None:
@@ -135,7 +135,7 @@ def test_memory_that_a_job_freed_is_not_mapped_anew():
         "for _ in range(10): b'x' * 2**26\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
     )
-    prefix = shell_prefix(ROOT, Path(sys.executable), {}, {}).replace("{{", "{").replace("}}", "}")
+    prefix = shell_prefix(ROOT, Path(sys.executable), {}).replace("{{", "{").replace("}}", "}")
     environment = {name: value for name, value in os.environ.items() if name != "GLIBC_TUNABLES"}
     command = f"{prefix} python -c {shlex.quote(program)}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=environment)
@@ -145,7 +145,7 @@ def test_memory_that_a_job_freed_is_not_mapped_anew():
 @pytest.mark.parametrize("project, python, words", [("/a:b", "/c/python", "project"), ("/a", "/b:c/python", "Python")])
 def test_a_colon_is_refused(project, python, words):
     with pytest.raises(ConfigError, match=rf"{words} in the folder .*colon.*rename"):
-        shell_prefix(Path(project), Path(python), {}, {})
+        shell_prefix(Path(project), Path(python), {})
 
 
 def test_a_job_runs_from_odd_folders_and_no_module_of_the_work_folder_is_in_its_way(tmp_path):
