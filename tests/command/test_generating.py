@@ -231,6 +231,11 @@ def test_a_model_without_depth_makes_what_it_knows(tmp_path):
     words = ["generate", PROMPT, "--model", str(tmp_path / "seg")]
     with pytest.raises(ValueError, match=r"num_frames 10"):  # the task is no mistake
         command.main([*words, "--frames", "10"])
+    (tmp_path / "seg/scheduler").mkdir()
+    scheduler = {"_class_name": "UniPCMultistepScheduler", "num_train_timesteps": 1000}
+    (tmp_path / "seg/scheduler/scheduler_config.json").write_text(json.dumps(scheduler))
+    with pytest.raises(ValueError, match=r"--out: got"):  # neither are steps, of a scheduler that takes any number
+        command.main([*words, "--steps", "7", "--out", str(tmp_path / "seg/run.json")])
     with pytest.raises(ValueError, match=r"task 'depth', expected one of seg"):
         command.main([*words, "--task", "depth"])
 

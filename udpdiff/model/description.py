@@ -16,6 +16,7 @@ from udpdiff.model.call_numbers import check_guidance, check_size, check_step_co
 
 _OF_THE_BASE = ("vae/config.json", "scheduler/scheduler_config.json")
 _FILES = (INDEX, RUN_RECIPE, "transformer/config.json", *_OF_THE_BASE)
+_STRIDED = ("CogVideoXDDIMScheduler", "CogVideoXDPMScheduler", "DDIMScheduler")
 _DIVISORS_FROM, _DIVISORS_TO = 5, 100  # of the timesteps, that a message names
 
 
@@ -33,6 +34,7 @@ class Description:
         pixel_multiple, frame_multiple: See `call_numbers.check_size`.
         text_length: Tokens of a prompt that it reads.
         train_timesteps: Of its noise schedule.
+        only_divisors: It takes no other numbers of steps than divisors of those, see `noise_schedule.check_steps`.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class Description:
     frame_multiple: int
     text_length: int
     train_timesteps: int
+    only_divisors: bool
 
     @classmethod
     def read(cls, reference: str) -> Description:
@@ -62,10 +65,11 @@ class Description:
         if index.get("_class_name") != "UDPDiffPipeline":
             raise ValueError(f"its {INDEX} says {index.get('_class_name')!r}, a model without dense predictions")
         recipe = _read(folder / RUN_RECIPE) if (folder / RUN_RECIPE).is_file() else {}
-        parts = folder
-        if recipe and not all((folder / name).is_file() for name in _OF_THE_BASE):
-            parts = Path(local_folder(base_of(recipe), _OF_THE_BASE))
-        transformer, vae = _read(folder / "transformer/config.json"), _read(parts / "vae/config.json")
+        place = dict.fromkeys(_OF_THE_BASE, folder)
+        if recipe and (left_out := [name for name in _OF_THE_BASE if not (folder / name).is_file()]):
+            place |= dict.fromkeys(left_out, Path(local_folder(base_of(recipe), _OF_THE_BASE)))
+        vae, scheduler = (_read(parts / name) for name, parts in place.items())
+        transformer = _read(folder / "transformer/config.json")
         try:
             scale = 2 ** (len(vae["block_out_channels"]) - 1)
             return cls(
@@ -80,7 +84,8 @@ class Description:
                 pixel_multiple=transformer["patch_size"] * scale,
                 frame_multiple=vae["temporal_compression_ratio"],
                 text_length=transformer["max_text_seq_length"],
-                train_timesteps=_read(parts / "scheduler/scheduler_config.json")["num_train_timesteps"],
+                train_timesteps=scheduler["num_train_timesteps"],
+                only_divisors=scheduler.get("_class_name") in _STRIDED,
             )
         except KeyError as error:
             raise ValueError(f"its configuration lacks {error}") from error
@@ -94,7 +99,7 @@ class Description:
         check_size(height, width, num_frames, self.pixel_multiple, self.frame_multiple)
         check_guidance(guidance)
         check_step_count(steps, self.train_timesteps)
-        if self.train_timesteps % steps:
+        if self.only_divisors and self.train_timesteps % steps:
             named = (str(each) for each in range(_DIVISORS_FROM, _DIVISORS_TO + 1) if not self.train_timesteps % each)
             raise ValueError(
                 f"Got num_inference_steps {steps}, expected a divisor of {self.train_timesteps}, such as"
