@@ -128,6 +128,7 @@ def test_samples_have_films_and_figures_of_every_run(rendered):
 def test_verdicts_on_claims_stand_on_the_first_page(rendered, tmp_path):
     line = {"label": "consistency", "difference": 0.25, "low": None, "high": None, "paper_difference": 1.5}
     line |= {"row": {"label": "ours"}, "against": {"label": "base"}, "outcome": "not shown"}
+    line |= {"papers_figure": False, "p_corrected": 0.126}
     claim = {"says": HOSTILE, "section": "4.2", "table": 1, "outcome": "not shown", "reason": None, "parts": [line]}
     found = {"scale": {"words": "Small."}, "seeds": {"words": "One training: about these weights."}, "claims": [claim]}
     write_record(tmp_path / "verdicts.json", found)
@@ -137,6 +138,7 @@ def test_verdicts_on_claims_stand_on_the_first_page(rendered, tmp_path):
     text = (tmp_path / "index.html").read_text()
     claims = text.split('id="claims"')[1].split("</section>")[0]
     assert "about these weights" in claims and "not shown" in claims and "0.250" in claims and "1.500" in claims
+    assert "p 0.126 (Holm)" in claims and "by AMT, not comparable" in claims
     assert HOSTILE not in text and "Small." in text
 
 
@@ -209,6 +211,15 @@ def test_paper_and_ours_stand_in_columns_of_their_own(rendered):
     assert "samples.html#run=base&amp;task=video&amp;sort=subject_consistency&amp;order=worst" in row
     for name in ("table1.csv", "table1.tex"):
         assert "88.5" in (rendered[0] / "data" / name).read_text()
+
+
+def test_a_cell_says_that_its_p_is_corrected_and_which_row_is_the_reference(rendered):
+    body = text_of(rendered, "tables").split('id="table1"')[1].split("<tbody>")[1].split("</tbody>")[0]
+    base, ours = body.split("</tr>")[:2]
+    assert (
+        "[+0.400, +2.400], p 0.126 (Holm)" in ours and "The interval is of this difference alone, not corrected" in ours
+    )
+    assert "the reference" in base and "the reference" not in ours and "verdicts on these weights" in ours
 
 
 def test_a_site_without_goals_and_without_several_tasks(rendered, tmp_path):

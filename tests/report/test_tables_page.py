@@ -34,6 +34,8 @@ def shown(tmp_path_factory):
             }
         line |= {
             "n_videos": 24,
+            "subject_consistency_extractor": "ViT",
+            "motion_smoothness_extractor": "motion_smoothness_blend: frame average",
             "fvd_n": 24,
             "fvd_dimensions": 70,
             "fvd_floor_at_n": 231.2,
@@ -58,6 +60,22 @@ def test_verdicts_are_those_of_the_row_and_say_what_they_are_about(shown):
     assert (ours.cells[0].verdict, ours.cells[0].p, ours.about) == ("better", 0.0004, "weights")
     assert (ours.cells[0].difference, ours.cells[0].difference_low, ours.cells[0].difference_high) == (1.0, 0.4, 1.6)
     assert base.cells[0].verdict is None and base.about is None and ours.cells[1].verdict is None
+
+
+def test_the_row_that_others_are_compared_with_is_the_reference(shown):
+    assert [row.reference for row in shown[0].rows] == [True, False]
+
+
+def test_a_column_of_another_figure_than_the_papers_says_so_and_what_it_means(shown):
+    table, _ = shown
+    consistency, _, smoothness, *_ = table.columns
+    assert (consistency.label, consistency.papers) == ("Subject consistency", "paper")
+    assert (smoothness.label, smoothness.papers) == ("Motion smoothness, by averages", "paper, by AMT")
+    assert (
+        "By the average of both neighbours" in smoothness.words and "By the network that VBench" not in smoothness.words
+    )
+    assert "Motion smoothness, by averages: motion_smoothness_blend: frame average" in table.extractors
+    assert "Motion smoothness, by averages & paper, by AMT &" in table.latex and smoothness.name == "motion_smoothness"
 
 
 def test_a_distance_says_what_it_is_worth(shown):

@@ -13,6 +13,7 @@ from udpdiff.files import file_sha256
 from udpdiff.metrics.interpolation import interpolator_sha256, load_interpolator
 from udpdiff.metrics.registry import describe
 from udpdiff.report import compare, quality
+from udpdiff.tables.fill import figure_behind
 from udpdiff.tables.specs import needed, table_spec
 
 NETWORK = """
@@ -74,6 +75,8 @@ def test_its_figure_fills_the_column_and_is_described_wherever_it_is_shown(tmp_p
     )
     assert column.source_among(["motion_smoothness_my_net_2", "motion_smoothness"]) == "motion_smoothness"
     assert column.source_among(["motion_smoothness_my_net_2_real", "subject_consistency"]) is None
+    assert figure_behind(column, ["motion_smoothness_my_net_2: My-Net.2"]).label == "Motion smoothness, by my_net_2"
+    assert figure_behind(column, ["AMT-S"]).key == "motion_smoothness"
 
 
 def test_its_module_is_what_its_digest_is_of(tmp_path, plugin):

@@ -129,7 +129,9 @@ def test_holm_is_over_a_table(tmp_path):
     assert [line["verdict"] for line in lines if line["metric"] == "subject_consistency"] == [
         "no difference shown", "better", "better",
     ]  # fmt: skip
-    assert not any(line["papers_figure"] for line in lines if line["figure"] == "motion_smoothness_blend")
+    smoothness = [line for line in lines if line["metric"] == "motion_smoothness"]
+    assert not any(line["papers_figure"] for line in smoothness)
+    assert {line["label"] for line in smoothness} == {"Motion smoothness, by averages"}
 
 
 FVD = next(metric for metric in TABLES[5].metrics if metric.name == "fvd")

@@ -87,7 +87,12 @@ def compare(
         pairs = [_pair(row, against, metric, *each) for each in zip(*trainings, strict=False)]
         name = pairs[0][0][0]
         figure = describe(name.removeprefix(row.prefix))
-        line |= {"figure": name, "digits": figure.digits, "papers_figure": name == f"{row.prefix}{metric.sources[0]}"}
+        line |= {
+            "label": figure.label,
+            "figure": name,
+            "digits": figure.digits,
+            "papers_figure": name == f"{row.prefix}{metric.sources[0]}",
+        }
         line |= _compared(pairs, metric.scale, bootstrap_samples, seed)
     except Refusal as refusal:
         line["reason"] = f"{refusal}."

@@ -6,13 +6,15 @@ Knows figures and comparisons; how the files are read is in `measured`, what is 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from udpdiff.metrics.registry import describe, is_own_smoothness
 from udpdiff.tables.comparisons import compare
 from udpdiff.tables.measured import Measured, check_measured
 from udpdiff.tables.paper import PAPER_TABLES
 from udpdiff.tables.specs import Metric, Row, TableSpec, needed, table_spec
+from udpdiff.tasks.figure import Figure
 
 if TYPE_CHECKING:
     import pandas
@@ -116,3 +118,10 @@ def _extractor(metric: Metric, row: Row, name: str, figure: dict) -> str:
     """What made the figure; named in full when the figure is not the one the paper reports."""
     own = name != f"{row.prefix}{metric.sources[0]}"
     return f"{name}: {figure['extractor']}" if own else str(figure["extractor"])
+
+
+def figure_behind(metric: Metric, extractors: Collection[str]) -> Figure:
+    """Return the figure that fills a column, by what stands in its `NAME_extractor`: the paper's where none is named."""
+    named = {extractor.partition(": ")[0] for extractor in extractors}
+    known = [name for name in named if name in metric.sources[1:] or is_own_smoothness(name)]
+    return describe(known[0] if len(named) == len(known) == 1 else metric.sources[0])

@@ -63,6 +63,8 @@ class Part(PageData):
     low: float | None
     high: float | None
     paper_difference: float
+    papers_figure: bool = Field(description="Whether ours is the figure that the paper reports.")
+    p: float | None = Field(description="Corrected (Holm).")
     outcome: str
     reason: str | None
     margin: float | None = Field(description="Of rows that are said to be as good as each other; null for others.")
@@ -192,6 +194,8 @@ def _claim(claim: dict[str, Any]) -> Claim:
             row=part["row"]["label"],
             against=part["against"]["label"],
             reason=part.get("reason"),
+            papers_figure=part.get("papers_figure") is not False,
+            p=part.get("p_corrected"),
             unit=part.get("unit", ""),
             margin=part.get("margin"),
         )

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from udpdiff.metrics.registry import describe
 from udpdiff.report.against_base import AgainstBase, against_base
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.latex import tabular
@@ -18,10 +17,12 @@ from udpdiff.report.site import PageData
 from udpdiff.storage.files import write_text
 from udpdiff.storage.sealed import check_file
 from udpdiff.tables import specs
+from udpdiff.tables.fill import figure_behind
 from udpdiff.tables.paper import PAPER_TABLES
 
 _CONSISTENT = ("_consistency", "_smoothness")  # which still videos have best
 _MOTION = "dynamic_degree"
+PAPERS_SMOOTHNESS = "by AMT"  # the only figure of the paper's in whose place another one may stand
 
 
 class Column(PageData):
@@ -30,6 +31,7 @@ class Column(PageData):
     unit: str
     direction: str = Field(description="Which values are better: higher, lower or neither.")
     printed: bool = Field(description="Whether the paper has the column.")
+    papers: str = Field(description="What the paper's values are called; of another figure than ours, they say so.")
     words: str = Field(description="What it means.")
 
 
@@ -59,6 +61,7 @@ class Row(PageData):
     )
     n: int | None
     about: str | None = Field(description="What a verdict is about: these weights, or the method.")
+    reference: bool = Field(description="Whether the table's other rows are compared with this one.")
     cells: list[Cell]
 
 
@@ -101,14 +104,16 @@ def _table(number: int, path: Path, sortable: dict[tuple[str, str], set[str]], f
     metrics = [metric for metric in (*spec.metrics, *spec.extra) if f"{metric.name}_ours" in frame.columns]
     metrics = _with_motion_in_place(metrics)
     lines = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    reference = lines[0] if any(line.get("about") for line in lines) else None
+    columns = [_column(metric, spec, _made_by(frame, metric)) for metric in metrics]
     labellers = {row.label: row.labeller for row in spec.rows}
     table = Table(
         number=number,
         title=PAPER_TABLES[number].title,
         heading=PAPER_TABLES[number].heading,
-        columns=[_column(metric, spec) for metric in metrics],
-        rows=[_row(line, labellers.get(line["model"]), metrics, sortable) for line in lines],
-        extractors=_extractors(frame, metrics),
+        columns=columns,
+        rows=[_row(line, line is reference, labellers.get(line["model"]), metrics, sortable) for line in lines],
+        extractors=_extractors(frame, metrics, columns),
         csv=f"table{number}.csv",
         latex="",
     )
@@ -127,20 +132,22 @@ def _with_motion_in_place(metrics: list[specs.Metric]) -> list[specs.Metric]:
     return [*others[:place], *motion, *others[place:]]
 
 
-def _column(metric: specs.Metric, spec: specs.TableSpec) -> Column:
-    words = describe(metric.sources[0]).words
+def _column(metric: specs.Metric, spec: specs.TableSpec, extractors: list[str]) -> Column:
+    figure = figure_behind(metric, extractors)
     return Column(
         name=metric.name,
-        label=metric.label,
+        label=figure.label,
         unit=metric.unit,
         direction=metric.direction,
         printed=metric in spec.metrics,
-        words=words,
+        papers="paper" if figure.key == metric.sources[0] else f"paper, {PAPERS_SMOOTHNESS}",
+        words=figure.words,
     )
 
 
 def _row(
     line: dict[str, Any],
+    reference: bool,
     labeller: str | None,
     metrics: list[specs.Metric],
     sortable: dict[tuple[str, str], set[str]],
@@ -153,6 +160,7 @@ def _row(
         labeller=labeller,
         n=line["n_videos"],
         about=line.get("about"),
+        reference=reference,
         cells=[_cell(line, metric, known) for metric in metrics],
     )
 
@@ -170,21 +178,24 @@ def _cell(line: dict[str, Any], metric: specs.Metric, known: set[str]) -> Cell:
     return Cell(**found, note=note, figure=metric.source_among(known))
 
 
-def _extractors(frame: pd.DataFrame, metrics: list[specs.Metric]) -> list[str]:
+def _made_by(frame: pd.DataFrame, metric: specs.Metric) -> list[str]:
+    column = f"{metric.name}_extractor"
+    return sorted(set(frame[column].dropna())) if column in frame.columns else []
+
+
+def _extractors(frame: pd.DataFrame, metrics: list[specs.Metric], columns: list[Column]) -> list[str]:
     """What made the figures, those that one extractor made in one line."""
     labels: dict[str, list[str]] = {}
-    for metric in metrics:
-        column = f"{metric.name}_extractor"
-        names = sorted(set(frame[column].dropna())) if column in frame.columns else []
-        if names:
-            labels.setdefault(", ".join(names), []).append(metric.label)
+    for metric, column in zip(metrics, columns, strict=True):
+        if names := _made_by(frame, metric):
+            labels.setdefault(", ".join(names), []).append(column.label)
     return [f"{', '.join(made)}: {names}" for names, made in labels.items()]
 
 
 def _latex(table: Table) -> str:
     headings, rows = [table.heading], [[row.model] for row in table.rows]
     for index, column in enumerate(table.columns):
-        headings += [f"{column.label}{column.unit and ', ' + column.unit}"] + ["paper"] * column.printed
+        headings += [f"{column.label}{column.unit and ', ' + column.unit}"] + [column.papers] * column.printed
         for cells, row in zip(rows, table.rows, strict=True):
             cell = row.cells[index]
             ends = "" if None in (cell.low, cell.high) else f" [{printed(cell.low)}, {printed(cell.high)}]"
