@@ -144,12 +144,13 @@ def test_mini_udpdiff_is_such_a_folder_in_the_package(shared, tmp_path, monkeypa
     }
     write_record(digests, {"files": listed})
     out = tmp_path / "out"
-    prompt = PROMPT + " A panda plays a guitar." * 8
+    prompt = PROMPT + " A panda plays a guitar." * 16
     command.main(["generate", prompt, "--task", "seg", "--out", str(out), "--steps", "2", "--device", "cpu"])
     told, noted = capfd.readouterr()
     assert sorted(told.split()) == sorted(str(path) for path in out.iterdir())
     assert noted.count("has never read panda, plays and guitar") == 1
     assert noted.count("tokens, of which the model reads 48; left out at its end: '") == 1
+    assert " ... panda plays a guitar.'" in noted, "of many words the first and the last"
     assert "max_sequence_length" not in noted and "Token indices" not in noted
     ids = np.load(out / "seg.npy")
     assert ids.dtype == np.uint16 and ids.shape == (9, 64, 64)
@@ -197,13 +198,13 @@ def test_depth_in_every_format(shared, tmp_path, monkeypatch, capsys):
         (["--model", "here"], r"--model: got 'here'.*there is no model_index\.json\. Expected mini:udpdiff, a folder"),
         (["--model", "mini:cogvideox"], r"says 'CogVideoXPipeline', a model without dense predictions"),
         (["--task", "normals"], r"task 'normals', expected one of seg, depth"),
-        (["--frames", "10"], r"num_frames 10, expected one more than a multiple of 8.*nearest below is 9"),
-        (["--steps", "0"], r"num_inference_steps 0, expected 1 to 1000"),
+        (["--frames", "10"], r"Got --frames 10, expected one more than a multiple of 8.*nearest below is 9"),
+        (["--steps", "0"], r"Got --steps 0, expected 1 to 1000"),
         (["--guidance", "nan"], r"--guidance: got nan"),
         (["--seed", str(2**64)], r"--seed: got 18446744073709551616"),
         (["--out", "a_file/in"], r"--out: got 'a_file/in', which cannot be written into: Not a directory"),
         (["--height", "60"], r"height 60 .*expected multiples of 8"),
-        (["--steps", "7"], r"num_inference_steps 7, expected a divisor of 1000, such as 5, 8, 10, 20, 25, 40"),
+        (["--steps", "7"], r"Got --steps 7, expected a divisor of 1000, such as 5, 8, 10, 20, 25, 40"),
         (["--task", "foo"], r"--task: got 'foo'; allowed: seg, depth"),
         (["--fps", "0"], r"--fps: got 0"),
         (["--out", "a_file"], r"--out: got 'a_file', which is a file"),
@@ -229,7 +230,7 @@ def test_a_model_without_depth_makes_what_it_knows(tmp_path):
     index = json.loads((tmp_path / "seg/model_index.json").read_text())
     (tmp_path / "seg/model_index.json").write_text(json.dumps(index | {"tasks": {"seg": "pixelplanes"}}))
     words = ["generate", PROMPT, "--model", str(tmp_path / "seg")]
-    with pytest.raises(ValueError, match=r"num_frames 10"):  # the task is no mistake
+    with pytest.raises(ValueError, match=r"--frames 10"):  # the task is no mistake
         command.main([*words, "--frames", "10"])
     (tmp_path / "seg/scheduler").mkdir()
     scheduler = {"_class_name": "UniPCMultistepScheduler", "num_train_timesteps": 1000}

@@ -105,7 +105,8 @@ def test_labels_are_paired_labeller_by_labeller(tmp_path):
 
 def test_the_page_and_the_table_for_a_terminal(folders, tmp_path, capsys):
     command.main(["compare", *map(str, folders), "--out", str(tmp_path / "out")])
-    *lines, gap, place = capsys.readouterr().out.splitlines()
+    summary, *lines, gap, place = capsys.readouterr().out.splitlines()
+    assert summary == "3 figures in both, of which 0 are equal:"
     assert (gap, place) == ("", str(tmp_path / "out/compare.html"))
     assert lines[0].split() == ["measured", "figure", "A", "B", "B", "-", "A", "95", "%", "interval", "paired"]
     assert len(lines) == 1 + 3 + 1 + 1 + 1 + 1
@@ -202,5 +203,8 @@ def test_records_and_settings_that_differ_are_told_with_what_they_mean(folders):
 
 
 def test_values_that_are_the_same_to_the_last_digit_are_called_equal(folders):
-    rows = {row.key: row for row in compared(folders[0], folders[0]).figures}
+    found = compared(folders[0], folders[0])
+    rows = {row.key: row for row in found.figures}
     assert {row.verdict for row in rows.values()} == {"equal"} and rows["fvd"].low is None
+    count = len(found.figures)
+    assert as_text(found).startswith(f"{count} figures in both, of which {count} are equal.\n"), "and no line for each"

@@ -19,6 +19,9 @@ _ALIASES = {"entities": "seg"}
 _MINI_CALL = {"num_inference_steps": 25, "guidance_scale": 3.0}
 _CALL = {"num_inference_steps": 50, "guidance_scale": 6.0}
 _MINI_HEIGHT = 128
+# What the library's errors call them -> what the user typed.
+_OPTIONS = {"num_frames": "--frames", "num_inference_steps": "--steps", "guidance_scale": "--guidance"}
+_ARGUMENTS = re.compile("|".join(_OPTIONS))
 _DEVICE = re.compile(r"(cpu|mps|cuda)(:\d+)?")
 
 
@@ -151,7 +154,10 @@ def resolved(arguments: argparse.Namespace, model: Description) -> dict[str, Any
     asked |= {"num_inference_steps": arguments.steps, "guidance_scale": arguments.guidance}
     call |= {name: value for name, value in asked.items() if value is not None}
     size = (call["height"], call["width"], call["num_frames"])
-    model.check(arguments.task, *size, call["num_inference_steps"], call["guidance_scale"])
+    try:
+        model.check(arguments.task, *size, call["num_inference_steps"], call["guidance_scale"])
+    except ValueError as error:
+        raise ValueError(_ARGUMENTS.sub(lambda found: _OPTIONS[found[0]], str(error))) from error
     return call
 
 

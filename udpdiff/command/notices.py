@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,11 +37,16 @@ def cut(prompt: str, tokenizer: Any, most: int) -> str | None:
         tokenizer: Of the model.
         most: Tokens that the model reads, the end mark included.
     """
-    ids = tokenizer(prompt, verbose=False).input_ids
-    if len(ids) <= most:
+    words = prompt.split()
+
+    def tokens(count: int) -> int:
+        return len(tokenizer(" ".join(words[:count]), verbose=False).input_ids)
+
+    if (whole := tokens(len(words))) <= most:
         return None
-    lost = tokenizer.decode(ids[most - 1 : -1], skip_special_tokens=True)
-    return f"The prompt has {len(ids)} tokens, of which the model reads {most}; left out at its end: {lost!r}."
+    lost = words[bisect_right(range(len(words)), most, key=tokens) - 1 :]
+    shown = " ".join(lost if len(lost) <= 20 else [*lost[:8], "...", *lost[-4:]])
+    return f"The prompt has {whole} tokens, of which the model reads {most}; left out at its end: {shown!r}."
 
 
 def mini_labellers(used: Mapping[str, str | None], remedies: Mapping[str, str]) -> str | None:

@@ -34,7 +34,11 @@ def run(arguments: argparse.Namespace) -> None:
     told = {"gpu": arguments.device, "gpus": arguments.gpus, "gpu_price": arguments.price_per_gpu_hour}
     config = parse(raw | {name: value for name, value in told.items() if value is not None})
     if not cpu_will_do(config):
-        print("Counting what the networks compute on a clip: a quarter of a minute.", file=sys.stderr, flush=True)
+        print(
+            "Counting what the networks compute on a clip: a quarter of a minute, longer where other work runs.",
+            file=sys.stderr,
+            flush=True,
+        )
     workflow = Workflow(config, missing_values(config))
     print(f"\n{describe(workflow, arguments.results, arguments.benchmarks)}\n")
 
