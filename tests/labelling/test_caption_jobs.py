@@ -12,7 +12,7 @@ from scripts import write_captions
 from udpdiff import jobs
 from udpdiff.config_labels import Captions
 from udpdiff.labelling.captioner import Captioner
-from udpdiff.storage.captions import read_captions, read_rejections
+from udpdiff.storage.captions import read_captions, read_rejections, whole_caption
 from udpdiff.storage.failures import TooManyFailures
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.video_io import encode_mp4
@@ -80,6 +80,8 @@ def test_captions_of_the_source_are_named_so(monkeypatch, write_clips):
     assert captions["clip0"] == {
         "brief": "A ball.",
         "detailed": "A red ball rolls.",
+        "brief_whole": "",
+        "detailed_whole": "",
         "prompt": "A red ball rolls.",
         "brief_source": "films",
         "detailed_source": "films",
@@ -99,6 +101,8 @@ def test_long_captions_are_cut_and_the_cut_recorded(monkeypatch, write_clips):
     assert words["detailed"] == ("A red ball rolls left. " * 7).strip()
     # Six tokens a sentence, one end mark; 48 are read, of which the words that name a task take three.
     assert (words["detailed_tokens"], words["detailed_cut_tokens"]) == (43, 30)
+    # The model's share is cut, what people are given is not.
+    assert whole_caption(words, "detailed") == whole_caption(words, "brief") == LONG
     clips.with_name("captions.parquet").unlink()
     assert run(monkeypatch, clips, max_tokens=20)[0]["clip0"]["brief_tokens"] == 13
 
@@ -114,6 +118,14 @@ def test_a_real_captioner_describes(monkeypatch, write_clips, checkpoint, capfd)
         assert words["prompt"] == (words["detailed"] if odd else "A red ball rolls.")
         assert words["brief_source"] == ("first sentence of detailed caption" if odd else "films")
         assert words["detailed"].startswith(words["brief"]) if odd else words["brief"] == "A ball."
+
+
+def test_what_a_captioner_says_beyond_the_cut_is_kept(monkeypatch, write_clips, checkpoint):
+    said = " ".join(f"Dog number {number} runs away." for number in range(20))
+    answering(monkeypatch, lambda number, videos, seed: [said] * len(videos))
+    words = run(monkeypatch, write_clips(("A clip.", "")), captioner=str(checkpoint))[0]["clip0"]
+    assert words["detailed_cut_tokens"] and words["detailed"] != said == whole_caption(words, "detailed")
+    assert words["prompt"] == words["detailed"] and whole_caption(words, "brief") == words["brief"] == "A clip."
 
 
 def test_useless_words_are_asked_for_once_more_then_rejected(monkeypatch, write_clips, checkpoint):

@@ -14,9 +14,10 @@ from hand_made_shards import FRAMES, SIZE, clips, labels, predictions, run
 from PIL import Image
 
 from udpdiff import jobs
-from udpdiff.panda_dense import card
+from udpdiff.panda_dense import archive, card
 from udpdiff.panda_dense.loader import samples
 from udpdiff.storage.captions import Caption, CaptionWriter
+from udpdiff.storage.errors import StorageError
 from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.tasks import get_task
 from udpdiff.video_io import decode_mp4
@@ -46,7 +47,8 @@ def exported(stored, tmp_path, monkeypatch):
             if name == "cube":
                 table.reject(name, "loops: la la la")
             else:
-                table.add(name, Caption(f"A {name}.", "source", 3), Caption(f"A {name}, „rund“.", "source", 5))
+                detailed = Caption(f"A {name},", "source", 3, cut_tokens=2, whole=f"A {name}, „rund“.")
+                table.add(name, Caption(f"A {name}.", "source", 3), detailed)
     paths = {
         "clips": clips(results / "clips/train/0.h5", stored["video"]),
         "entities": labels(
@@ -81,6 +83,16 @@ def test_an_archive_holds_every_whole_clip_as_it_is_stored(exported, stored):
     assert names[:4] == ["000000.mp4", "000000.entities.npz", "000000.depth.npz", "000000.json"]
     same = [(exported / f"train/{name}.tar").read_bytes() for name in ("0", "again")]
     assert same[0] == same[1]
+
+
+def test_captions_that_were_cut_for_good_are_not_exported(exported, tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    table = results / "captions/train/0.parquet"
+    with CaptionWriter(table, {}) as written:
+        for name in NAMES:
+            written.add(name, Caption("A.", "source", 3), Caption("A.", "source", 3, cut_tokens=2))
+    with pytest.raises(StorageError, match=r"captions were cut by an earlier version.*rm .*0\.parquet"):
+        archive.export_shard(results / "clips/train/0.h5", *[""] * 2, table, exported / "0.tar", exported / "0.json")
 
 
 def test_the_record_counts_what_is_there_and_what_was_left_out(exported):

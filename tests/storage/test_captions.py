@@ -10,7 +10,10 @@ import pytest
 from udpdiff.storage.captions import Caption, CaptionWriter, read_captions, read_rejections
 from udpdiff.storage.errors import StorageError
 
-BRIEF, DETAILED = Caption("A dog.", "source", 3), Caption("A dog runs.", "model", 4, cut_tokens=2)
+BRIEF, DETAILED = (
+    Caption("A dog.", "source", 3),
+    Caption("A dog runs.", "model", 4, cut_tokens=2, whole="A dog runs. It barks."),
+)
 ATTRS = {"job": {"seed": 1}}
 
 
@@ -31,6 +34,8 @@ def test_what_is_written_is_read(tmp_path):
         "a": {
             "brief": "A dog.",
             "detailed": "A dog runs.",
+            "brief_whole": "",
+            "detailed_whole": "A dog runs. It barks.",
             "prompt": "A dog runs.",
             "brief_source": "source",
             "detailed_source": "model",

@@ -3,7 +3,7 @@
 Without a captioner both are the source's; a source that has no detailed one gives its brief one twice, and the origin
 says so. A captioner writes the detailed one, and its first sentence is the brief one where the source has none. Prompts
 for sampling stay the source's where it has a detailed caption: what a user asks for is not what a captioner saw.
-Captions longer than a model reads are cut, and by how much is recorded.
+Captions longer than a model reads are cut, by how much is recorded, and the whole ones are kept for people.
 """
 
 from __future__ import annotations
@@ -142,4 +142,4 @@ def _describe(
 
 def _fit(text: str, source: str, cut: Cut) -> Caption:
     shortened = cut(text)
-    return Caption(shortened.text, source, shortened.tokens, shortened.cut_tokens)
+    return Caption(shortened.text, source, *shortened[1:], whole=text if shortened.cut_tokens else "")

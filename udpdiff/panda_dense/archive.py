@@ -3,7 +3,8 @@
     000042.mp4             the video, as it is stored
     000042.entities.npz    entity_ids uint16 (T, H, W), 0 = none
     000042.depth.npz       depth uint16 (T, H, W), 65535 = nearest, 0 = farthest within the clip
-    000042.json            clip_id, source_id, brief, detailed, fps, and where the captions are from
+    000042.json            clip_id, source_id, brief, detailed, fps, and where the captions are from;
+                           whole, also where a model reads less
 
 Nothing is lost but what the labels' storage had lost before (`storage.depth_bits`). A clip is in memory at a time, and equal
 shards give equal bytes. Knows nothing of how labels are made.
@@ -23,7 +24,7 @@ import numpy as np
 
 from udpdiff.files import file_sha256
 from udpdiff.progress import progress
-from udpdiff.storage.captions import read_captions, read_rejections
+from udpdiff.storage.captions import KINDS, check_whole, read_captions, read_rejections, whole_caption
 from udpdiff.storage.files import written_file
 from udpdiff.storage.sealed import write_record
 from udpdiff.storage.shards import ShardReader
@@ -39,8 +40,9 @@ def export_shard(clips: str, entities: str, depth: str, captions: str, archive: 
             and `rejected`: how many clips were left out, by stage and reason.
 
     Raises:
-        StorageError: A shard is damaged, or a file cannot be written.
+        StorageError: A shard is damaged, its captions were cut by an earlier version, or a file cannot be written.
     """
+    check_whole(captions)
     texts = read_captions([captions])
     with ExitStack() as stack:
         readers = [stack.enter_context(ShardReader(path)) for path in (clips, entities, depth)]
@@ -53,9 +55,8 @@ def export_shard(clips: str, entities: str, depth: str, captions: str, archive: 
                 entity_ids = ids.read(clip_id, "entity_ids")
                 counted += len(np.setdiff1d(entity_ids, [0]))
                 said = {"clip_id": clip_id, "source_id": videos.read(clip_id, "source_id"), "fps": videos.attrs["fps"]}
-                said |= {
-                    name: texts[clip_id][name] for name in ("brief", "detailed", "brief_source", "detailed_source")
-                }
+                said |= {kind: whole_caption(texts[clip_id], kind) for kind in KINDS}
+                said |= {name: texts[clip_id][name] for name in ("brief_source", "detailed_source")}
                 _add(tar, f"{number:06d}.mp4", videos.read(clip_id, "video_mp4"))
                 _add(tar, f"{number:06d}.entities.npz", _npz(entity_ids=entity_ids))
                 _add(tar, f"{number:06d}.depth.npz", _npz(depth=depths.read(clip_id, "depth")))

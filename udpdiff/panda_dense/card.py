@@ -75,7 +75,7 @@ def _lines(
         "Per clip in `SPLIT/SHARD.tar` (WebDataset): `KEY.mp4`; `KEY.entities.npz`, uint16 (T, H, W), 0 = none;",
     )
     yield from (
-        "`KEY.depth.npz`, uint16 (T, H, W), 65535 = nearest within the clip; `KEY.json` with both captions.",
+        "`KEY.depth.npz`, uint16 (T, H, W), 65535 = nearest within the clip; `KEY.json` with both captions, whole.",
         "",
     )
     yield from (_LOADER, "", "## What was left out", "", "| stage | reason | clips |", "|---|---|---|")

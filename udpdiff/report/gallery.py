@@ -15,7 +15,7 @@ import numpy as np
 
 from udpdiff.report import media
 from udpdiff.report.inputs import Inputs, labelled_task
-from udpdiff.storage.captions import read_captions
+from udpdiff.storage.captions import KINDS, read_captions, whole_caption
 from udpdiff.storage.shards import ShardReader
 from udpdiff.video_io import decode_mp4
 
@@ -29,7 +29,7 @@ class LabelledClip:
         views: By variant, its labels in colours, of the same shape; black where there are none.
         notes: By variant, what its labeller said of the clip.
         refused: By variant, why the clip has no labels.
-        words: Its captions.
+        words: Its captions, whole.
     """
 
     clip_id: str
@@ -53,7 +53,8 @@ def labelled_clips(
         labellers: Names of labellers by kind.
         frames: Only so many, evenly spaced, the first and the last among them; None for all.
     """
-    captions = read_captions([inputs.captions(split, number)])
+    rows = read_captions([inputs.captions(split, number)])
+    captions = {clip_id: {kind: whole_caption(row, kind) for kind in KINDS} for clip_id, row in rows.items()}
     with ExitStack() as stack:
         clips = stack.enter_context(ShardReader(inputs.shard("clips", split, number)))
         shards = {

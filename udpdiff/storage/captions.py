@@ -1,4 +1,5 @@
-"""Captions of a shard as a parquet table: a row per clip with both captions, where each came from and how long it is.
+"""Captions of a shard as a parquet table: a row per clip with both captions, as a model reads them and, where that cut
+them, whole, where each came from and how long it is.
 
 Knows nothing of how captions are made, nor of tokenizers.
 """
@@ -15,12 +16,13 @@ from typing import Any
 
 from udpdiff.files import staging_path
 from udpdiff.storage.digests import canonical_json, digest
-from udpdiff.storage.errors import outdated, writing
+from udpdiff.storage.errors import damaged, outdated, writing
 from udpdiff.storage.parquet import read_table, write_table
 from udpdiff.storage.schema import VERSION
 
 KINDS = ("brief", "detailed")
-_TEXTS = ("clip_id", *KINDS, *(f"{kind}_source" for kind in KINDS), "prompt", "rejected")
+_WHOLE = tuple(f"{kind}_whole" for kind in KINDS)
+_TEXTS = ("clip_id", *KINDS, *_WHOLE, *(f"{kind}_source" for kind in KINDS), "prompt", "rejected")
 _COUNTS = tuple(f"{kind}_{count}" for kind in KINDS for count in ("tokens", "cut_tokens"))
 COLUMNS = (*_TEXTS, *_COUNTS)
 
@@ -34,12 +36,14 @@ class Caption:
         source: Where they came from.
         tokens: How long they are.
         cut_tokens: How much longer they were at their source.
+        whole: The words at their source, where they were cut; else empty.
     """
 
     text: str
     source: str
     tokens: int
     cut_tokens: int = 0
+    whole: str = ""
 
 
 class CaptionWriter:
@@ -58,7 +62,7 @@ class CaptionWriter:
         self.path = Path(path)
         self.done: set[str] = set()
         self._staging = staging_path(self.path, "partial")
-        self._header = canonical_json({"version": VERSION, "attrs": dict(attrs)})
+        self._header = canonical_json({"version": VERSION, "columns": COLUMNS, "attrs": dict(attrs)})
         self._rows: list[dict[str, Any]] = []
 
     def __enter__(self) -> CaptionWriter:
@@ -86,7 +90,7 @@ class CaptionWriter:
             "rejected": "",
         }
         for kind, caption in zip(KINDS, (brief, detailed), strict=True):
-            row |= {kind: caption.text, f"{kind}_source": caption.source}
+            row |= {kind: caption.text, f"{kind}_whole": caption.whole, f"{kind}_source": caption.source}
             row |= {f"{kind}_tokens": caption.tokens, f"{kind}_cut_tokens": caption.cut_tokens}
         self._append(row)
 
@@ -158,9 +162,22 @@ def read_rejections(paths: list[str | Path]) -> dict[str, str]:
     return {row["clip_id"]: row["rejected"] for row in _read_rows(paths) if row["rejected"]}
 
 
+def whole_caption(row: Mapping[str, Any], kind: str) -> str:
+    """Return the brief or detailed caption of a row of `read_captions` as its source gave it, longer than a model reads or not."""
+    return row[f"{kind}_whole"] or row[kind]
+
+
+def check_whole(path: str | Path) -> None:
+    """Raise a StorageError for a table whose captions were cut and whose whole ones were not kept, as earlier versions did."""
+    for row in _read_rows([path]):
+        if any(row[f"{kind}_cut_tokens"] and not row[f"{kind}_whole"] for kind in KINDS):
+            raise damaged(Path(path), "captions were cut by an earlier version, which did not keep the whole ones")
+
+
 def _read_rows(paths: list[str | Path]) -> Iterator[dict[str, Any]]:
     for path in paths:
         for row in read_table(path):
+            row = dict.fromkeys(_WHOLE, "") | row  # which tables of earlier versions lack, and models do without
             if row.keys() != set(COLUMNS):
                 raise outdated(Path(path))
             yield row

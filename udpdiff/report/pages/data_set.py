@@ -18,7 +18,7 @@ from udpdiff.report.label_models import LabelQuality, SheetWords
 from udpdiff.report.label_page import label_page
 from udpdiff.report.site import PageData
 from udpdiff.report.worst_labels import MAX_DEPTH_ERROR
-from udpdiff.storage.captions import KINDS, read_captions
+from udpdiff.storage.captions import KINDS, read_captions, whole_caption
 
 MOST_CLIPS = 1200  # that can be searched: their captions travel in the page
 # Scores of clips as `sources.filters` gives them: label, unit, meaning, and the filter's bound in the configuration.
@@ -121,10 +121,10 @@ def _clips(inputs: Inputs, captions: Mapping[str, Mapping[str, Mapping]]) -> Ite
             labelled.setdefault(clip_id, {}).update(scores)
     for summary in (each for each in inputs.summaries if each.folder == "clips"):
         for clip_id, scores in summary.clips.items():
-            words = captions[summary.split].get(clip_id, {})
+            words = captions[summary.split].get(clip_id)
             known = {"motion": scores.get("motion")} | labelled.get(clip_id, {})
             figures = {name: float(f"{known[name]:.4g}") for name in _clip_labels() if known.get(name) is not None}
-            caption = words.get("detailed") or words.get("brief", "")
+            caption = whole_caption(words, "detailed") if words else ""
             yield Clip(clip_id=clip_id, split=summary.split, caption=caption, figures=figures)
 
 
