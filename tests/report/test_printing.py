@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from udpdiff.report.printing import figure, moment, signed
+from udpdiff.report.printing import counted, figure, moment, signed
 
 
 def test_a_figure_has_the_digits_that_its_size_can_carry():
@@ -18,6 +18,10 @@ def test_a_difference_of_nothing_has_no_sign():
         "−0.01",
         "+0.25",
     ]
+
+
+def test_one_thing_is_not_called_by_its_plural():
+    assert [counted(count, "clip") for count in (0, 1, 2, 1200)] == ["0 clips", "1 clip", "2 clips", "1,200 clips"]
 
 
 def test_a_moment_is_to_the_minute_and_says_where():

@@ -133,13 +133,15 @@ def test_verdicts_on_claims_stand_on_the_first_page(rendered, tmp_path):
     found = {"scale": {"words": "Small."}, "seeds": {"words": "One training: about these weights."}, "claims": [claim]}
     write_record(tmp_path / "verdicts.json", found)
     results = rendered[0].parent
-    job = small_job(runs={"multi": {"tasks": {"depth": 1.0}}})
+    job = small_job(runs={"multi": {"tasks": {"depth": 1.0}}}, clips={"train": 4, "shard_clips": 4})
     render(job, results, tmp_path, [], summary_paths(job, results), tmp_path, verdicts=tmp_path / "verdicts.json")
     text = (tmp_path / "index.html").read_text()
     claims = text.split('id="claims"')[1].split("</section>")[0]
     assert "about these weights" in claims and "not shown" in claims and "0.250" in claims and "1.500" in claims
     assert "p 0.126 (Holm)" in claims and "by AMT, not comparable" in claims
-    assert HOSTILE not in text and "Small." in text
+    assert HOSTILE not in text
+    assert "steps on 3 clips from scenes" in text and "4 clips" not in text, "three were left of four"
+    assert "steps on 3 clips from scenes" in (tmp_path / "tables.html").read_text()
 
 
 def test_how_it_was_made_has_a_line_for_each_run(rendered):
@@ -211,6 +213,21 @@ def test_paper_and_ours_stand_in_columns_of_their_own(rendered):
     assert "samples.html#run=base&amp;task=video&amp;sort=subject_consistency&amp;order=worst" in row
     for name in ("table1.csv", "table1.tex"):
         assert "88.5" in (rendered[0] / "data" / name).read_text()
+
+
+def test_goals_are_counted_on_the_first_page_and_theirs_says_where_it_is_explained(rendered):
+    met = [verdict["met"] for verdict in Elements(text_of(rendered, "goals")).data["verdicts"]]
+    counts = [met.count(each) for each in (True, False, None)]
+    assert all(counts), "some of each kind"
+    words = f"{counts[0]} of {len(met)} met, {counts[1]} missed</a>, {counts[2]} not measured"
+    assert f'<a href="goals.html">{words}' in text_of(rendered, "index")
+    assert "docs/limits.md" in text_of(rendered, "goals") and "docs/mini-scale.md" in text_of(rendered, "goals")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_numbers_of_things_are_whole_and_one_is_singular(rendered, name):
+    text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", text_of(rendered, name), flags=re.S)
+    assert not re.findall(r"n = \d+\.0|(?<![\d.,])1 (?:rows|frames|clips|prompts|videos|samples|claims|steps)\b", text)
 
 
 def test_a_cell_says_that_its_p_is_corrected_and_which_row_is_the_reference(rendered):

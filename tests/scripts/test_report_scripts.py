@@ -45,7 +45,7 @@ def test_render_report_writes_pages_and_figures(tmp_path, monkeypatch):
     assert json.loads(outputs["quality"].read_text())["labels.entity_miou"] == 1
     report = results / "report"
     assert {path.name for path in report.iterdir()} == {f"{name}.html" for name in PAGES} | {"data", "media"}
-    assert list((report / "media").iterdir()) and "Small." in outputs["page"].read_text()
+    assert list((report / "media").iterdir()) and "steps on 3 clips" in outputs["page"].read_text()
 
 
 def test_labels_are_shown_without_a_model(tmp_path, monkeypatch):

@@ -151,6 +151,11 @@ def test_every_line_says_its_scale_and_only_the_papers_is_called_so(tmp_path):
     assert all(
         line["scale"] == document["scale"]["words"] and line["papers_scale"] is False for line in document["claims"]
     )
+    assert f"on at most {MINI.train} clips from" in document["scale"]["words"], "nobody has counted them there"
+    one = MINI.model_copy(update={"steps": 1, "num_frames": 1, "prompts": 1})
+    assert "for 1 step on 1 clip from scenes of 1 frame of" in scale_words(one, 1) and "; 1 prompt." in scale_words(
+        one, 1
+    )
     assert is_papers(PAPERS) and scale_words(PAPERS).startswith("The paper's scale")
     for name, value in {
         "source": "videos",

@@ -173,7 +173,7 @@ def test_the_folder_is_told_of_before_any_job(folder):
     raw["clips"] |= {"train": 3, "evaluation": 2}
     told = " ".join(preflight.check(raw).notices())
     assert "1 folders (folder.mp4); 1 hidden files (.hidden.mp4); 1 files of other endings (notes.txt)" in told
-    assert "1 rows of the csv name no file of the folder, or could name several: 'gone.mp4' (line 10)" in told
+    assert "1 row of the csv names no file of the folder, or could name several: 'gone.mp4' (line 10)" in told
     assert "1 of 9 videos have no caption in the csv and are left out: mute.mp4" in told
     assert "videos are not used" in told and "column `source`" in told
     assert not preflight.check(copy.deepcopy(DEFAULT)).notices()

@@ -209,7 +209,7 @@ def check_file(path: Path, frames: int | None, short_side: int) -> float:
             f" {_MAX_BYTES / 1e9:.0f}: labels of a clip are made as a whole. Take --frames N, a smaller --short-side, or cut it:"
             " ffmpeg -ss 0 -t 10 -i FILE clip.mp4"
         )
-    taken = f"{path}: {count or 'all'} frames of {info.width} x {info.height}"
+    taken = f"{path}: {count or 'all'} frame{'s' * (count != 1)} of {info.width} x {info.height}"
     if (width, height) != (info.width, info.height):
         taken += f", labelled at {width} x {height}; --short-side {min(info.width, info.height)} keeps their size, for longer"
     if count > _LONG_CLIP:

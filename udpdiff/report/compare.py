@@ -19,7 +19,7 @@ from pydantic import Field
 from udpdiff.metrics.bootstrap import bootstrap_difference
 from udpdiff.metrics.registry import describe
 from udpdiff.report.compared_records import cautions, incomparable, made_differently, without_record
-from udpdiff.report.printing import number, signed
+from udpdiff.report.printing import counted, number, signed
 from udpdiff.report.settings import Difference, differing
 from udpdiff.report.site import Page, PageData, write_site
 from udpdiff.storage.sealed import read_record
@@ -106,7 +106,7 @@ def as_text(found: Compare) -> str:
         ends = "" if row.low is None else f"[{signed(row.low, row.digits)}, {signed(row.high, row.digits)}]"
         change = "" if row.difference is None else signed(row.difference, row.digits)
         label = f"{row.label}, {row.unit}" if row.unit else row.label
-        paired = f"{row.pairs} clips" if row.pairs else "no"  # results of an earlier version name no clips
+        paired = counted(row.pairs, "clip") if row.pairs else "no"  # results of an earlier version name no clips
         rows.append(
             (
                 row.measured,

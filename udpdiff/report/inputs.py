@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from udpdiff.clip import SPLITS
 from udpdiff.config import LABEL_KINDS, Config
 from udpdiff.gpu_memory import KEY
 from udpdiff.jobs import RenderReport
@@ -19,11 +20,13 @@ from udpdiff.report import quality
 from udpdiff.storage.parquet import read_notes
 from udpdiff.storage.sealed import check_folder, read_record
 from udpdiff.storage.summaries import Summary, read_summary
+from udpdiff.tables.verdicts import scale_words
 from udpdiff.tasks import TASKS, Task
 from udpdiff.training.log import read_log
 from udpdiff.workflow import VIDEO, Workflow
 from udpdiff.workflow_benchmarks import benchmark_names
 from udpdiff.workflow_clips import CHOSEN
+from udpdiff.workflow_tables import judge_claims
 
 
 class Inputs:
@@ -156,6 +159,15 @@ class Inputs:
     def verdicts(self) -> dict[str, Any] | None:
         """Return the content of verdicts.json; None where nothing was judged."""
         return read_record(self._verdicts) if self._verdicts else None
+
+    def scale_words(self) -> str | None:
+        """Return what verdicts are of, in a sentence, with the clips that were trained on; None where nothing was judged."""
+        return scale_words(judge_claims(self.workflow).scale, self.clip_counts()["train"]) if self._verdicts else None
+
+    def clip_counts(self) -> dict[str, int]:
+        """Return how many clips the source and its filters left of each split."""
+        own = [each for each in self.summaries if each.folder == "clips"]
+        return {split: sum(len(each.clips) for each in own if each.split == split) for split in SPLITS}
 
     def codec_curves(self) -> dict[str, Any] | None:
         """Return `curves` of codec.json; None where none were measured."""

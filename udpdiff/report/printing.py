@@ -30,6 +30,11 @@ def difference(value: float) -> str:
     return ("+" if value > 0 else "") + figure(value)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things: "1 clip", "1,200 clips"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def duration(seconds: float) -> str:
     """A time as people say it: seconds up to a minute and a half, then minutes, then hours."""
     if seconds < 90:
@@ -45,6 +50,7 @@ def moment(started: str) -> str:
 
 
 FILTERS = {
+    "counted": counted,
     "difference": difference,
     "duration": duration,
     "moment": moment,

@@ -52,7 +52,8 @@ def unknown_notice(unknown: list[str]) -> str | None:
     """Rows of the csv that name no file."""
     if not unknown:
         return None
-    return f"{len(unknown)} rows of the csv name no file of the folder, or could name several: {some(unknown)}."
+    rows = "1 row of the csv names" if len(unknown) == 1 else f"{len(unknown)} rows of the csv name"
+    return f"{rows} no file of the folder, or could name several: {some(unknown)}."
 
 
 def uncaptioned_notice(files: Mapping[str, Path], captions: Container[str]) -> str | None:

@@ -68,11 +68,16 @@ def is_papers(scale: Scale) -> bool:
     return known and all(getattr(scale, name) >= least for name, least in _PAPER.items())
 
 
-def scale_words(scale: Scale) -> str:
-    """Return the scale as one sentence, which says of any but the paper's that its verdicts are not the paper's."""
+def scale_words(scale: Scale, trained_on: int | None = None) -> str:
+    """Return the scale as one sentence, which says of any but the paper's that its verdicts are not the paper's.
+
+    trained_on: The clips that filters left of those asked for; None where nobody counted them.
+    """
+    clips = f"at most {scale.train} clips" if trained_on is None else f"{trained_on} clip{'s' * (trained_on != 1)}"
     words = (
-        f"{scale.base}, trained for {scale.steps} steps on {scale.train} clips from {scale.source} of {scale.num_frames} "
-        f"frames of {scale.height} x {scale.width}; {scale.prompts} prompts"
+        f"{scale.base}, trained for {scale.steps} step{'s' * (scale.steps != 1)} on {clips} from {scale.source} of "
+        f"{scale.num_frames} frame{'s' * (scale.num_frames != 1)} of {scale.height} x {scale.width}; "
+        f"{scale.prompts} prompt{'s' * (scale.prompts != 1)}"
     )
     if is_papers(scale):
         return f"The paper's scale: {words}."

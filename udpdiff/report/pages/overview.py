@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from udpdiff.clip import SPLITS
 from udpdiff.planning import costs
+from udpdiff.report import quality
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.pages.samples import Film, Pair, Samples
 from udpdiff.report.site import PageData
@@ -94,6 +94,9 @@ class Overview(PageData):
     prompts: int
     runs: list[Run]
     models: list[TakenModel] = Field(description="Models that were trained already, sampled beside the runs.")
+    goals: int = Field(description="Of the configuration, for its own figures.")
+    goals_met: int
+    goals_missed: int = Field(description="The others were not measured.")
     claims: list[Claim]
     stages: list[Stage] = Field(description="The longest ones, longest first.")
     total_seconds: float
@@ -103,14 +106,12 @@ class Overview(PageData):
 def overview(inputs: Inputs, samples: Samples) -> Overview:
     """Return what the page shows; its strip is of the samples' own films."""
     verdicts = inputs.verdicts() or {}
-    clips = {
-        split: sum(len(each.clips) for each in inputs.summaries if (each.folder, each.split) == ("clips", split))
-        for split in SPLITS
-    }
+    clips = inputs.clip_counts()
+    met = [verdict["met"] for verdict in quality.judge(inputs.figures, inputs.config.report.goals)]
     stages = [Stage(rule=rule, seconds=row["seconds"]) for rule, row in costs.seconds_per_rule(inputs.costs).items()]
     return Overview(
         strip=_strip(inputs, samples),
-        scale=verdicts.get("scale", {}).get("words"),
+        scale=inputs.scale_words(),
         seeds=verdicts.get("seeds", {}).get("words"),
         train_clips=clips["train"],
         evaluation_clips=clips["evaluation"],
@@ -118,6 +119,9 @@ def overview(inputs: Inputs, samples: Samples) -> Overview:
         prompts=len(samples.prompts),
         runs=[_run(inputs, run) for run in inputs.runs],
         models=[_taken(inputs, name) for name in inputs.config.models if any(run == name for run, _ in inputs.shown)],
+        goals=len(met),
+        goals_met=met.count(True),
+        goals_missed=met.count(False),
         claims=[_claim(claim) for claim in verdicts.get("claims", [])],
         stages=sorted(stages, key=lambda stage: -stage.seconds)[:_STAGES],
         total_seconds=inputs.figures["cost.total_seconds"],

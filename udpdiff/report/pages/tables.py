@@ -94,7 +94,7 @@ def tables(inputs: Inputs, media: Path, samples: Samples) -> Tables:
         ],
         against_base=against_base(inputs),
         seeds=verdicts.get("seeds", {}).get("words"),
-        scale=verdicts.get("scale", {}).get("words"),
+        scale=inputs.scale_words(),
     )
 
 

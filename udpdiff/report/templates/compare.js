@@ -14,7 +14,7 @@
         || (verdict.value === "not comparable" && figure.verdict !== verdict.value);
       count += !row.hidden;
     }
-    document.querySelector("[data-found]").textContent = `${count} of ${rows.length} figures`;
+    document.querySelector("[data-found]").textContent = `${count} of ${counted(rows.length, "figure")}`;
   }
   for (const field of [find, verdict]) field.addEventListener("input", filter);
   filter();

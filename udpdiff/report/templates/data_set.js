@@ -58,7 +58,7 @@
     }
     rows.replaceChildren(...found.slice(0, shown).map(row));
     more.hidden = found.length <= shown || shown >= MOST_ROWS;
-    document.querySelector("[data-found]").textContent = `${found.length.toLocaleString("en")} of ${clips.length.toLocaleString("en")} clips`;
+    document.querySelector("[data-found]").textContent = `${found.length.toLocaleString("en")} of ${counted(clips.length, "clip")}`;
   }
 
   for (const field of [find, state, split, order]) field.addEventListener("input", () => { shown = ROWS; search(); });

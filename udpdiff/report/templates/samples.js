@@ -157,7 +157,7 @@
     watcher = watch(filmsOf.keys(), (element) => filmsOf.get(element).forEach((film) => clock.add(film)),
       (element) => filmsOf.get(element).forEach((film) => clock.remove(film)));
     const first = page * each;
-    status.textContent = found.length ? `${first + 1}–${first + shown.length} of ${found.length.toLocaleString("en")} samples` : "No sample is like that.";
+    status.textContent = found.length ? `${first + 1}–${first + shown.length} of ${counted(found.length, "sample")}` : "No sample is like that.";
     for (const button of document.querySelectorAll("[data-turn]")) {
       const to = page + Number(button.dataset.turn);
       button.disabled = to < 0 || to >= pages;

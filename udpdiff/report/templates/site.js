@@ -12,6 +12,9 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+// A number of things: "1 clip", "1,200 clips".
+const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+
 // Calls `seen(element)` when an element comes near the view, `left(element)` when it goes.
 function watch(elements, seen, left = () => {}, margin = "200px") {
   const observer = new IntersectionObserver((entries) => {
