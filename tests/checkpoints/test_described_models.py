@@ -39,7 +39,7 @@ def test_a_model_of_the_hub_is_judged_by_its_small_files(tmp_path):
     with serve(SmallHub({"lab/model": files})) as small:
         refused = told("A ball.", "--model", "lab/model", "--frames", "10", endpoint=small.endpoint)
         last = refused.stderr.splitlines()[-1]  # behind the bar of what is fetched
-        assert refused.returncode == 1 and last.startswith("Got num_frames 10"), refused.stderr
+        assert refused.returncode == 1 and last.startswith("Got --frames 10"), refused.stderr
         unknown = told("A ball.", "--model", "lab/modle", endpoint=small.endpoint)
         assert "lab/modle: there is no such model" in unknown.stderr and len(unknown.stderr.splitlines()) == 1, (
             unknown.stderr
