@@ -30,6 +30,7 @@ rule all:
 onstart:
     Invocations("results").started()
     announce_time()
+    announce_end()
 
 
 onsuccess:
@@ -39,3 +40,4 @@ onsuccess:
 
 onerror:
     Invocations("results").ended()
+    announce_way_on(log)

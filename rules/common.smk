@@ -1,6 +1,7 @@
 # Loads and checks the configuration: config.yaml, a preset, the user's files, --config, each merged over the one before;
 # Snakemake merges the last two over every `configfile:`. What rules ask of it stands in udpdiff/workflow.py, what jobs are told in
 # udpdiff/workflow_jobs.py.
+import atexit
 import os
 import sys
 from collections import Counter
@@ -203,12 +204,38 @@ def announce_time():
         logger.info(said)
 
 
+# Pages for people, by the rules that make them.
+pages = {
+    "render_report": ("report", "results/report/index.html"),
+    "show_labels": ("labels", "results/labels/data_set.html"),
+}
+
+
+def announce_end():
+    """At the start: how to stop, and where the pages that are asked for will be."""
+    ahead = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    coming = [
+        f"the {what} will be {page}"
+        for rule, (what, page) in pages.items()
+        if rule in ahead
+    ]
+    said = ["Ctrl-C stops it, the same command goes on", *coming]
+    logger.info("; ".join(said) + ".")
+
+
+def announce_way_on(log):
+    """After a job failed or a user stopped the run: what to do, below all that Snakemake still says."""
+    atexit.register(
+        print,
+        "This run has stopped before its end; what is finished is kept. The same command goes on where it stopped. "
+        f"If a job failed, its log in the folder logs says why; the log of this run: {log}",
+        file=sys.stderr,
+    )
+
+
 def announce_pages():
-    for what, name in (
-        ("report", "report/index.html"),
-        ("labels", "labels/data_set.html"),
-    ):
-        page = Path("results") / name
+    for what, name in pages.values():
+        page = Path(name)
         if page.exists():
             logger.info(f"The {what}: {page.resolve()}")
 

@@ -207,6 +207,6 @@ class Workflow(RunSet):
         return (
             f"udpdiff at {scale}: {counts['train']} training and {counts['evaluation']} evaluation clips from {config.source.kind}"
             f" ({clips.num_frames} frames of {clips.height} x {clips.width} at {clips.fps:g} fps);"
-            f" {len(config.runs)} runs ({', '.join(config.runs)}) of {config.training.steps} steps from"
-            f" {config.model.base}; {config.sampling.prompts} prompts each."
+            f" configured to be trained: {len(config.runs)} runs ({', '.join(config.runs)}) of {config.training.steps} steps from"
+            f" {config.model.base}, {self.prompt_count} prompts each."
         )

@@ -110,7 +110,7 @@ def test_a_rejected_file_is_replaced_from_the_reserve_and_no_more_are_cut(folder
 def test_too_few_files_are_told(folder, capsys):
     with cut(folder, "abc", "d") as shard:
         assert shard.clip_ids == ["a.mp4", "c.mp4"]
-    assert "Only 2 of 3 clips: there are no more files to try." in capsys.readouterr().err
+    assert "Only 2 of 3 clips: there are no more files to try. Rejected: unreadable 2." in capsys.readouterr().err
 
 
 def test_sources_are_stored_as_they_are_told(folder):

@@ -21,6 +21,8 @@ def test_default_is_accepted_and_describes_itself():
     flow = preflight.check(copy.deepcopy(DEFAULT))
     clips = DEFAULT["clips"]
     assert f"{clips['train']} training and {clips['evaluation']} evaluation clips from scenes" in flow.describe()
+    assert f", {DEFAULT['sampling']['prompts']} prompts each" in flow.describe()
+    assert ", 3 prompts each" in preflight.check(changed("clips.evaluation", 3)).describe()
     flow = preflight.check(changed("clips.shard_clips", clips["train"] - 1))
     assert len(flow.shard_numbers("train")) == len(flow.shards["train"]) == 2
 

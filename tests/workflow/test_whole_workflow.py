@@ -121,7 +121,9 @@ def test_the_data_set_and_the_papers_figures_come_as_files_and_into_snakemakes_r
 def test_everything_ends_in_a_report(finished):
     folder, done = finished
     assert "The report: " in done.stdout + done.stderr
-    assert "without sample: reckoned from the default run" in done.stderr, "of the time, with other steps of sampling"
+    assert "(not counted: sample): reckoned from the default run" in done.stderr, (
+        "of the time, with other steps of sampling"
+    )
     assert max(map(len, done.stderr.splitlines())) < 500, "nobody reads longer lines"
     assert (folder / "results/report/index.html").stat().st_size > 20_000
     figures = json.loads((folder / "results/quality.json").read_text())

@@ -58,8 +58,8 @@ def _on_a_cpu(stages: Sequence[StagePlan]) -> list[str]:
         f"No GPU is named, and the shipped mini models need none. The default run took {took} on {cores}, and "
         f"{default_run.cost('peak_rss_gb'):.1f} GB of memory at once."
         + (f" All this, with tables and report, takes about {table.in_words(hours)} on such cores." if hours else ""),
-        "Core hours, scaled by clips: what the default run's jobs of a stage took a clip, each on one of its cores, at the mean of "
-        "all its labellers or runs. Clips of train count each time they are seen.",
+        "Core hours, scaled by clips and jobs: what the default run's jobs of a stage took to start and then a clip, each on one of its "
+        "cores, at the mean of all its labellers or runs. Clips of train count each time they are seen.",
     )
     return [line for text in texts for line in textwrap.wrap(text, table.WIDTH)] + [""]
 

@@ -32,7 +32,7 @@ class TimeLeft:
         if not (hours := cpu_speeds.wall_hours(stages, cores)):
             return None
         unknown = sorted({stage.stage for stage in stages if stage.clips and not stage.speed})
-        without = f", without {', '.join(unknown)}" if unknown else ""
+        without = f" (not counted: {', '.join(unknown)})" if unknown else ""
         return (
             f"About {table.in_words(hours)} from here on {cores} core{'s' * (cores > 1)}{without}: reckoned from the default run, "
             f"which took {table.in_words(default_run.cost('total_seconds') / 3600)} on {default_run.CORES} cores of an "

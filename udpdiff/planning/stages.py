@@ -21,6 +21,7 @@ class StagePlan:
         run: Whose training removes what the stage makes; None where it stays.
         gpu: Peak of one process; None where not known.
         host: Likewise.
+        start_seconds: What every job takes beside its clips, where the speed leaves it out.
     """
 
     stage: str
@@ -35,11 +36,12 @@ class StagePlan:
     run: str | None = None
     gpu: Memory | None = None
     host: Memory | None = None
+    start_seconds: float = 0.0
 
     @property
     def hours(self) -> float | None:
-        """Of GPUs, loading of models not counted; None where not known, and of jobs that need none."""
-        return self.clips / self.speed.clips_per_hour if self.speed else None
+        """Of GPUs, where loading of models is not counted, or of a CPU's cores; None where not known."""
+        return self.clips / self.speed.clips_per_hour + self.jobs * self.start_seconds / 3600 if self.speed else None
 
     def wall_hours(self, gpus: int) -> float | None:
         """Return the hours that so many GPUs take, when nothing else runs and none waits."""

@@ -13,6 +13,7 @@ from udpdiff.files import file_sha256
 from udpdiff.jobs import CutVideos
 from udpdiff.progress import progress
 from udpdiff.sources import captions_csv, filters, source_names, videos
+from udpdiff.sources.enough_clips import counted_reasons
 from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.video_io import decode_mp4, encode_mp4
@@ -66,6 +67,7 @@ def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | No
     else:
         captions = dict.fromkeys(names, "")
     attrs = job.size.model_dump() | {"source": "videos", "job": json.loads(job.dump())}
+    lost: list[str] = []
     with ShardWriter(clips_path, "clips", attrs) as clips:
         for clip_id in progress((*job.clip_ids, *job.reserve), "clips"):
             if clips.added >= len(job.clip_ids):
@@ -79,7 +81,8 @@ def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | No
             except RejectedClip as rejected:
                 reasons = [str(rejected)]
             if reasons:
-                clips.reject(clip_id, "; ".join(reasons), cut and cut.scores)
+                lost.append("; ".join(reasons))
+                clips.reject(clip_id, lost[-1], cut and cut.scores)
                 continue
             words = {
                 "brief": captions[path.name],
@@ -90,4 +93,8 @@ def cut_shard(job: CutVideos, folder: str | Path, captions_path: str | Path | No
             digests = {"source_sha256": cut.source_sha256, "record_sha256": record}
             clips.add(clip_id, {"video_mp4": cut.video_mp4} | words | digests, cut.scores)
         if clips.added < len(job.clip_ids):
-            print(f"Only {clips.added} of {len(job.clip_ids)} clips: there are no more files to try.", file=sys.stderr)
+            print(
+                f"Only {clips.added} of {len(job.clip_ids)} clips: there are no more files to try. "
+                f"Rejected: {counted_reasons(lost)}.",
+                file=sys.stderr,
+            )

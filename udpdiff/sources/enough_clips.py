@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from udpdiff.clip import SPLITS, Rejection
@@ -56,6 +56,12 @@ def check_clips(summaries: Sequence[str | Path], checked: str | Path) -> dict[st
     return kept
 
 
+def counted_reasons(reasons: Iterable[str]) -> str:
+    """Return the most frequent of clips' reasons with their counts, in words: "too short 2, scene cut 1"."""
+    counts = Counter(kind for reason in reasons for kind in _kinds(reason))
+    return ", ".join(f"{kind} {count}" for kind, count in counts.most_common(_SHOWN_REASONS))
+
+
 def _message(found: dict[str, list[Summary]], kept: dict[str, int]) -> str:
     """What was got and is needed, why, and what to do."""
     short = [split for split, least in LEAST.items() if kept[split] < least]
@@ -64,7 +70,7 @@ def _message(found: dict[str, list[Summary]], kept: dict[str, int]) -> str:
     for split, shards in found.items():
         lost = [entry for each in shards for entry in each.rejected]
         counts = Counter(kind for entry in lost for kind in _kinds(entry["reason"]))
-        most = ", ".join(f"{kind} {count}" for kind, count in counts.most_common(_SHOWN_REASONS))
+        most = counted_reasons(entry["reason"] for entry in lost)
         example = f"for example {lost[0]['clip_id']}: {lost[0]['reason']}" if lost else ""
         why = f" and rejected {len(lost)} ({most}; {example})" if lost else ""
         sources = sum(each.sources for each in shards)
