@@ -10,7 +10,8 @@ import yaml
 
 from udpdiff.config_parsing import parse
 from udpdiff.report.films import film_path
-from udpdiff.report.pages.samples import Film, Pair, Prompt, Samples, Score
+from udpdiff.report.label_models import ShownFigure
+from udpdiff.report.pages.samples import Film, Pair, Prompt, Samples
 from udpdiff.report.site import Page, write_site
 from udpdiff.video_io import write_mp4
 
@@ -48,7 +49,7 @@ def write_large_site(folder: Path) -> Path:
     words = "a striped red ball rolls left, a large shiny green cube stays, the floor is sandy and the camera moves in"
     data = Samples(
         prompts=[Prompt(id=f"scene-{10_000_000 + index}", text=f"{words} {index}") for index in range(SAMPLES)],
-        figures=[Score(key=key, label=key, unit="", direction="higher", digits=3, words="") for key in scores],
+        figures=[ShownFigure(key=key, label=key, unit="", direction="higher", digits=3, words="") for key in scores],
         pairs=pairs,
         base=None,
         featured=None,
