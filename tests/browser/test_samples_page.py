@@ -67,11 +67,11 @@ def test_one_transport_moves_every_film(page):
 
 
 def test_a_wipe_sets_two_models_against_each_other(page):
-    page.get_by_label("Wipe against").select_option(label="base")
+    page.get_by_label("Compare with").select_option(label="base")
     slider = page.get_by_role("slider", name="Wipe").first
     top = page.locator("canvas.wiped").first
     before = top.evaluate("each => each.style.clipPath")
-    page.get_by_label("Wipe against").focus()
+    page.get_by_label("Compare with").focus()
     for _ in range(12):  # the fields between, the pager, and what else can be read of the first tile
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.matches('.wipe')"):
