@@ -16,7 +16,13 @@ def test_ctrl_c_ends_with_what_to_do(tmp_path):
     command += ["--cores", "1", "--", "show_labels"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     with subprocess.Popen(
-        [*map(str, command)], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*map(str, command)],
+        cwd=ROOT,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # processes in the background ignore it
     ) as run:
         told = []
         for line in run.stderr:
