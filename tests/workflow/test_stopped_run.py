@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -27,8 +29,11 @@ def test_ctrl_c_ends_with_what_to_do(tmp_path):
         told = []
         for line in run.stderr:
             told.append(line.strip())
-            if "render_scenes (log: " in line:  # a terminal sends it to every process
-                os.killpg(run.pid, signal.SIGINT)
+            if started := re.search(r"render_scenes \(log: (.*?)\)", line):
+                while not (tmp_path / started[1]).exists():  # the job runs, and Snakemake waits for it
+                    time.sleep(0.1)
+                time.sleep(0.5)
+                os.killpg(run.pid, signal.SIGINT)  # a terminal sends it to every process
                 break
         told += map(str.strip, run.stderr)
     assert run.returncode != 0
