@@ -8,6 +8,7 @@ from pathlib import Path
 from udpdiff import config_files, config_parsing
 from udpdiff.figure_record import Basis, figure_record
 from udpdiff.jobs import RenderReport
+from udpdiff.report.inputs import Inputs
 from udpdiff.report.render import render
 from udpdiff.storage.files import write_json
 from udpdiff.storage.sealed import read_record
@@ -30,16 +31,16 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    figures = render(
+    inputs = Inputs(
         arguments.job,
         arguments.results,
-        arguments.benchmarks,
         arguments.measured,
         arguments.summaries,
-        arguments.page.parent,
+        arguments.benchmarks,
         config_parsing.parse(config_files.read(arguments.default)),
         arguments.verdicts,
     )
+    figures = render(inputs, arguments.page.parent)
     files = sorted(arguments.measured)
     record = figure_record(*(Basis.of_document(read_record(path)) for path in files), measured=files)
     write_json(arguments.quality, figures | record)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from udpdiff import config_files, config_parsing
 from udpdiff.jobs import ShowLabels
+from udpdiff.report.inputs import Inputs
 from udpdiff.report.render import render_labels
 
 
@@ -25,15 +26,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
 
-    render_labels(
-        arguments.job,
-        arguments.results,
-        arguments.benchmarks,
-        arguments.measured,
-        arguments.summaries,
-        arguments.page.parent,
-        config_parsing.parse(config_files.read(arguments.default)),
-    )
+    default = config_parsing.parse(config_files.read(arguments.default))
+    found = (arguments.measured, arguments.summaries, arguments.benchmarks)
+    render_labels(Inputs(arguments.job, arguments.results, *found, default), arguments.page.parent)
 
 
 if __name__ == "__main__":

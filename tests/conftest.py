@@ -56,14 +56,15 @@ def pytest_terminal_summary(terminalreporter) -> None:
 @pytest.fixture(scope="session")
 def forked_jobs() -> Iterator[dict[str, str]]:
     """Environment variables with which the jobs of a workflow are forked from one process that has imported everything."""
-    folder = str(Path(__file__).with_name("job_start"))
+    here = Path(__file__).parent
+    folder = str(here / "job_start")
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))}
-    with tempfile.TemporaryDirectory(
-        prefix="jobs", dir="/tmp"
-    ) as place:  # a socket's path is a hundred letters at most
+    places = {"PYTHONPATH": os.pathsep.join([paths["PYTHONPATH"], str(here.parent), str(here)])}
+    # A socket's path is a hundred letters at most.
+    with tempfile.TemporaryDirectory(prefix="jobs", dir="/tmp") as place:
         server = subprocess.Popen(
             [sys.executable, f"{folder}/forked_jobs.py", f"{place}/socket"],
-            env=os.environ | paths | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+            env=os.environ | places | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
         )
         while not Path(place, "socket").exists():
             assert server.poll() is None, "the server of jobs ended"

@@ -13,6 +13,7 @@ from small_results import ROOT, measure_labels, set_against_base, small_job, sum
 
 from udpdiff.config_parsing import parse
 from udpdiff.report.compare import compare
+from udpdiff.report.inputs import Inputs
 from udpdiff.report.render import render
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -43,7 +44,7 @@ def site(tmp_path_factory) -> Path:
         path.write_text(f"s\th:m:s\tmax_rss\n{12.5 + index}\t0:00:12\t2048.0\n")
     default = parse(yaml.safe_load((ROOT / "config.yaml").read_text()))
     folder = results / "report"
-    render(job, results, results.parent / "benchmarks", measured, summary_paths(job, results), folder, default)
+    render(Inputs(job, results, measured, summary_paths(job, results), results.parent / "benchmarks", default), folder)
     compare(results, results, folder)
     return folder
 

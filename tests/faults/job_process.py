@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import resource
-import runpy
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +14,8 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest import mock
+
+from as_main import run_as_main
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 300
@@ -163,20 +162,6 @@ def _run(
     os.dup2(told.fileno(), 1)
     os.dup2(told.fileno(), 2)
     told.close()
-    sys.argv = [module, *arguments]
     if fault:
         fault.begin()
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-        code = 0
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        if isinstance(error.code, str):
-            print(error.code, file=sys.stderr)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+    run_as_main(module, arguments)

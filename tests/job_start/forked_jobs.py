@@ -11,13 +11,11 @@ import importlib
 import json
 import os
 import pkgutil
-import runpy
 import selectors
 import socket
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from as_main import run_as_main
 
 
 def import_everything() -> None:
@@ -48,22 +46,9 @@ def run(work: dict, streams: list[int]) -> None:
 def start(arguments: list[str], environment: dict[str, str]) -> None:
     """Run `python -m MODULE ...` here, to its end."""
     os.environ |= environment
-    _, module, *sys.argv[1:] = arguments
-    sys.argv[0] = module
+    _, module, *words = arguments
     sys.modules.pop(module, None)  # it is read again, as the main module
-    code = 0
-    try:
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        if isinstance(error.code, str):
-            print(error.code, file=sys.stderr)
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    run_as_main(module, words)
 
 
 def asked(connection: socket.socket) -> tuple[dict, list[int]]:
@@ -102,6 +87,5 @@ def serve(place: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     import_everything()
     serve(sys.argv[1])

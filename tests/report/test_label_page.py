@@ -55,7 +55,7 @@ def page(request, measured):
     paths, videos = ([labels], None) if request.param == "scenes" else ([], results.parent / "videos")
     job = small_job(request.param, videos)
     summaries = summary_paths(job, results)
-    render(job, results, results.parent / "benchmarks", paths, summaries, folder)
+    render(Inputs(job, results, paths, summaries, results.parent / "benchmarks"), folder)
     return request.param, folder / "data_set.html"
 
 
@@ -137,7 +137,7 @@ def test_captions_have_their_rows_and_the_worst_are_shown_with_their_mistakes(me
     for item in worst["pictures"]:
         assert (tmp_path / item["picture"]).is_file() and item["reasons"][0] == f"said: {HOSTILE}"
         assert item["reasons"][1].startswith("true: ") and any(": missed" in line for line in item["reasons"])
-    render(job, results, results.parent / "benchmarks", [other], summary_paths(job, results), tmp_path)
+    render(Inputs(job, results, [other], summary_paths(job, results), results.parent / "benchmarks"), tmp_path)
     text = (tmp_path / "data_set.html").read_text()
     assert '<section id="captions">' in text and "<td><code>exchanged</code></td>" in text
     assert HOSTILE not in text and "mini:captioner</code>, which saw the clip" in text

@@ -21,6 +21,7 @@ from small_results import (
 )
 
 from udpdiff.report import quality
+from udpdiff.report.inputs import Inputs
 from udpdiff.report.render import render
 from udpdiff.storage.sealed import write_record
 
@@ -51,7 +52,7 @@ def rendered(tmp_path_factory):
     (results / "training/base/train.jsonl").write_text('{"step": 4, "loss": 77}\n')
     (results / "training/base/provenance.json").write_text('{"commit": "left over"}')
     summaries = summary_paths(job, results)
-    figures = render(job, results, results.parent / "benchmarks", measured, summaries, results / "report")
+    figures = render(Inputs(job, results, measured, summaries, results.parent / "benchmarks"), results / "report")
     return results / "report", figures
 
 
@@ -134,7 +135,8 @@ def test_verdicts_on_claims_stand_on_the_first_page(rendered, tmp_path):
     write_record(tmp_path / "verdicts.json", found)
     results = rendered[0].parent
     job = small_job(runs={"multi": {"tasks": {"depth": 1.0}}}, clips={"train": 4, "shard_clips": 4})
-    render(job, results, tmp_path, [], summary_paths(job, results), tmp_path, verdicts=tmp_path / "verdicts.json")
+    verdicts = tmp_path / "verdicts.json"
+    render(Inputs(job, results, [], summary_paths(job, results), tmp_path, verdicts=verdicts), tmp_path)
     text = (tmp_path / "index.html").read_text()
     claims = text.split('id="claims"')[1].split("</section>")[0]
     assert "about these weights" in claims and "not shown" in claims and "0.250" in claims and "1.500" in claims
@@ -243,7 +245,7 @@ def test_a_site_without_goals_and_without_several_tasks(rendered, tmp_path):
     """The overview then shows the first run of each task, and there is no base."""
     results = rendered[0].parent
     job = small_job(runs={"multi": {"tasks": {"depth": 1.0}}}, report={"goals": []})
-    figures = render(job, results, tmp_path, [], summary_paths(job, results), tmp_path)
+    figures = render(Inputs(job, results, [], summary_paths(job, results), tmp_path), tmp_path)
     data = Elements((tmp_path / "index.html").read_text()).data
     assert [(item["run"], item["task"], item["prompt"]) for item in data["strip"]] == [("multi", "depth", 0)]
     assert Elements((tmp_path / "samples.html").read_text()).data["base"] is None

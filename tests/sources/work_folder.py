@@ -13,6 +13,7 @@ import yaml
 from page_elements import Elements
 
 from udpdiff import preflight, workflow_jobs
+from udpdiff.report.inputs import Inputs
 from udpdiff.report.render import render
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.storage.summaries import write_summary
@@ -80,7 +81,7 @@ class Work:
         flow = preflight.check(raw, [self.folder / "mine.yaml"])
         summaries = [self.folder / path for path in flow.report_summaries()]
         job = workflow_jobs.render_report(flow)
-        render(job, results, self.folder / "benchmarks", [], summaries, self.folder / "report")
+        render(Inputs(job, results, [], summaries, self.folder / "benchmarks"), self.folder / "report")
         return "".join(page.read_text() for page in sorted((self.folder / "report").glob("*.html")))
 
     def assert_nothing_ran(self) -> None:

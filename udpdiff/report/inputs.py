@@ -14,7 +14,7 @@ from typing import Any
 from udpdiff.clip import SPLITS
 from udpdiff.config import LABEL_KINDS, Config
 from udpdiff.gpu_memory import KEY
-from udpdiff.jobs import RenderReport
+from udpdiff.jobs import RenderReport, ShowLabels
 from udpdiff.planning import costs
 from udpdiff.report import quality
 from udpdiff.storage.parquet import read_notes
@@ -49,7 +49,7 @@ class Inputs:
 
     def __init__(
         self,
-        job: RenderReport,
+        job: RenderReport | ShowLabels,
         results: str | Path,
         measured: Sequence[Path],
         summaries: Iterable[Path],

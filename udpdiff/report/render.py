@@ -5,11 +5,8 @@ A page is a module of `pages/` that says what it shows, and a template of `templ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from udpdiff.config import Config
-from udpdiff.jobs import RenderReport, ShowLabels
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.pages.data_set import data_set
 from udpdiff.report.pages.goals import goals
@@ -21,32 +18,16 @@ from udpdiff.report.pages.training import training
 from udpdiff.report.site import Page, write_site
 
 
-def render(
-    job: RenderReport,
-    results: Path,
-    benchmarks: Path,
-    measured: Sequence[Path],
-    summaries: Sequence[Path],
-    folder: Path,
-    default: Config | None = None,
-    verdicts: Path | None = None,
-) -> dict[str, float]:
+def render(inputs: Inputs, folder: Path) -> dict[str, float]:
     """Write the site: its pages into `folder`, their data into `folder/data`, films and pictures into `folder/media`.
 
     Args:
-        job: What is shown.
-        results: The results folder.
-        benchmarks: Snakemake's benchmark files.
-        measured: Files of the measuring rules.
-        summaries: Of the shards in `Workflow.report_summaries`.
+        inputs: What the pages read.
         folder: Of the site; its first page is `index.html`.
-        default: The configuration that this one is told apart from; None leaves that out.
-        verdicts: File of the verdicts on the paper's claims; None where nothing was judged.
 
     Returns:
         The figures of quality.json, cost included.
     """
-    inputs = Inputs(job, results, measured, summaries, benchmarks, default, verdicts)
     media = folder / "media"
     generated = samples(inputs, media)
     pages = [
@@ -58,33 +39,19 @@ def render(
         Page("goals", "Goals", goals(inputs, media)),
         _provenance(inputs, media),
     ]
-    write_site(folder, pages, {"config": job.config})
+    write_site(folder, pages, {"config": inputs.config})
     return inputs.figures
 
 
-def render_labels(
-    job: ShowLabels,
-    results: Path,
-    benchmarks: Path,
-    measured: Sequence[Path],
-    summaries: Sequence[Path],
-    folder: Path,
-    default: Config | None = None,
-) -> None:
+def render_labels(inputs: Inputs, folder: Path) -> None:
     """Write the pages on the data set and how it was made alone, before any model is trained or sampled.
 
     Args:
-        job: What is shown.
-        results: The results folder.
-        benchmarks: Snakemake's benchmark files.
-        measured: The figures of the labels, where there is a truth.
-        summaries: Of the shards in `Workflow.report_summaries`.
+        inputs: What the pages read; of measurements the figures of the labels, where there is a truth.
         folder: Of the site; its first page is `data_set.html`.
-        default: The configuration that this one is told apart from; None leaves that out.
     """
-    inputs = Inputs(job, results, measured, summaries, benchmarks, default)
     media = folder / "media"
-    write_site(folder, [_data_set(inputs, media), _provenance(inputs, media)], {"config": job.config})
+    write_site(folder, [_data_set(inputs, media), _provenance(inputs, media)], {"config": inputs.config})
 
 
 def _data_set(inputs: Inputs, media: Path) -> Page:
