@@ -91,15 +91,7 @@ def training(whole, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def shard_job(cluster, tmp_path_factory) -> tuple[Path, str]:
-    """A shard that takes 45 s, in a job of a minute, which ends 20 s before its time; and the job."""
-    folder = tmp_path_factory.mktemp("shard")
-    shard = folder / "0.h5"
-    return shard, submit_launched(cluster, folder, SHARD, 1, f"--keeps {shard}", shard)
-
-
-@pytest.fixture(scope="module")
-def interrupted(cluster, training, shard_job) -> dict[str, tuple[Snakemake, str]]:
+def interrupted(cluster, training) -> dict[str, tuple[Snakemake, str]]:
     """Trainings on their way with their jobs: one lost its node, one was told to stop, one has an hour's save to do in
     the two minutes of its job."""
     lost = training()
@@ -123,6 +115,18 @@ def interrupted(cluster, training, shard_job) -> dict[str, tuple[Snakemake, str]
     return {"lost": (lost, lost_job), "warned": (warned, warned_job), "limited": (limited, limited_job)}
 
 
+@pytest.fixture(scope="module")
+def shard_job(cluster, interrupted, tmp_path_factory) -> tuple[Path, str]:
+    """A shard that takes 45 s, in a job of a minute, which ends 20 s before its time; and the job.
+
+    It begins when the lost node is back: where a node is set down while one of its jobs goes back into the queue, SLURM 22
+    starts that job elsewhere without its GPUs, and `srun` fails with "Invalid generic resource (gres) specification".
+    """
+    folder = tmp_path_factory.mktemp("shard")
+    shard = folder / "0.h5"
+    return shard, submit_launched(cluster, folder, SHARD, 1, f"--keeps {shard}", shard)
+
+
 def weights(work: Path) -> dict:
     """What a run learnt, by name."""
     return load_file(work / RUN / "transformer" / "diffusion_pytorch_model.safetensors")
@@ -143,6 +147,7 @@ def test_everything_runs_through_the_profile(whole, cluster, record_property):
     assert (whole / "results/table1.csv").exists()
 
 
+@pytest.mark.usefixtures("shard_job")  # begins here, for its minute passes beside this test's
 def test_two_processes_on_one_node_and_on_two(interrupted, whole, training):
     """One process for each GPU, wherever the GPUs are, trains as one process does."""
     together = training(gpu=2, tasks=2)
