@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
@@ -30,11 +29,15 @@ from udpdiff.tasks import TASKS
 
 
 def checked(check, *arguments):
-    """What a check of the configuration returns; its ConfigError becomes one readable message."""
+    """What a check of the configuration returns; its ConfigError ends everything with one readable message.
+
+    Of any other exception Snakemake says below it from which line of which rule it came.
+    """
     try:
         return check(*arguments)
     except preflight.ConfigError as error:
-        raise WorkflowError(f"The configuration cannot be run:\n{error}") from None
+        logger.error(f"The configuration cannot be run:\n{error}")
+        raise SystemExit(1) from None
 
 
 default = f"{workflow.basedir}/config.yaml"
@@ -145,17 +148,10 @@ def job(build, *names):
 
 
 def asked(answer):
-    """A function for `input`, of the wildcards, whose ConfigError is the last that is said.
-
-    Of any other exception of such a function Snakemake says below it which rule asked, for which wildcards, from which line.
-    """
+    """A function for `input`, of the wildcards, that is checked."""
 
     def of_wildcards(wildcards):
-        try:
-            return answer(wildcards)
-        except preflight.ConfigError as error:
-            logger.error(f"The configuration cannot be run:\n{error}")
-            raise SystemExit(1) from None
+        return checked(answer, wildcards)
 
     return of_wildcards
 
