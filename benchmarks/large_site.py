@@ -10,9 +10,9 @@ import yaml
 
 from udpdiff.config_parsing import parse
 from udpdiff.report.films import film_path
-from udpdiff.report.label_models import ShownFigure
-from udpdiff.report.pages.samples import Film, Pair, Prompt, Samples
+from udpdiff.report.pages.samples import Film, Pair, Prompt, SampleFigure, Samples
 from udpdiff.report.site import Page, write_site
+from udpdiff.tasks.figure import Figure
 from udpdiff.video_io import write_mp4
 
 SAMPLES = 1024
@@ -49,7 +49,7 @@ def write_large_site(folder: Path) -> Path:
     words = "a striped red ball rolls left, a large shiny green cube stays, the floor is sandy and the camera moves in"
     data = Samples(
         prompts=[Prompt(id=f"scene-{10_000_000 + index}", text=f"{words} {index}") for index in range(SAMPLES)],
-        figures=[ShownFigure(key=key, label=key, unit="", direction="higher", digits=3, words="") for key in scores],
+        figures=[SampleFigure.of(Figure(key, key, "higher", 3, "")) for key in scores],
         pairs=pairs,
         base=None,
         featured=None,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from udpdiff.metrics.registry import FIGURES, REFUSED, as_markdown, describe, label_figures, labeller_figures
+from udpdiff.metrics.registry import FIGURES, REFUSED, as_markdown, describe, label_figures, labeller_figures, subject
 from udpdiff.tables.specs import TABLES
 from udpdiff.tasks import TASKS, labels_control
 
@@ -80,3 +80,16 @@ def test_figures_of_a_kind_of_labels():
 def test_the_page_about_figures_is_the_registrys():
     page = Path(__file__).parents[2] / "docs" / "figures.md"
     assert page.read_text() == as_markdown(), "write it anew: python -m udpdiff.metrics.registry > docs/figures.md"
+
+
+@pytest.mark.parametrize(
+    ("key", "about"),
+    [
+        ("motion_smoothness_by_net", "video"),
+        ("subject_consistency", "video"),
+        ("entity_flow_iou_labels", "entity segmentation"),
+        ("depth_anything_depth_delta1", "depth estimation"),
+    ],
+)
+def test_a_figure_of_generated_videos_says_what_it_is_about(key, about):
+    assert subject(key) == about

@@ -14,8 +14,7 @@ from small_results import small_inputs, small_job, write_results, write_sample_s
 from udpdiff.metrics.registry import describe
 from udpdiff.report import films
 from udpdiff.report.inputs import Inputs
-from udpdiff.report.label_models import ShownFigure
-from udpdiff.report.pages.samples import Film, Pair, Prompt, Samples, samples
+from udpdiff.report.pages.samples import Film, Pair, Prompt, SampleFigure, Samples, samples
 from udpdiff.report.sample_scores import SampleScores, read_scores, with_films, worst
 from udpdiff.report.site import Page, write_site
 from udpdiff.storage.shards import ShardReader
@@ -89,6 +88,7 @@ def test_samples_are_matched_by_id_whatever_their_shard_and_order(tmp_path):
     base, seg = found.pairs
     assert seg.scores["entity_tube_iou"] == [None, 1000, 9000], "in the order of the prompts; of nothing, nothing"
     assert next(iter(seg.scores)) == "entity_tube_iou", "what it is judged by comes first"
+    assert {figure.key: figure.subject for figure in found.figures}["entity_tube_iou"] == "entity segmentation"
     assert seg.film.prompts == [1, 2] and 2 not in base.film.prompts, (
         "the first of its own, and the worst by each figure"
     )
@@ -126,7 +126,7 @@ def test_a_page_of_the_papers_size_stays_below_two_megabytes(tmp_path):
         for index in range(12)
     ]  # fmt: skip
     prompts = [Prompt(id=f"clip-{index:016d}", text="a long prompt of words " * 26) for index in range(count)]
-    figures = [ShownFigure.model_validate(describe(key)) for key in keys]
+    figures = [SampleFigure.of(describe(key)) for key in keys]
     data = Samples(
         prompts=prompts, figures=figures, pairs=pairs, base=0, featured="run_1", films_first=24, films_worst=4
     )

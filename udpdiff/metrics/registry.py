@@ -160,6 +160,9 @@ def _generated(task: Task) -> list[Figure]:
     return list(figures.values())
 
 
+_GENERATED = {task: {figure.key: figure for figure in _generated(task)} for task in TASKS.values()}
+
+
 def _of_tasks(group: str) -> list[Figure]:
     return [figure for task in TASKS.values() for figure in task.figures[group]]
 
@@ -170,7 +173,7 @@ def _by_key(figures: Iterable[Figure]) -> dict[str, Figure]:
 
 # Group -> key -> figure. Groups are those of `quality.json`; `labellers`: what labellers say of their own work.
 FIGURES: Mapping[str, Mapping[str, Figure]] = {
-    "generated": _by_key([*_VIDEOS, *(figure for task in TASKS.values() for figure in _generated(task))]),
+    "generated": _by_key(_VIDEOS) | {key: figure for figures in _GENERATED.values() for key, figure in figures.items()},
     "runtime": _by_key(_RUNTIME),
     "against_base": _by_key(_AGAINST_BASE),
     "labels": _by_key([*_of_tasks("labels"), *_CAPTIONS, *REFUSED.values()]),
@@ -197,6 +200,15 @@ def describe(key: str) -> Figure:
         if found:
             return replace(found, key=name)
     raise ValueError(f"Figure: got {key!r}, which udpdiff.metrics.registry does not describe; add it there.")
+
+
+def subject(key: str) -> str:
+    """Return what a figure of generated videos is about, for people: a task by its phrase, or "video"."""
+    for task, figures in _GENERATED.items():
+        # Those of labellers set beside a prediction have the labeller's name first.
+        if key in figures or any(key.endswith(f"_{figure.key}") for figure in task.figures["generated"]):
+            return task.phrase
+    return "video"
 
 
 def label_figures(kind: str) -> tuple[Figure, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import Field
 
+from udpdiff.metrics.registry import subject
 from udpdiff.report import films
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.label_models import ShownFigure
@@ -50,9 +52,17 @@ class Pair(PageData):
     )
 
 
+class SampleFigure(ShownFigure):
+    subject: str = Field(description="What it is about, for people: a task, or the video.")
+
+    @classmethod
+    def of(cls, figure: Figure) -> SampleFigure:
+        return cls(**asdict(figure), subject=subject(figure.key))
+
+
 class Samples(PageData):
     prompts: list[Prompt]
-    figures: list[ShownFigure]
+    figures: list[SampleFigure]
     pairs: list[Pair]
     base: int | None = Field(description="Number of the pair that others are set against.")
     featured: str | None = Field(description="The run that the page opens with.")
@@ -72,7 +82,7 @@ def samples(inputs: Inputs, media: Path) -> Samples:
     base = inputs.workflow.base_run()
     return Samples(
         prompts=[Prompt(id=clip_id, text=_cut(text)) for clip_id, text in prompts.items()],
-        figures=[ShownFigure.model_validate(figure) for figure in figures.values()],
+        figures=[SampleFigure.of(figure) for figure in figures.values()],
         pairs=[_pair(inputs, *pair, scores, indices, media) for pair, scores in found.items()],
         base=list(found).index((base, VIDEO)) if (base, VIDEO) in found else None,
         featured=inputs.featured_run(),
@@ -94,9 +104,8 @@ def _pair(inputs: Inputs, run: str, task: str, scores: SampleScores, indices: di
         values=shape.values,
         prompts=sorted(indices[clip_id] for clip_id in wanted),
     )
-    first = (
-        () if task == VIDEO else get_task(task).ceilings
-    )  # what the prediction is judged by, above the video's figures
+    # What the prediction is judged by stands above the video's figures.
+    first = () if task == VIDEO else get_task(task).ceilings
     figures = sorted(scores.figures(), key=lambda figure: figure.key not in first)
     return Pair(
         run=run,
