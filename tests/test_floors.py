@@ -15,6 +15,7 @@ FLOORS = (
     (
         "clip",
         "config_values",
+        "counted",
         "default_device",
         "files",
         "finite",

@@ -97,6 +97,13 @@ def test_nothing_is_said_of_other_clips_models_and_hardware(sections):
     assert said(flow, every_job(flow), 2) is None
 
 
+def test_jobs_are_not_counted_where_nothing_is_known():
+    def ahead():
+        raise AssertionError("ten thousands of jobs, counted for every line")
+
+    assert str(expected_time.TimeLeft(workflow(gpu="h100"), ahead, 2)) == ""
+
+
 def test_a_stage_that_is_told_otherwise_is_named():
     flow = workflow(sampling={"num_inference_steps": 20})
     assert " (not counted: sample): reckoned" in said(flow, every_job(flow), 2)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from udpdiff.clip import SPLITS
 from udpdiff.config import Config
+from udpdiff.counted import counted
 from udpdiff.planning import cpu_speeds, default_run, table
 from udpdiff.planning.devices import DEVICES, Device, find_device
 from udpdiff.planning.downloads import checkpoint_downloads, video_bytes
@@ -69,7 +70,7 @@ def _in_days(stages: Sequence[StagePlan], gpus: int) -> list[str]:
     hours = sum(stage.wall_hours(gpus) for stage in stages if stage.speed)
     least = "at least " if any(stage.on_gpu and (not stage.speed or stage.speed.bound) for stage in stages) else ""
     return [
-        f"On {gpus} GPU{'s' * (gpus > 1)}: {least}{table.in_words(hours)}, with all at work and nobody waiting.",
+        f"On {counted(gpus, 'GPU')}: {least}{table.in_words(hours)}, with all at work and nobody waiting.",
         "",
     ]
 

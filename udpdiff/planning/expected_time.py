@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 
+from udpdiff.counted import counted
 from udpdiff.planning import cpu_speeds, default_run, table
 from udpdiff.planning.stages import StagePlan
 from udpdiff.workflow import Workflow
@@ -34,7 +35,7 @@ class TimeLeft:
         unknown = sorted({stage.stage for stage in stages if stage.clips and not stage.speed})
         without = f" (not counted: {', '.join(unknown)})" if unknown else ""
         return (
-            f"About {table.in_words(hours)} from here on {cores} core{'s' * (cores > 1)}{without}: reckoned from the default run, "
+            f"About {table.in_words(hours)} from here on {counted(cores, 'core')}{without}: reckoned from the default run, "
             f"which took {table.in_words(default_run.cost('total_seconds') / 3600)} on {default_run.CORES} cores of an "
             f"{default_run.PROCESSOR} that did nothing else."
         )
@@ -46,4 +47,6 @@ class TimeLeft:
         return cpu_speeds.with_default_speeds(self.workflow.config, cpu_speeds.counted_stages(self.workflow))
 
     def _stages_ahead(self) -> list[StagePlan]:
+        if not self._stages:
+            return []  # and nobody counts the ten thousands of jobs of a large run for every line
         return [stage for stage in cpu_speeds.of_jobs(self._stages, self.ahead()) if stage.jobs]

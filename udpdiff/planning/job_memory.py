@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from udpdiff.config import Config, Training
+from udpdiff.counted import counted
 from udpdiff.planning import network_memory, parameters
 from udpdiff.planning.checkpoint_sizes import weight_bytes
 from udpdiff.planning.figures import Memory
@@ -130,9 +131,7 @@ class JobMemory:
         if self.parts is None:
             return Need(stage, key, None, self._host(1e9))
         peaks = [network_memory.vae_bytes(self.parts["vae"], self.size, n, dtype, decode) for dtype, n, _ in tries]
-        basis = (
-            f"VAE in {tries[0][0]}, {encoding.batch_clips} clip{'s' * (encoding.batch_clips > 1)} at once, not tiled"
-        )
+        basis = f"VAE in {tries[0][0]}, {counted(encoding.batch_clips, 'clip')} at once, not tiled"
         remedies = [(words, peak) for (_, _, words), peak in zip(tries[1:], peaks[1:], strict=True) if peak < peaks[0]]
         return Need(stage, key, Memory(peaks[0], "counted", basis), self._host(1e9), tuple(remedies))
 

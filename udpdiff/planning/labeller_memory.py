@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from udpdiff.config_data import ClipSize
 from udpdiff.config_labels import Captions, DepthCrafterEstimator, DepthEstimator, EntityLabeller, Tracker
+from udpdiff.counted import counted
 from udpdiff.labelling.depthcrafter import working_size
 from udpdiff.labelling.memory_plan import PUBLISHED_SIZES, plan_sizes
 from udpdiff.planning.checkpoint_sizes import is_local, weight_bytes
@@ -43,7 +44,7 @@ def entity_memory(labeller: EntityLabeller, tracker: Tracker, size: ClipSize) ->
         return None, ""
     plan = plan_sizes(sizes, size.num_frames, size.height, size.width)
     objects = tracker.max_objects or 1
-    said = f"{objects} object{'s' * (objects > 1)} at once" if tracker.max_objects else "one object, as many as fit"
+    said = f"{counted(objects, 'object')} at once" if tracker.max_objects else "one object, as many as fit"
     peak = segmenter + plan.peak_bytes(objects)
     return Memory(peak, "counted", f"SAM 2 with {said}, first frames' segmenter {segmenter / 1e9:.1f} GB"), said
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from udpdiff.counted import counted
 from udpdiff.planning.devices import Device
 from udpdiff.planning.disk import Disk
 from udpdiff.planning.figures import Memory
@@ -167,6 +168,5 @@ def number(value: float) -> str:
 def in_words(hours: float) -> str:
     """Return a time as people say it: minutes, then hours, then days."""
     if hours < 1.5:
-        minutes = max(1, round(60 * hours))
-        return f"{minutes} minute{'s' * (minutes > 1)}"
+        return counted(max(1, round(60 * hours)), "minute")
     return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from udpdiff.counted import counted
 from udpdiff.planning import parameters
 from udpdiff.planning.figures import Memory
 
@@ -157,7 +158,7 @@ def training_memory(case: TrainingCase) -> Memory:
         "T5": found.text_encoder,
     }
     parts = ", ".join(f"{name} {value / 1e9:.1f}" for name, value in words.items() if value)
-    samples = f"{case.batch} sample{'s' * (case.batch > 1)} a process"
+    samples = f"{counted(case.batch, 'sample')} a process"
     return Memory(found.total, "counted", f"{parts} GB with {samples}, {len_of(case)}")
 
 

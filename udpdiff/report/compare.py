@@ -16,10 +16,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from udpdiff.counted import counted
 from udpdiff.metrics.bootstrap import bootstrap_difference
 from udpdiff.metrics.registry import describe
 from udpdiff.report.compared_records import cautions, incomparable, made_differently, without_record
-from udpdiff.report.printing import counted, number, signed
+from udpdiff.report.printing import number, signed
 from udpdiff.report.settings import Difference, differing
 from udpdiff.report.site import Page, PageData, write_site
 from udpdiff.storage.sealed import read_record

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from udpdiff.counted import counted
+
 
 def number(value: float | None, digits: int = 3) -> str:
     """A figure for people: a dash when it was not measured."""
@@ -28,11 +30,6 @@ def figure(value: float | None) -> str:
 def difference(value: float) -> str:
     """A difference of figures of a table, with its sign."""
     return ("+" if value > 0 else "") + figure(value)
-
-
-def counted(count: int, noun: str) -> str:
-    """A number of things: "1 clip", "1,200 clips"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

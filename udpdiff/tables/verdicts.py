@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from udpdiff.counted import counted
 from udpdiff.jobs import JudgeClaims, Scale
 from udpdiff.metrics.significance import LEVEL
 from udpdiff.tables.claims import CLAIMS, Claim, Part
@@ -73,11 +74,11 @@ def scale_words(scale: Scale, trained_on: int | None = None) -> str:
 
     trained_on: The clips that filters left of those asked for; None where nobody counted them.
     """
-    clips = f"at most {scale.train} clips" if trained_on is None else f"{trained_on} clip{'s' * (trained_on != 1)}"
+    clips = f"at most {scale.train} clips" if trained_on is None else counted(trained_on, "clip")
     words = (
-        f"{scale.base}, trained for {scale.steps} step{'s' * (scale.steps != 1)} on {clips} from {scale.source} of "
-        f"{scale.num_frames} frame{'s' * (scale.num_frames != 1)} of {scale.height} x {scale.width}; "
-        f"{scale.prompts} prompt{'s' * (scale.prompts != 1)}"
+        f"{scale.base}, trained for {counted(scale.steps, 'step')} on {clips} from {scale.source} of "
+        f"{counted(scale.num_frames, 'frame')} of {scale.height} x {scale.width}; "
+        f"{counted(scale.prompts, 'prompt')}"
     )
     if is_papers(scale):
         return f"The paper's scale: {words}."

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
+from udpdiff.counted import counted
 from udpdiff.planning import costs
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.rule_graph import RuleGraph, boxed, rule_graph
@@ -65,7 +66,7 @@ def provenance(inputs: Inputs, media: Path) -> Provenance:
     config = inputs.config.model_dump(mode="json")
     stages = costs.seconds_per_rule(inputs.costs)
     boxes = costs.seconds_per_rule([replace(job, rule=boxed(job.rule, job.job)) for job in inputs.costs])
-    said = {box: f"{row['seconds']:,.0f} s, {row['jobs']} job{'s' * (row['jobs'] > 1)}" for box, row in boxes.items()}
+    said = {box: f"{row['seconds']:,.0f} s, {counted(row['jobs'], 'job')}" for box, row in boxes.items()}
     return Provenance(
         preset=inputs.config.preset,
         differences=None if inputs.default is None else list(differing(inputs.default.model_dump(mode="json"), config)),
