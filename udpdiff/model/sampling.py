@@ -81,7 +81,7 @@ def sample_shard(
         ids = list(prompts)
         batches = [range(first, min(first + job.batch_size, len(ids))) for first in range(0, len(ids), job.batch_size)]
         batches = [batch for batch in batches if not finished.issuperset(ids[index] for index in batch)]
-        for batch in progress(batches, f"batches of {job.task} samples"):
+        for batch in progress(batches, f"{job.run}: batches of {job.task} samples"):
             texts = [prompts[ids[index]] for index in batch]
             seeds = [job.seed + job.first + index for index in batch]
             for index, rows in zip(batch, generate(pipeline, texts, seeds, job), strict=True):
