@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from udpdiff.jobs import CodecQuality
 from udpdiff.metrics.comparison import compare_round_trips
+from udpdiff.metrics.evaluate import evaluate_round_trips
 from udpdiff.storage.shards import ShardWriter
 
 
@@ -49,3 +51,23 @@ def test_figures_before_and_after_the_vae_and_so_many_clips(tmp_path):
     whole = compare_round_trips(paths, tasks, lambda colormaps: colormaps, batch_clips=4, seed=0)
     assert len(whole["vae_depth_delta1"]) == 4 and set(whole["vae_depth_delta1"]) == {1}
     assert whole["vae_entity_miou"] == [1, 1, 1]
+
+
+def test_a_clip_without_depth_or_entities_has_no_figure_after_the_vae_and_ends_no_job(tmp_path):
+    """Labellers store a clip of one depth as zeros, and a clip may hold nothing but stray pixels."""
+    ramp = np.broadcast_to(np.linspace(2000, 65535, 32).astype(np.uint16), (2, 24, 32)).copy()
+    ids = np.ones((2, 24, 32), np.uint16)
+    stray = np.zeros_like(ids)
+    stray[0, 0, :3] = 4
+    paths = {
+        "depth": [write(tmp_path / "depth/a/evaluation/0.h5", "depth", "depth", [ramp, np.zeros_like(ramp)])],
+        "entities": [write(tmp_path / "entities/a/evaluation/0.h5", "entities", "entity_ids", [ids, stray])],
+    }
+    tasks = {"seg": {}, "depth": {}, "normals": {}}
+    found = compare_round_trips(paths, tasks, lambda colormaps: colormaps, batch_clips=2, seed=0)
+    assert len(found["spectral_max_abs_error"]) == len(found["pixelplanes_exact_share"]) == 2
+    assert len(found["vae_depth_delta1"]) == len(found["vae_entity_miou"]) == 1
+    job = CodecQuality(base="a", dtype="float32", max_clips=2, batch_clips=2, seed=0, bootstrap_samples=20, tasks=tasks)
+    metrics = evaluate_round_trips(job, found)["metrics"]
+    assert (metrics["vae_depth_delta1"]["value"], metrics["vae_depth_delta1"]["n"]) == (1, 1)
+    assert (metrics["vae_entity_miou"]["value"], metrics["vae_entity_miou"]["n"]) == (1, 1)

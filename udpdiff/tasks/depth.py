@@ -99,7 +99,7 @@ class Depth(Task):
 
         `depth_temporal_gradient_error`, after the same fit, of clips of two frames and more that have a range.
         """
-        if not (reference > MIN_DEPTH).any():
+        if not _has_depth(reference):
             return {}
         figures = {}
         for alignment, suffix in (("video", ""), ("none", "_unaligned")):
@@ -134,11 +134,11 @@ class Depth(Task):
         return known(figures)
 
     def compare_round_trip(self, prediction: np.ndarray, exact: np.ndarray, coded: np.ndarray) -> dict[str, float]:
-        """`spectral_max_abs_error` without the VAE; `vae_depth_delta1` after it."""
-        return {
-            "spectral_max_abs_error": float(np.abs(exact - prediction).max()),
-            "vae_depth_delta1": evaluate_depth_maps(coded, prediction, min_value=MIN_DEPTH).delta1,
-        }
+        """`spectral_max_abs_error` without the VAE; `vae_depth_delta1` after it, where there is depth to compare."""
+        figures = {"spectral_max_abs_error": float(np.abs(exact - prediction).max())}
+        if _has_depth(prediction):
+            figures["vae_depth_delta1"] = evaluate_depth_maps(coded, prediction, min_value=MIN_DEPTH).delta1
+        return figures
 
     def curve_codings(self, options: TaskOptions) -> dict[str, Coding]:
         """Spectral is the only colormap of depth."""
@@ -150,6 +150,11 @@ class Depth(Task):
 
     def constant(self, mean: np.ndarray, num_frames: int, options: TaskOptions) -> np.ndarray:
         return np.broadcast_to(mean / _LEVELS, (num_frames, *mean.shape))
+
+
+def _has_depth(depth: np.ndarray) -> bool:
+    """Whether any pixel can be scored: labellers store a clip of one depth as zeros."""
+    return bool((depth > MIN_DEPTH).any())
 
 
 def _score_against_truth(depth: np.ndarray, z: np.ndarray) -> DepthScore:

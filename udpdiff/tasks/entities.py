@@ -190,9 +190,9 @@ class Entities(Task):
         return known(figures)
 
     def compare_round_trip(self, prediction: np.ndarray, exact: np.ndarray, coded: np.ndarray) -> dict[str, float]:
-        """`pixelplanes_exact_share`, pixels whose entity comes back; `vae_entity_miou`, tubes after the VAE.
+        """`pixelplanes_exact_share`, pixels whose entity comes back, and what is left of tubes after the VAE.
 
-        `vae_solid_miou`, tubes of entities that are no surroundings, where there are any.
+        `vae_entity_miou` over all entities, `vae_solid_miou` over those that are no surroundings, where there are any.
         """
         figures = {
             "pixelplanes_exact_share": exact_share(exact, prediction),
@@ -201,7 +201,7 @@ class Entities(Task):
         solids = without_surroundings(prediction)
         if _has_entities(solids):
             figures["vae_solid_miou"] = tube_mean_iou(coded, solids, min_pixels=MIN_ENTITY_PIXELS).mean
-        return figures
+        return known(figures)
 
     def curve_codings(self, options: EntityOptions) -> dict[str, Coding]:
         """Pixelplanes with and without a least distance between colours, and the location-aware colormap."""
