@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from udpdiff.measures.optical_flow import corners, next_places, sample
+
 
 @dataclass(frozen=True)
 class DepthFlicker:
@@ -57,33 +59,23 @@ def depth_flicker(depth: np.ndarray, z: np.ndarray, flow: np.ndarray, entity_ids
     log_depth, log_z = np.log(depth.astype(np.float64)), np.log(z.astype(np.float64))
     steps, changes = np.full(shape[0] - 1, np.nan), np.full(shape[0] - 1, np.nan)
     for step in range(shape[0] - 1):
-        seen, corner, weights = _follow(flow[step], entity_ids[step], entity_ids[step + 1])
+        seen, places = _followed(flow[step], entity_ids[step], entity_ids[step + 1])
         if not seen.any():
             continue
-        estimated = _sample(log_depth[step + 1], corner, weights) - log_depth[step][seen]
-        true = _sample(log_z[step + 1], corner, weights) - log_z[step][seen]
+        estimated = sample(log_depth[step + 1], places) - log_depth[step][seen]
+        true = sample(log_z[step + 1], places) - log_z[step][seen]
         steps[step], changes[step] = np.abs(estimated - true).mean(), np.abs(true).mean()
     if np.isnan(steps).all():
         return DepthFlicker(float("nan"), float("nan"), steps)
     return DepthFlicker(float(np.nanmean(steps)), float(np.nanmean(changes)), steps)
 
 
-def _follow(flow, entities, next_entities):
-    """Which pixels (H, W) are followed; for those (N,), the upper left pixel of their next place and its weights."""
-    height, width = entities.shape
-    rows, columns = np.indices(entities.shape)
-    x, y = columns + flow[..., 0].astype(np.float64), rows + flow[..., 1].astype(np.float64)
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-    x, y = np.where(inside, x, 0), np.where(inside, y, 0)
-    left, top = (np.clip(np.floor(place), 0, size - 2).astype(int) for place, size in ((x, width), (y, height)))
-    around = [next_entities[top + down, left + right] for down in (0, 1) for right in (0, 1)]
-    seen = inside & np.all([entities == entity for entity in around], axis=0)
-    return seen, (top[seen], left[seen]), ((y - top)[seen], (x - left)[seen])
-
-
-def _sample(values, corner, weights):
-    """Bilinear values (N,) of an image (H, W)."""
-    (top, left), (down, right) = corner, weights
-    upper = values[top, left] * (1 - right) + values[top, left + 1] * right
-    lower = values[top + 1, left] * (1 - right) + values[top + 1, left + 1] * right
-    return upper * (1 - down) + lower * down
+def _followed(flow: np.ndarray, entities: np.ndarray, next_entities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which pixels are followed, bool (H, W), and where they come to lie, as `next_places`."""
+    inside, places = next_places(flow)
+    top, bottom, left, right = corners(places, entities.shape)
+    around = np.stack([next_entities[row, column] for row in (top, bottom) for column in (left, right)])
+    same = (around == entities[inside]).all(axis=0)
+    seen = inside.copy()
+    seen[inside] = same
+    return seen, places[:, same]
