@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.download_clips import LATER
+
 ROOT = Path(__file__).parents[1]
 SCONTROL = """#!/bin/sh
 echo "$@" >> {folder}/asked
@@ -98,6 +100,11 @@ def test_success_and_failure_pass_through(tmp_path):
     assert Job(tmp_path / "good", 0, 0, "--keeps", str(tmp_path / "0.h5")).ended()[0] == 0
     assert Job(tmp_path / "bad", 0, 3, "--keeps", str(tmp_path / "0.h5")).ended()[0] == 3
     assert "requeue" not in (tmp_path / "bad" / "asked").read_text()
+
+
+def test_a_site_that_asks_to_wait_is_not_asked_again_at_once(tmp_path):
+    assert Job(tmp_path, 0, LATER, "--keeps", str(tmp_path / "0.h5")).ended()[0] == LATER
+    assert "requeue" not in (tmp_path / "asked").read_text(), "the delay grows by failures alone"
 
 
 def test_a_cancelled_job_stays_cancelled(tmp_path):

@@ -168,7 +168,7 @@ def test_nothing_fetched_at_all_is_no_finished_shard(download, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(errno.ECONNRESET, 75), (errno.ETIMEDOUT, 75), (errno.ENOSPC, 1), (errno.EDQUOT, 1)]
+    ("number", "code"), [(errno.ECONNRESET, 69), (errno.ETIMEDOUT, 69), (errno.ENOSPC, 1), (errno.EDQUOT, 1)]
 )
 def test_errors_that_a_fetcher_lets_through_lose_no_clip(download, monkeypatch, number, code):
     def fail(video_id, path):
