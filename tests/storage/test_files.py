@@ -1,5 +1,9 @@
+import errno
+import os
+
 import pytest
 
+from udpdiff.storage.errors import StorageError
 from udpdiff.storage.files import replace_folder
 
 
@@ -26,6 +30,19 @@ def test_failed_write_leaves_the_old_folder(tmp_path):
         (folder / "new").write_text("half")
         raise RuntimeError("disk is full")
     assert _files(tmp_path) == ["old"]
+
+
+@pytest.mark.parametrize("place", [".folder.new", "results"])
+def test_a_disk_that_fails_while_folders_are_exchanged_leaves_the_old_one(tmp_path, monkeypatch, place):
+    def failing(path):
+        if path.name == place:
+            raise OSError(errno.EIO, "Input/output error")
+
+    _write(tmp_path / "results" / "folder", "old")
+    monkeypatch.setattr("udpdiff.files.fsync", failing)
+    with pytest.raises(StorageError, match="Input/output error"):
+        _write(tmp_path / "results" / "folder", "new")
+    assert _files(tmp_path) == ["old"] and os.listdir(tmp_path / "results") == ["folder"]
 
 
 def test_writer_killed_between_its_renames_loses_nothing(tmp_path):

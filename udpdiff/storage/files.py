@@ -63,11 +63,12 @@ def write_json(path: str | Path, content: Any) -> None:
 def replace_folder(path: str | Path) -> Iterator[Path]:
     """Give an empty folder beside `path` to fill, which takes `path`'s place on a clean exit and goes on an error.
 
-    Whoever reads `path` sees the old folder or the new one. Files become readable as the user's umask says, since some
-    writers keep weights private to their user.
+    Whoever reads `path` sees the old folder or the new one, or none between two renames; if the writer is killed there, the
+    next one puts the old folder back. Files become readable as the user's umask says, since some writers keep weights
+    private to their user.
 
     Raises:
-        StorageError: A file cannot be written; the old folder stays.
+        StorageError: It cannot be written; the old folder stays.
     """
     path = Path(path)
     fresh, stale = staging_path(path, "new"), staging_path(path, "old")
@@ -86,10 +87,23 @@ def replace_folder(path: str | Path) -> Iterator[Path]:
                 if child.is_file():
                     child.chmod(readable)
                 fsync(child)
-            if path.exists():
-                path.rename(stale)
-            publish(fresh, path)
+            _exchange(fresh, path, stale)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     shutil.rmtree(stale, ignore_errors=True)
+
+
+def _exchange(fresh: Path, path: Path, stale: Path) -> None:
+    """Bring `fresh` to `path`, and the folder that stood there to `stale`; on an error both are where they were."""
+    replaced = path.exists()
+    if replaced:
+        path.rename(stale)
+    try:
+        publish(fresh, path)
+    except BaseException:
+        if path.exists():
+            path.rename(fresh)
+        if replaced:
+            stale.rename(path)
+        raise
