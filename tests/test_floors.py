@@ -21,6 +21,7 @@ FLOORS = (
         "finite",
         "background",
         "interruption",
+        "pixel_statistics",
         "plugins",
         "progress",
         "provenance",

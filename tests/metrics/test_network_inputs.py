@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from transformers.image_utils import (
     OPENAI_CLIP_STD,
 )
 
+from udpdiff import pixel_statistics
 from udpdiff.metrics import preprocessing
 from udpdiff.metrics.features import ImageEncoder, SubjectEncoder
 from udpdiff.metrics.video_encoders import VideoMAE
@@ -74,3 +76,17 @@ def test_the_middle_is_cut_out_and_an_odd_rest_rounds_to_even():
     frames = torch.arange(7.0).expand(1, 3, 9, 7)
     cut = preprocessing.centre_crop(frames, 4)
     assert cut.shape == (1, 3, 4, 4) and cut[0, 0, 0].tolist() == [2, 3, 4, 5]
+
+
+def test_statistics_of_colours_are_the_librarys_and_are_written_once():
+    library = (IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD, OPENAI_CLIP_MEAN, OPENAI_CLIP_STD)
+    own = (
+        pixel_statistics.IMAGENET_MEAN,
+        pixel_statistics.IMAGENET_STD,
+        pixel_statistics.CLIP_MEAN,
+        pixel_statistics.CLIP_STD,
+    )
+    assert [list(each) for each in own] == [list(each) for each in library]
+    sources = {path: path.read_text() for path in Path(pixel_statistics.__file__).parent.rglob("*.py")}
+    for numbers in own:
+        assert [path.name for path, text in sources.items() if str(numbers) in text] == ["pixel_statistics.py"]

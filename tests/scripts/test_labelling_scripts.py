@@ -17,7 +17,7 @@ from scripts import estimate_depth, segment_entities
 from udpdiff import jobs
 from udpdiff.config_parsing import parse
 from udpdiff.labelling import entities
-from udpdiff.labelling.propagation import PIXEL_MEAN, PIXEL_STD
+from udpdiff.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 from udpdiff.storage import layout
 from udpdiff.storage.coarse_values import on_grid
 from udpdiff.storage.errors import StorageError
@@ -260,7 +260,7 @@ class StubTracker:
 
     def track_ids(self, video, prompts, max_objects, images):
         levels = video[:, 0, 0, 0]
-        np.testing.assert_allclose(images[:, 0, 0, 0] * PIXEL_STD[0] + PIXEL_MEAN[0], levels / 255, atol=1e-6)
+        np.testing.assert_allclose(images[:, 0, 0, 0] * IMAGENET_STD[0] + IMAGENET_MEAN[0], levels / 255, atol=1e-6)
         self.given.append(([int(level) for level in levels], len(images)))
         return np.broadcast_to(prompts, video.shape[:3]) * (np.arange(len(video)) < 2)[:, None, None]
 

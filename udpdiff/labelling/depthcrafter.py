@@ -22,6 +22,7 @@ from udpdiff.default_device import default_device
 from udpdiff.finite import check_finite
 from udpdiff.labelling.image_preparation import check_images
 from udpdiff.labelling.windows import stitch, windows
+from udpdiff.pixel_statistics import CLIP_MEAN, CLIP_STD
 from udpdiff.progress import progress
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 SIDE_MULTIPLE = 64
 ADDED_TIME_IDS = (7, 127, 0.02)  # frames per second, motion bucket, noise augmentation
-CLIP_SIDE, CLIP_MEAN, CLIP_STD = 224, (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+CLIP_SIDE = 224
 FLAT = 1e-5  # range of a prediction that counts as constant
 
 

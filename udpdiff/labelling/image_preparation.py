@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from udpdiff.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
+
 if TYPE_CHECKING:
     import torch
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

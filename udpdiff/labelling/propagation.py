@@ -24,6 +24,7 @@ from udpdiff.default_device import default_device
 from udpdiff.finite import check_finite
 from udpdiff.labelling.memory_plan import memory_horizon, objects_at_once
 from udpdiff.labelling.sam2_checkpoint import BATCHED_PREDICTOR, CONFIG_NAME, WEIGHTS_NAME, read_folder, write_folder
+from udpdiff.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 from udpdiff.progress import progress
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 DTYPE_KEY = "labels.tracker.dtype"  # or the argument dtype, without a workflow
 # Small holes are filled in cleanup.py; the package would need its CUDA extension for it and warn without.
 NO_HOLE_FILLING = "++model.fill_hole_area=0"
-PIXEL_MEAN, PIXEL_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Tracks(NamedTuple):
@@ -49,7 +49,7 @@ def preprocess_frames(video: np.ndarray, image_size: int) -> torch.Tensor:
 
     resized = [np.asarray(Image.fromarray(frame).resize((image_size, image_size))) for frame in video]
     images = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).float() / 255.0
-    return (images - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
+    return (images - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[:, None, None]
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None):

@@ -16,6 +16,7 @@ import numpy as np
 from udpdiff.checkpoints import local_folder
 from udpdiff.finite import check_finite
 from udpdiff.metrics import preprocessing
+from udpdiff.pixel_statistics import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 
 
 class SubjectEncoder:
@@ -52,7 +53,7 @@ class SubjectEncoder:
 
     def prepare(self, frames):
         frames = preprocessing.resize_short_side(frames, self.image_size, "bilinear")
-        return preprocessing.normalise(frames, preprocessing.IMAGENET_MEAN, preprocessing.IMAGENET_STD)
+        return preprocessing.normalise(frames, IMAGENET_MEAN, IMAGENET_STD)
 
     def forward(self, pixels):
         return self.model(pixels, interpolate_pos_encoding=True).last_hidden_state[:, 0]
@@ -83,7 +84,7 @@ class ImageEncoder:
     def prepare(self, frames):
         frames = preprocessing.resize_short_side(frames, self.image_size, "bicubic")
         frames = preprocessing.centre_crop(frames, self.image_size)
-        return preprocessing.normalise(frames, preprocessing.CLIP_MEAN, preprocessing.CLIP_STD)
+        return preprocessing.normalise(frames, CLIP_MEAN, CLIP_STD)
 
     def forward(self, pixels):
         return self.model.get_image_features(pixel_values=pixels).pooler_output

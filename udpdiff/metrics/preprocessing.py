@@ -12,9 +12,6 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-
 
 def as_float_frames(video: np.ndarray, device: torch.device | str = "cpu") -> torch.Tensor:
     """uint8 (T, H, W, 3) to float32 (T, 3, H, W) in [0, 255], made on the device, where it takes four times the room."""

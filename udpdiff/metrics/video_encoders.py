@@ -19,6 +19,7 @@ import numpy as np
 from udpdiff.checkpoints import local_folder
 from udpdiff.metrics import preprocessing
 from udpdiff.metrics.features import checked, extractor_name
+from udpdiff.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 
 
 class VideoFeatures(Protocol):
@@ -62,7 +63,7 @@ class VideoEncoder(ABC):
     def _prepare_frame(self, frame: np.ndarray):
         frame = preprocessing.as_float_frames(frame[None], self.model.device)
         frame = preprocessing.resize(frame, (self.image_size, self.image_size), "bilinear")
-        return preprocessing.normalise(frame, preprocessing.IMAGENET_MEAN, preprocessing.IMAGENET_STD)
+        return preprocessing.normalise(frame, IMAGENET_MEAN, IMAGENET_STD)
 
     @property
     @abstractmethod

@@ -29,10 +29,10 @@ from udpdiff.mini.captioner_model import (
     start_towers,
 )
 from udpdiff.mini.captioner_targets import LABELS, MOTIONS, UNNAMED, seen_order
-from udpdiff.mini.feature_models import CLIP
 from udpdiff.mini.labeller import start_from
 from udpdiff.mini.scenes import DEFAULT_SCENES, Scenes
 from udpdiff.mini.training import Budget, Options, Recipe, Trainer, save_half
+from udpdiff.pixel_statistics import CLIP_MEAN, CLIP_STD
 from udpdiff.sources.scenes import COLORS, SHAPES
 
 TOWER_STAGE = "captioner_tower"
@@ -233,5 +233,5 @@ def normalised_clips(videos: torch.Tensor, generator: torch.Generator | None) ->
     tall = distort_images(tall, generator) if generator else tall.movedim(-1, 1).float()
     flat = rearrange(tall, "b c (f h) w -> (b f) c h w", f=frames)
     flat = nn.functional.interpolate(flat, (IMAGE_SIDE, IMAGE_SIDE), mode="bicubic", antialias=True)
-    mean, deviation = (torch.tensor(values)[:, None, None] for values in CLIP)
+    mean, deviation = (torch.tensor(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
     return rearrange((flat / 255 - mean) / deviation, "(b f) c h w -> b f c h w", f=frames)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from udpdiff.labelling.image_preparation import IMAGENET_MEAN, IMAGENET_STD
 from udpdiff.mini.feature_corruptions import CORRUPTIONS, corrupt_some
 from udpdiff.mini.feature_labels import (
     ACTIONS,
@@ -20,10 +19,11 @@ from udpdiff.mini.feature_labels import (
     PATTERNS,
     LabelledScenes,
 )
+from udpdiff.pixel_statistics import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from udpdiff.sources.scenes import CAMERAS, COLORS, GROUNDS, SHAPES
 
 IMAGENET = (IMAGENET_MEAN, IMAGENET_STD)
-CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+CLIP = (CLIP_MEAN, CLIP_STD)
 _PAD, _BEGIN, _UNKNOWN, _END = 0, 1, 2, 3
 _TEXT_LENGTH = 56
 _MIDDLE_FRAME = 4

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from udpdiff.labelling.image_preparation import IMAGENET_MEAN, IMAGENET_STD, ImagePreparation
+from udpdiff.labelling.image_preparation import ImagePreparation
 from udpdiff.mini.augmentation import distort_images
 from udpdiff.mini.scenes import VARIED_SCENES
 from udpdiff.mini.training import Options, Trainer, save_half
+from udpdiff.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 from udpdiff.sources.scenes import SceneClip, SceneSettings
 
 SIDE = 64

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from einops import rearrange, reduce
 
-from udpdiff.labelling.propagation import PIXEL_MEAN, PIXEL_STD
 from udpdiff.mini.sam2_model import IMAGE_SIZE
 from udpdiff.mini.scenes import Scenes
+from udpdiff.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 
 STEPS_PER_BLOCK = 150
 
@@ -74,4 +74,4 @@ def normalise(video: np.ndarray, resampling: str = "bicubic") -> torch.Tensor:
     """uint8 (L, H, W, 3) -> float32 (L, 3, S, S), by default resampled as in `propagation.preprocess_frames`."""
     images = rearrange(torch.from_numpy(np.ascontiguousarray(video)), "l h w c -> l c h w").float()
     images = F.interpolate(images, (IMAGE_SIZE, IMAGE_SIZE), mode=resampling, antialias=True).clamp(0, 255)
-    return (images / 255 - torch.tensor(PIXEL_MEAN)[:, None, None]) / torch.tensor(PIXEL_STD)[:, None, None]
+    return (images / 255 - torch.tensor(IMAGENET_MEAN)[:, None, None]) / torch.tensor(IMAGENET_STD)[:, None, None]

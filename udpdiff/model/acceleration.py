@@ -19,7 +19,7 @@ from udpdiff.config_sampling import Acceleration
 if TYPE_CHECKING:
     from diffusers import CogVideoXPipeline
 
-CALIBRATION_PROMPT = "A red ball rolls to the right on a grey floor."
+MEASURED_PROMPT = "A red ball rolls to the right on a grey floor."  # of calls that calibrate or are timed
 _CONTEXT = "cond_uncond"  # that CogVideoXPipeline runs its transformer in
 _MAG_CACHE_HOOK = "mag_cache_leader_block_hook"
 
@@ -75,7 +75,7 @@ def mag_ratios(pipeline: CogVideoXPipeline, options: dict[str, Any]) -> list[flo
     try:
         generator = torch.Generator().manual_seed(0)
         options = options | {"output_type": "latent"}
-        pipeline(prompt=CALIBRATION_PROMPT, generator=generator, callback_on_step_end=read, **options)
+        pipeline(prompt=MEASURED_PROMPT, generator=generator, callback_on_step_end=read, **options)
     finally:
         transformer.disable_cache()
     return ratios

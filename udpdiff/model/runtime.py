@@ -21,6 +21,7 @@ from udpdiff import jobs
 from udpdiff.checkpoints import weights_sha256
 from udpdiff.default_device import default_device
 from udpdiff.figure_record import Network
+from udpdiff.model.acceleration import MEASURED_PROMPT
 from udpdiff.model.base_parts import RUN_RECIPE, base_folder, base_of
 from udpdiff.model.loading import load_run
 from udpdiff.model.sampling import call_options
@@ -30,8 +31,6 @@ from udpdiff.timing import timed_parts
 
 if TYPE_CHECKING:
     from diffusers import CogVideoXPipeline
-
-PROMPT = "A red ball rolls to the right on a grey floor."
 
 
 def time_runs(
@@ -84,6 +83,6 @@ def time_call(pipeline: CogVideoXPipeline, task: str, job: jobs.MeasureRuntime, 
     generator = torch.Generator().manual_seed(seed)
     with timed_parts(pipeline) as timings:
         start = time.perf_counter()
-        pipeline(prompt=PROMPT, generator=generator, **options)
+        pipeline(prompt=MEASURED_PROMPT, generator=generator, **options)
         timings["total"] = time.perf_counter() - start
     return timings
