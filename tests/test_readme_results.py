@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from udpdiff.metrics.registry import describe
+from udpdiff.tables.comparisons import NO_DIFFERENCE
 from udpdiff.tables.fill import figure_behind
 from udpdiff.tables.paper import MS
 from udpdiff.tables.specs import table_spec
@@ -48,3 +50,39 @@ def test_its_headings_say_that_our_smoothness_is_not_the_papers():
         f"{ours} ↑, ours",
         "motion smoothness by AMT ↑, paper",
     ]
+
+
+def beyond_chance(table: pd.DataFrame) -> str:
+    """Say in which metrics which rows differ from the base beyond chance: of each verdict of the table that says so."""
+    said = []
+    for column in table.filter(like="_verdict"):
+        name = column.removesuffix("_verdict")
+        label = "FVD" if name == "fvd" else describe(name).label
+        label = label if label.startswith("FVD") else label[0].lower() + label[1:]
+        for verdict, rows in table[~table[column].isna()].groupby(column, sort=False):
+            if verdict != NO_DIFFERENCE:
+                said.append(f"{label}, {verdict} ({', '.join(rows['task'])})")
+    return f"Beyond chance, ours differ from the base in: {'; '.join(said) or 'nothing'}."
+
+
+def test_what_is_said_to_differ_beyond_chance_is_what_the_verdicts_say():
+    table, readme = pd.read_csv(ROOT / "docs" / "table2.csv"), " ".join((ROOT / "README.md").read_text().split())
+    assert table["model"][0] == "CogVideoX 5B" and table.filter(like="_verdict").iloc[0].isna().all()
+    assert beyond_chance(table) in readme, f"README must say: {beyond_chance(table)}"
+
+
+def test_the_number_of_videos_and_the_bias_of_fvd_are_those_of_the_run():
+    table, readme = pd.read_csv(ROOT / "docs" / "table2.csv"), " ".join((ROOT / "README.md").read_text().split())
+    [number] = set(table["n_videos"])
+    assert f"ours at the mini scale ({number} prompts," in readme
+    assert table["fvd_warning"].str.startswith("Mostly the bias").all() == (
+        f"With {number} videos, FVD is mostly small-sample bias." in readme
+    )
+
+
+def test_every_verdict_is_told_and_none_is_nothing():
+    verdicts = {"fvd_verdict": [None, "better", "worse"], "kvd_verdict": [None, NO_DIFFERENCE, "better"]}
+    told = beyond_chance(pd.DataFrame({"task": ["video", "seg", "depth"], **verdicts}))
+    assert told.endswith("in: FVD, better (seg); FVD, worse (depth); kernel video distance, better (depth).")
+    none = pd.DataFrame({"task": ["video", "seg"], "fvd_verdict": [None, NO_DIFFERENCE]})
+    assert beyond_chance(none).endswith("in: nothing.")
