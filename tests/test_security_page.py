@@ -21,4 +21,7 @@ def test_every_test_that_the_page_names_exists():
 def test_every_promise_names_a_test():
     promises = PAGE.split("## What strangers' files can do")[1].split("\n## ")[0]
     rows = [line for line in promises.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) > 8 and all("`tests/" in row for row in rows)
+    below = promises.rpartition("\n|")[2].partition("\n\n")[2].split("Not defended against:")[0]
+    sentences = re.split(r"(?<=\.)\s+", below.strip())
+    assert len(rows) > 8 and len(sentences) == 2
+    assert all("`tests/" in each for each in (*rows, *sentences))

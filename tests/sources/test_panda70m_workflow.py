@@ -157,6 +157,7 @@ def test_every_hostile_record_is_taken_or_listed(hostile):
     with open(hostile.folder / "results/panda70m/rejected_records.csv", newline="") as file:
         listed = {int(row["record"]): row["reason"] for row in csv.DictReader(file)}
     assert listed == {row.number: row.reason for row in hostile.rows if not isinstance(row, PandaVideo)}
+    assert all(reason[0].isalnum() for reason in listed.values()), "no cell is a formula"
     ours, good = len(hostile_records()), len(HOSTILE_CAPTIONS)
     assert [number for number in range(1, ours + 1) if number not in listed] == list(range(1, good + 1))
     for wanted in expected("hostile")["records"] if FOLDER.is_dir() else []:
