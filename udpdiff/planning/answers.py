@@ -81,9 +81,12 @@ def _head(workflow: Workflow, device: Device | None) -> str:
     told = "" if config.gpu else f" (no gpu is named; --config gpu=NAME: {', '.join(DEVICES)})"
     price = "" if config.gpu_price is None else f", {config.gpu_price:g} a GPU-hour"
     hardware = f"{config.gpus} x {device.label}{told}{price}" if device else "on a CPU"
+    shown = {run for run, _ in workflow.shown_pairs()}
+    runs = counted(len(shown & set(config.runs)), "run")
+    runs += f" and {counted(taken, 'trained model')}" if (taken := len(shown - set(config.runs))) else ""
     return (
         f"{config.preset or 'mini'}: {counts} clips of {clips.num_frames} frames, {clips.height} x {clips.width}; "
-        f"{config.model.base}, {len(workflow.shown_runs())} runs; {hardware}"
+        f"{config.model.base}, {runs}; {hardware}"
     )
 
 
