@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from udpdiff import jobs
@@ -29,6 +30,13 @@ def main() -> None:
     found = [read_record(path) for path in arguments.measured]
     measured = {(each["run"], each["task"]): each for each in found}
     document = compare_with_base(arguments.job, measured, logs)
+    for run, each in document["variants"]["runs"].items():
+        if "video_loss" not in each["metrics"]:
+            print(
+                f"{run}: its video's validation loss is not comparable with that of {arguments.job.base}: their logs name"
+                " no clip that both were validated on after as many steps. Logs of earlier versions name no clips.",
+                file=sys.stderr,
+            )
     record = figure_record(*map(Basis.of_document, found), measured=arguments.measured)
     write_record(arguments.quality, document | record)
 

@@ -118,7 +118,11 @@ def write_training(results):
     shutil.copytree(folder, results / "runs/multi")
     for run, record, loss in (("base", made, 0.2), ("multi", later, 0.3)):
         with (results / f"runs/{run}/train.jsonl").open("a") as file:
-            file.write("\n" + json.dumps({"step": 3, "validation": {"loss_video": loss}}) + "\n")
+            file.write(
+                "\n"
+                + json.dumps({"step": 3, "validation": {"loss_video": loss, "loss_video_clip": {"clip": loss}}})
+                + "\n"
+            )
         write_record(results / f"runs/{run}/provenance.json", record)
         seal_folder(results / f"runs/{run}")
 

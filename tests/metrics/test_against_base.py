@@ -10,7 +10,7 @@ import pytest
 from udpdiff.jobs import CompareWithBase
 from udpdiff.measures.fvd import frechet_distance, kernel_distance
 from udpdiff.metrics import against_base
-from udpdiff.metrics.against_base import video_losses
+from udpdiff.metrics.against_base import shared_video_losses
 from udpdiff.metrics.bootstrap import draw_subsets, subsample_ratio
 from udpdiff.metrics.feature_shards import VideoSet
 from udpdiff.metrics.set_distances import measure_distances
@@ -104,8 +104,12 @@ def sets(**changed):
 
 
 def log(losses):
+    """A log with validation losses by step, or by step and clip."""
     training = [{"step": step, "loss": 9.0, "loss_video": 9.0} for step in losses]
-    return training + [{"step": step, "validation": {"loss_video": loss}} for step, loss in losses.items()]
+    by_clip = {step: loss if isinstance(loss, dict) else {"a": loss, "b": loss} for step, loss in losses.items()}
+    return training + [
+        {"step": step, "validation": {"loss_video": 8.0, "loss_video_clip": clips}} for step, clips in by_clip.items()
+    ]
 
 
 def test_every_run_has_its_own_figures_under_stated_conditions():
@@ -117,6 +121,7 @@ def test_every_run_has_its_own_figures_under_stated_conditions():
     assert metrics["fvd_ratio_depth"]["low"] > 1 and metrics["kvd_ratio_depth"]["value"] > 1
     assert (metrics["video_loss"]["value"], metrics["video_loss_ratio"]["value"]) == pytest.approx((0.25, 2.5))
     assert metrics["video_loss"]["extractor"] == "validation after 180 steps", "the last that both have"
+    assert metrics["video_loss"]["n"] == metrics["video_loss_ratio"]["n"] == 2
     assert document["conditions"] == {
         "videos": 24, "real_videos": 40, "dimensions": 6, "network": "a network",
         "subsets": 200, "share": 0.5, "base": "base",
@@ -163,5 +168,12 @@ def test_the_order_of_prompts_does_not_matter():
 
 
 def test_losses_by_step_are_of_the_video_and_of_validation():
-    assert video_losses(log({90: 0.3})) == {90: 0.3}
-    assert video_losses([{"step": 1, "validation": {"loss": 0.3}}, {"step": 2, "loss_video": 1.0}]) == {}
+    assert shared_video_losses(log({90: 0.3}), log({90: 0.2})) == {90: (0.3, 0.2, 2)}
+    without = [{"step": 1, "validation": {"loss": 0.3}}, {"step": 2, "loss_video": 1.0}]
+    assert shared_video_losses(without, log({1: 0.3, 2: 0.3})) == {}
+
+
+def test_losses_are_compared_on_the_clips_of_both():
+    base = log({90: {"a": 1.0, "b": 2.0, "c": 30.0}, 180: {"a": 1.0}})
+    run = log({90: {"a": 2.0, "b": 4.0, "d": 50.0}, 180: {"d": 1.0}})
+    assert shared_video_losses(run, base) == {90: (3.0, 1.5, 2)}, "neither c, which the run has not, nor d"

@@ -34,12 +34,13 @@ def measured(folder, run, task, shift):
 
 def trained(folder, loss):
     folder.mkdir(parents=True)
-    (folder / "train.jsonl").write_text(json.dumps({"step": 90, "validation": {"loss_video": loss}}) + "\n")
+    entry = {"step": 90, "validation": {"loss_video": loss, "loss_video_clip": {"clip 1": loss}}}
+    (folder / "train.jsonl").write_text(json.dumps(entry) + "\n")
     seal_folder(folder)
     return folder
 
 
-def test_pairs_and_runs_are_told_apart_by_what_stands_in_their_files(tmp_path, monkeypatch):
+def test_pairs_and_runs_are_told_apart_by_what_stands_in_their_files(tmp_path, monkeypatch, capsys):
     found = {
         pair: measured(tmp_path, *pair, shift)
         for shift, pair in enumerate((("multi", "depth"), ("base", "video"), ("multi", "seg")), 1)
@@ -55,6 +56,13 @@ def test_pairs_and_runs_are_told_apart_by_what_stands_in_their_files(tmp_path, m
             assert metrics[f"{name}_{task}"]["low"] == pytest.approx(ratio.low)
     assert metrics["fvd_ratio_seg"]["value"] > 1 > metrics["fvd_ratio_depth"]["value"]
     assert metrics["video_loss_ratio"]["value"] == pytest.approx(1.5)
+
+    # As an earlier version wrote it.
+    (runs[0] / "train.jsonl").write_text(json.dumps({"step": 90, "validation": {"loss_video": 0.3}}) + "\n")
+    seal_folder(runs[0])
+    run("compare_with_base", monkeypatch, job=JOB, measured=paths, runs=runs, quality=quality)
+    assert not any("loss" in name for name in read_record(quality)["variants"]["runs"]["multi"]["metrics"])
+    assert "multi: its video's validation loss is not comparable with that of base" in capsys.readouterr().err
     (runs[0] / "train.jsonl").write_text("{}")
     with pytest.raises(StorageError):
         run("compare_with_base", monkeypatch, job=JOB, measured=paths, runs=runs, quality=quality)

@@ -101,6 +101,8 @@ def test_colourings_are_chosen_evenly_and_single_ones_always(source):
 def test_prompts_that_name_the_task_are_preferred(shards):
     source = LatentSource(shards["video"], {"seg": shards["seg"]}, {"plain": shards["text"], "seg": shards["named"]})
     assert source.read("c1", ["seg"], "brief").prompt_embeds[0, 0] == 51.25
+    named_alone = LatentSource(shards["video"], {"seg": shards["seg"]}, {"seg": shards["named"]})
+    assert named_alone.clip_ids() == source.clip_ids() and len(named_alone.clip_ids(["seg"])) == 7
     with pytest.raises(ValueError, match=r"No text shards for tasks .'depth'"):
         LatentSource(shards["video"], {"depth": shards["depth"]}, {"seg": shards["named"]})
 

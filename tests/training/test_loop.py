@@ -143,7 +143,12 @@ def test_validation_repeats_itself_on_clips_held_back(tmp_path, make_settings, m
     entries = [entry for entry in read_log(tmp_path / "state" / "train.jsonl") if "validation" in entry]
     assert [entry["step"] for entry in entries] == [2, 4]
     assert entries[0]["validation"] == entries[1]["validation"]
-    assert entries[0]["validation"].keys() == {"loss", "loss_video", "loss_dense", "loss_task", "loss_timestep"}
+    assert entries[0]["validation"].keys() == {
+        "loss", "loss_video", "loss_dense", "loss_task", "loss_timestep", "loss_video_clip",
+    }  # fmt: skip
+    by_clip = entries[0]["validation"]["loss_video_clip"]
+    assert by_clip.keys() == held_back(set(source.clip_ids()), 5)
+    assert sum(by_clip.values()) / len(by_clip) == pytest.approx(entries[0]["validation"]["loss_video"])
 
 
 class _Recording(LatentSource):

@@ -71,6 +71,8 @@ def test_two_processes_give_the_weights_of_one(tmp_path, launch, read_checkpoint
         part, other_part = (each.get("validation", each) for each in (entry, other))
         for name in ("loss", "loss_video", "loss_dense", *([] if "validation" in entry else ["grad_norm"])):
             assert other_part[name] == pytest.approx(part[name], rel=1e-4), name
+        by_clip, other_by_clip = (each.get("loss_video_clip", {}) for each in (part, other_part))
+        assert other_by_clip == pytest.approx(by_clip, rel=1e-4)
 
 
 @pytest.mark.parametrize("sharding", ["none", "full"])

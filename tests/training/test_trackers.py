@@ -52,7 +52,7 @@ def test_entries_are_flat():
         "loss": 1.0,
         "loss_task": {"depth": 2.0},
         "loss_timestep": [3.0, None],
-        "validation": {"loss_task": {"seg": 4.0}},
+        "validation": {"loss_task": {"seg": 4.0}, "loss_video_clip": {"clip-001": 5.0}},
     }
     wanted = {"loss": 1.0, "loss_task/depth": 2.0, "loss_timestep/0": 3.0, "validation/loss_task/seg": 4.0}
     assert dict(flat(entry)) == wanted

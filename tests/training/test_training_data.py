@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from udpdiff.model.streams import Streams
-from udpdiff.training.data import SampleDraws, StepBatches, TrainingBatch, prefetched, split_clips
+from udpdiff.training.data import SampleDraws, StepBatches, TrainingBatch, held_back, prefetched, split_clips
 
 CLIPS = [f"clip-{number}" for number in range(7)]
 
@@ -112,6 +112,29 @@ def test_with_evaluation_clips_all_others_are_trained_on(tmp_path, make_source, 
     training, validation = split_clips(make_source(), evaluation, (), count=3)
     assert training == {None: make_source().clip_ids()}
     assert validation == {None: ["clip-050", "clip-051", "clip-052"]}
+
+
+def test_no_run_trains_on_what_another_validates_on(tmp_path, make_source, write_streams):
+    """A labeller's refusals change what a run can use, not what is held back."""
+    names = [f"clip-{number:03d}" for number in range(40)]
+    aside = held_back(set(names), 4)
+    rejected = (*sorted(aside)[:2], "clip-000", "clip-039")
+    paths = write_streams(tmp_path / "train", clips=40, rejected=rejected)
+    found = {
+        tasks: split_clips(make_source(*tasks, streams=paths), None, tasks, count=4)
+        for tasks in ((), ("seg",), ("depth",), ("seg", "depth"))
+    }
+    for training, validation in found.values():
+        assert not aside & {clip_id for ids in training.values() for clip_id in ids}
+        assert aside >= {clip_id for ids in validation.values() for clip_id in ids}
+    assert found[()][1] == {None: sorted(aside)}
+    assert found["seg", "depth"][1] == {"seg": sorted(aside - set(rejected)), "depth": sorted(aside)}
+
+    paths = write_streams(tmp_path / "evaluation", clips=6, first=50, rejected=("clip-051",))
+    given = make_source("seg", "depth", streams=paths)
+    _, validation = split_clips(make_source("seg", "depth"), given, ("seg", "depth"), count=3)
+    assert validation == {"seg": ["clip-050", "clip-052"], "depth": ["clip-050", "clip-051", "clip-052"]}
+    assert split_clips(make_source("seg"), given, ("seg",), count=3)[1] == {"seg": ["clip-050", "clip-052"]}
 
 
 def test_base_and_widened_batches_have_equal_videos(make_source):

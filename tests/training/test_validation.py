@@ -66,6 +66,24 @@ def test_every_clip_is_shown_at_the_middle_of_each_quarter_with_noise_of_its_own
         assert torch.equal(prompts[row], shown[row // 4].prompt_embeds)
 
 
+def test_what_a_clip_is_shown_with_does_not_depend_on_the_others(make_source):
+    source = make_source("seg", "depth")
+    ids, stepper = source.clip_ids(["seg"]), Recorder()
+    for clips in ({"seg": ids[:3]}, {"seg": ids[2:4], "depth": ids[1:3]}):
+        Validation(source, clips, STREAMS, seed=5, batch_size=8, num_timesteps=1000).measure(stepper)
+    noise = torch.cat([batch.noise for batch in stepper.batches])
+    first, second, third, third_alone, _, second_of_depth, third_of_depth = noise.split(4)
+    assert (
+        torch.equal(third, third_alone) and torch.equal(third, third_of_depth) and torch.equal(second, second_of_depth)
+    )
+    assert not torch.equal(first, second)
+
+
+def test_the_videos_loss_stands_beside_each_clip(validation):
+    entry = validation().measure(Recorder())
+    assert entry["loss_video_clip"] == {f"clip-{number:03d}": 500 for number in range(4)}
+
+
 def test_the_loss_is_the_mean_over_all_samples_by_task_and_quarter(validation):
     stepper = Recorder()
     entry = validation().measure(stepper)

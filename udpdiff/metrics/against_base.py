@@ -1,13 +1,15 @@
 """How runs stand to the base that was fine-tuned alike: distances to real videos, and the video's validation loss.
 
 Conditions are equal: the same prompts and video noise, the same real videos, the same features, the same clips, captions
-and noise in validation, and the same steps. Knows figures and log entries, no features and no file.
+and noise in validation, and the same steps. A labeller may have rejected clips that the base was validated on, so the loss
+is compared over those of both. Knows figures and log entries, no features and no file.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from udpdiff.jobs import CompareWithBase
 from udpdiff.metrics.bootstrap import Estimate, subsample_ratio
@@ -23,7 +25,7 @@ def compare_with_base(
     """Return the content of against_base.json.
 
     `variants.runs.RUN.metrics` holds `fvd_ratio_TASK` and `kvd_ratio_TASK`, and `video_loss` and `video_loss_ratio`
-    where both runs were validated at one step; `conditions` says what the ratios were taken under. Their intervals are
+    where both runs were validated at one step, on some clip both; `conditions` says what the ratios were taken under. Their intervals are
     from distances on the same 200 subsets of half the prompts and half the real videos, see `set_distances`.
 
     Args:
@@ -90,17 +92,31 @@ def _check_equal(pair: tuple[str, str], videos: Mapping, base: Mapping) -> None:
 
 def _loss_figures(log: Sequence[Mapping], base_log: Sequence[Mapping]) -> dict[str, dict]:
     """Return the video's validation loss at the last step at which both runs were validated, and its ratio."""
-    losses, base_losses = video_losses(log), video_losses(base_log)
-    steps = losses.keys() & base_losses.keys()
-    if not steps:
+    shared = shared_video_losses(log, base_log)
+    if not shared:
         return {}
-    step = max(steps)
-    values = {"video_loss": losses[step], "video_loss_ratio": losses[step] / base_losses[step]}
+    step = max(shared)
+    loss, base_loss, clips = shared[step]
+    values = {"video_loss": loss, "video_loss_ratio": loss / base_loss}
     made_by = f"validation after {step} steps"
-    return {name: entry(Estimate(value, math.nan, math.nan, 1), made_by) for name, value in values.items()}
+    return {name: entry(Estimate(value, math.nan, math.nan, clips), made_by) for name, value in values.items()}
 
 
-def video_losses(log: Sequence[Mapping]) -> dict[int, float]:
-    """Return the video's validation loss by step, of the entries that have one."""
-    found = {each["step"]: each.get("validation", {}).get("loss_video") for each in log}
-    return {step: loss for step, loss in found.items() if loss is not None}
+def shared_video_losses(log: Sequence[Mapping], base_log: Sequence[Mapping]) -> dict[int, tuple[float, float, int]]:
+    """Return the video's validation loss of a run and of the base, and of how many clips, by step.
+
+    Means over the clips that both were validated on after that step; a clip that a run shows with several tasks counts
+    once. Nothing of a log that does not tell the loss by clip, as earlier versions' do not.
+    """
+    losses, base_losses = _by_clip(log), _by_clip(base_log)
+    found = {}
+    for step in sorted(losses.keys() & base_losses.keys()):
+        clips = sorted(losses[step].keys() & base_losses[step].keys())
+        if clips:
+            mean, base_mean = (fmean(each[step][clip] for clip in clips) for each in (losses, base_losses))
+            found[step] = (mean, base_mean, len(clips))
+    return found
+
+
+def _by_clip(log: Sequence[Mapping]) -> dict[int, Mapping[str, float]]:
+    return {each["step"]: each.get("validation", {}).get("loss_video_clip", {}) for each in log if "validation" in each}

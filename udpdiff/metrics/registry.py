@@ -99,8 +99,8 @@ _RATIO = " Equal conditions: the same prompts, video noise, numbers and real vid
 _AGAINST_BASE = (
     Figure("fvd_ratio", "Frechet distance against the base's", "lower", 3, "Frechet video distance of the run's videos divided by the base's." + _RATIO + " Both carry the bias of small sets, which draws the ratio towards 1."),
     Figure("kvd_ratio", "Kernel distance against the base's", "lower", 3, "Kernel video distance of the run's videos divided by the base's, without bias; no value where the base's is not above 0." + _RATIO),
-    Figure("video_loss", "Video validation loss", "lower", 4, "Of the video's part of the latents, on clips that no run trains on, with the same captions, timesteps and noise for every run, at the last step at which both the run and the base were validated."),
-    Figure("video_loss_ratio", "Video validation loss against the base's", "lower", 3, "The same divided by the base's, after as many steps. Above 1: learning the dense stream cost the video that much."),
+    Figure("video_loss", "Video validation loss", "lower", 4, "Of the video's part of the latents, at the last step at which both the run and the base were validated, on the clips that both were validated on (n), with the same captions, timesteps and noise. They are chosen from all clips and no run trains on them; a run leaves out those that its tasks' labellers rejected. No value where a log, of an earlier version, does not tell the loss by clip."),
+    Figure("video_loss_ratio", "Video validation loss against the base's", "lower", 3, "The same divided by the base's on these clips, after as many steps. Above 1: learning the dense stream cost the video that much."),
     Figure("feature_dimensions", "Dimensions of the features", "neither", 0, "Numbers per video that distances are taken of; n says how many videos there are of each run."),
 )  # fmt: skip
 

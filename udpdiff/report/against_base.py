@@ -23,7 +23,9 @@ class RowAgainstBase(PageData):
     task: str
     fvd_ratio: Ratio | None = Field(description="Frechet video distance, by the base's.")
     kvd_ratio: Ratio | None = Field(description="Kernel video distance, by the base's.")
-    video_loss: Ratio | None = Field(description="Validation loss of the video itself, not a ratio.")
+    video_loss: Ratio | None = Field(
+        description="Validation loss of the video itself, not a ratio, on the clips that the base was validated on too."
+    )
     video_loss_ratio: Ratio | None = Field(description="The same by the base's, after as many steps.")
 
 

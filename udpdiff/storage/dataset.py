@@ -98,8 +98,11 @@ class LatentSource:
         self._lock = RLock()
 
     def _text_stream(self, tasks: Sequence[str]) -> str:
-        """Return the name of the text stream: the first task's own where prompts name the task, else the plain one."""
-        for style in (*tasks[:1], PLAIN_TEXT):
+        """Return the name of the text stream: the first task's own where prompts name the task, else the plain one.
+
+        Without a task and plain prompts, that of the first task: all styles are of the same captions.
+        """
+        for style in (*tasks[:1], PLAIN_TEXT) if tasks else (PLAIN_TEXT, *self.tasks[:1]):
             if _text_name(style) in self._streams:
                 return _text_name(style)
         got = [name for name in self._streams if name.startswith("text ")]

@@ -38,17 +38,24 @@ _PREFETCHED_BATCHES = 2
 def split_clips(
     source: LatentSource, evaluation: LatentSource | None, tasks: Sequence[str], count: int
 ) -> tuple[Clips, Clips]:
-    """Return the clips to train on and up to `count` to validate on; without evaluation clips some are held back."""
-    clips = {task: source.clip_ids([task] if task else []) for task in tasks or [None]}
-    if evaluation:
-        return clips, {task: evaluation.clip_ids([task] if task else [])[:count] for task in clips}
-    aside = held_back({clip_id for ids in clips.values() for clip_id in ids}, count)
-    training = {task: [clip_id for clip_id in ids if clip_id not in aside] for task, ids in clips.items()}
-    return training, {task: [clip_id for clip_id in ids if clip_id in aside] for task, ids in clips.items()}
+    """Return the clips to train on and up to `count` to validate on; without evaluation clips some are held back.
+
+    Those to validate on are chosen whatever the tasks, so that no run trains on what another validates on; of them, each
+    task has those that it can use.
+    """
+    checked = evaluation or source
+    training, validation = (
+        {task: each.clip_ids([task] if task else []) for task in tasks or [None]} for each in (source, checked)
+    )
+    every = checked.clip_ids()
+    aside = set(every[:count]) if evaluation else held_back(set(every), count)
+    if not evaluation:
+        training = {task: [clip_id for clip_id in ids if clip_id not in aside] for task, ids in training.items()}
+    return training, {task: [clip_id for clip_id in ids if clip_id in aside] for task, ids in validation.items()}
 
 
 def held_back(clip_ids: set[str], count: int) -> set[str]:
-    """Choose clips to keep out of training, by their ids alone, so that all runs hold back the same."""
+    """Choose clips to keep out of training, by their ids alone, so that all runs over the same clips hold back the same."""
     return set(sorted(clip_ids, key=digest)[: min(count, int(_HELD_BACK_SHARE * len(clip_ids)))])
 
 

@@ -3,7 +3,8 @@
 Losses are means over all samples since the entry before. An entry has `step`, `seconds`, `loss`, `loss_STREAM` (by
 stream), `loss_task` (by task), `loss_timestep` (quarters of the video's timesteps, least noise first), `grad_norm`,
 `learning_rate`, `steps_per_second`, `seconds_left`, `compute_share` and `peak_gpu_gb` (of the first process, since its
-start); a validation entry has `step` and `validation`. A value is missing where no sample contributed to it, or no GPU.
+start); a validation entry has `step` and `validation`, whose losses are of the clips validated on, with `loss_video_clip`
+(the video's, by clip) beside them. A value is missing where no sample contributed to it, or no GPU.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from udpdiff.training.objective import SampleLosses
 
 LOG = "train.jsonl"
+CLIP_LOSSES = "loss_video_clip"
 TIMESTEP_BINS = 4
 
 
@@ -61,6 +63,11 @@ class LossWindow:
             rows = [row for row, name in enumerate(tasks) if name == task]
             self.add(f"task {task}", total[rows])
 
+    def add_clips(self, losses: torch.Tensor, clip_ids: Sequence[str]) -> None:
+        """Add the losses of the video of B samples, float (B,), by the B clips they are of."""
+        for row, clip_id in enumerate(clip_ids):
+            self.add(f"clip {clip_id}", losses[row : row + 1])
+
     def add_sums(self, sums: dict[str, list[float]]) -> None:
         """Add what another window holds."""
         for name, (total, count) in sums.items():
@@ -75,6 +82,7 @@ class LossWindow:
             "loss_task": dict(sorted(self._means("task ").items())) or None,
             "loss_timestep": [self.mean(f"bin {index}") for index in range(TIMESTEP_BINS)],
             "grad_norm": self.mean("grad_norm"),
+            CLIP_LOSSES: dict(sorted(self._means("clip ").items())) or None,
         }
         self.sums = {}
         return {name: value for name, value in entry.items() if value is not None}

@@ -13,6 +13,7 @@ from typing import Any
 from accelerate import Accelerator
 from accelerate.tracking import filter_trackers
 
+from udpdiff.training.log import CLIP_LOSSES
 from udpdiff.training.settings import TrainingSettings
 
 _PROJECT = "udpdiff"
@@ -52,8 +53,10 @@ def finish_trackers(accelerator: Accelerator) -> None:
 
 
 def flat(entry: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, float]]:
-    """Yield (name, number) of an entry, `loss_task/depth` and `loss_timestep/0` of what has parts."""
+    """Yield (name, number) of an entry, `loss_task/depth` and `loss_timestep/0` of what has parts; none by clip."""
     for name, value in entry.items():
+        if name == CLIP_LOSSES:
+            continue
         parts = dict(enumerate(value)) if isinstance(value, list) else value
         if isinstance(parts, Mapping):
             yield from flat({str(part): number for part, number in parts.items()}, f"{above}{name}/")

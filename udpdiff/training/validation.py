@@ -1,4 +1,7 @@
-"""Validation loss on a few clips, always with the same captions, timesteps and noise, so that its curve is smooth."""
+"""Validation loss on a few clips, always with the same captions, timesteps and noise, so that its curve is smooth.
+
+What a clip is shown with depends on its id and the seed alone: runs of one seed can be compared clip by clip.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import torch
 
 from udpdiff.model.streams import Streams
 from udpdiff.storage.dataset import LatentSource
+from udpdiff.storage.digests import digest
 from udpdiff.training.data import Clips, SampleDraw, TrainingBatch, draw_seeds
 from udpdiff.training.log import LossWindow, timestep_bins
 from udpdiff.training.processes import from_all, position
@@ -48,8 +52,8 @@ class Validation:
         frame_multiple: int = 1,
     ) -> None:
         parts = [
-            (task, draws[first : first + batch_size])
-            for task, draws in self._draws(clips, len(streams), seed, num_timesteps)
+            draws[first : first + batch_size]
+            for draws in self._draws(clips, len(streams), seed, num_timesteps)
             for first in range(0, len(draws), batch_size)
         ]
         process, processes = position()
@@ -58,40 +62,39 @@ class Validation:
         numbers = range(process, rounds * processes, processes)
         self._counted = [number < len(parts) for number in numbers]
         own = [parts[number % len(parts)] for number in numbers]
-        self._batches = [(task, TrainingBatch.read(source, draws, streams, frame_multiple)) for task, draws in own]
+        self._batches = [(draws, TrainingBatch.read(source, draws, streams, frame_multiple)) for draws in own]
+        self._video = streams.names[0]
 
     def __len__(self) -> int:
         return len(self._batches)
 
     @staticmethod
-    def _draws(
-        clips: Clips, num_streams: int, seed: int, num_timesteps: int
-    ) -> Iterator[tuple[str | None, list[SampleDraw]]]:
+    def _draws(clips: Clips, num_streams: int, seed: int, num_timesteps: int) -> Iterator[list[SampleDraw]]:
         for task, ids in clips.items():
-            yield (
-                task,
-                [
-                    _draw(clip_id, task, int(share * num_timesteps), num_streams, [seed, _SEQUENCE, row, column])
-                    for row, clip_id in enumerate(ids)
-                    for column, share in enumerate(_TIMESTEP_SHARES)
-                ],
-            )
+            yield [
+                _draw(clip_id, task, int(share * num_timesteps), num_streams, [seed, _SEQUENCE, number, column])
+                for clip_id, number in ((clip_id, int(digest(clip_id)[:15], 16)) for clip_id in ids)
+                for column, share in enumerate(_TIMESTEP_SHARES)
+            ]
 
     @torch.no_grad()
     def measure(self, stepper: Stepper) -> dict[str, Any]:
-        """Return `loss`, `loss_STREAM`, `loss_task` and `loss_timestep` as a log entry has them, over all processes.
+        """Return `loss`, `loss_STREAM`, `loss_task`, `loss_timestep` and `loss_video_clip` as a log entry has them.
+
+        All are over all processes.
 
         Raises:
             TrainingDiverged: The loss is not finite.
         """
         window = LossWindow()
         stepper.model.eval()
-        for (task, batch), counted in zip(self._batches, self._counted, strict=True):
+        for (draws, batch), counted in zip(self._batches, self._counted, strict=True):
             batch = batch.to(stepper.accelerator.device)
             bins = timestep_bins(batch.timesteps[:, 0], stepper.objective.num_timesteps)
             losses = stepper.losses(batch)
             if counted:
-                window.add_samples(losses, bins, [task] * len(batch))
+                window.add_samples(losses, bins, [draw.task for draw in draws])
+                window.add_clips(losses.by_stream[self._video], [draw.clip_id for draw in draws])
         stepper.model.train()
         joined = LossWindow()
         for sums in from_all(window.sums):

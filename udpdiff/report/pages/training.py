@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field
 
 from udpdiff.gpu_memory import KEY
-from udpdiff.metrics.against_base import video_losses
+from udpdiff.metrics.against_base import shared_video_losses
 from udpdiff.report.curves import Curve, Panel
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.site import PageData
@@ -174,19 +174,19 @@ def _speed(drawn: _Drawn) -> list[Panel]:
 def _against_base(inputs: Inputs, drawn: _Drawn) -> Group:
     """The video's validation loss of every run beside the base's, and divided by it after as many steps."""
     base = inputs.workflow.base_run()
-    losses = {run.name: video_losses(drawn.logs[run.name]) for run in drawn.runs}
-    words = "On the same clips, captions, timesteps and noise. Above 1: learning the dense stream cost the video that much. One training each, so there is no interval."
+    base_log = drawn.logs.get(base, [])
+    losses = {run.name: shared_video_losses(drawn.logs[run.name], base_log) for run in drawn.runs}
+    words = "Of each run on the clips that both it and the base were validated on, with the same captions, timesteps and noise. Above 1: learning the dense stream cost the video that much. One training each, so there is no interval."
     panels = []
     if base and losses.get(base) and len(losses) > 1:
         for title, divided in (("video validation loss", False), (f"divided by that of {base}", True)):
             curves = []
             for run in drawn.runs:
                 found = losses[run.name]
-                steps = [step for step in found if not divided or step in losses[base]]
-                values = [found[step] / losses[base][step] if divided else found[step] for step in steps]
-                if steps:
+                values = [loss / base_loss if divided else loss for loss, base_loss, _ in found.values()]
+                if values:
                     about = {"name": run.name, "label": run.label, "series": run.series, "dashed": run.name == base}
-                    curves.append(Curve(steps=steps, values=values, marks=True, **about))
+                    curves.append(Curve(steps=list(found), values=values, marks=True, **about))
             panels.append(Panel(title=title, curves=curves))
     return Group(heading="The video's loss against the base, by run and initialisation", words=words, panels=panels)
 
