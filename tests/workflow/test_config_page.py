@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from udpdiff.config_page import as_markdown, entries
+from udpdiff.tables.specs import TABLES, needed
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "config.yaml").read_text()
@@ -33,14 +35,26 @@ def test_every_key_of_the_file_is_there_with_its_default():
         ("filters.max_clipped_share", "number, > 0, <= 1", "at the ends of the luma range"),
         ("source.kind", "`scenes`; `videos`; `panda70m`", "a folder of video files"),
         ("panda70m.cookies", "text; null", "a file in Netscape's format"),
-        ("labels.depth.depthcrafter.model", "`depthcrafter`", ""),
-        ("labels.entities.grid8.points_per_side", "whole number, 1 to 64", ""),
+        ("labels.depth.depthcrafter.model", "`depthcrafter`", "what the checkpoint is"),
+        ("labels.entities.grid8.points_per_side", "whole number, 1 to 64", "8 x 8 points"),
         ("training.optimizer", "`adamw`; `adamw_8bit`; `muon`", "reaches the same loss in fewer steps"),
     ],
 )
 def test_what_may_stand_there_and_what_it_means(key, allowed, words):
     assert FOUND[key].allowed == allowed
     assert words in FOUND[key].words
+
+
+def test_every_value_says_what_it_means():
+    assert not [key for key, entry in FOUND.items() if entry.default and not entry.words]
+    assert FOUND["preset"].words.startswith("a scale, the name of a file in presets/")
+
+
+def test_runs_are_said_to_serve_the_tables_that_cite_them():
+    for run in yaml.safe_load(TEXT)["runs"]:
+        said = re.search(r"tables? ([\d, ]+)$", FOUND[f"runs.{run}"].words)
+        cite = [number for number in TABLES if run in {cited for cited, _ in needed(number)}]
+        assert said and [int(number) for number in said[1].split(", ")] == cite, run
 
 
 def test_a_comment_goes_on_below_and_stands_above():
