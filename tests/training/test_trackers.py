@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 
+import accelerate.tracking
+import accelerate.utils
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -45,6 +50,24 @@ def test_a_tracker_that_is_not_installed_is_refused_with_the_remedy(tmp_path, ma
             tmp_path / "run",
             cpu=True,
         )
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio"])
+def test_the_others_get_project_run_and_log_by_accelerate(tmp_path, make_settings, make_source, monkeypatch, name):
+    """The package stands in; the class that calls it is accelerate's own."""
+    started, logged, package = [], [], ModuleType(name)
+    package.__spec__ = ModuleSpec(name, None)
+    package.init = lambda **given: started.append(given) or run
+    package.config = SimpleNamespace(update=lambda values, **_: started.append(values))
+    run = SimpleNamespace(log=lambda values, step: logged.append((step, values)), finish=lambda: logged.append("end"))
+    monkeypatch.setitem(sys.modules, name, package)
+    found = [accelerate.utils.LoggerType(name)]  # when accelerate was imported
+    monkeypatch.setattr(accelerate.tracking, "_available_trackers", found)
+    train(make_settings(trackers=(name,)), make_source("seg", "depth"), tmp_path / "state", tmp_path / "run", cpu=True)
+    assert started[0] == {"project": "udpdiff", "name": "multi"} and started[1]["optimizer"] == "adamw"
+    entries = read_log(tmp_path / "state/train.jsonl")
+    assert [step for step, _ in logged[:-1]] == [entry["step"] for entry in entries] and logged[-1] == "end"
+    assert [values["loss"] for _, values in logged[:-1]] == [entry["loss"] for entry in entries]
 
 
 def test_entries_are_flat():
