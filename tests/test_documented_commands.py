@@ -26,6 +26,7 @@ RUN = {
     "snakemake --cores all mini_checkpoints": "tests/mini/test_stages.py",
     "snakemake --cores 32 --resources gpu=8": "tests/workflow/test_profile.py",
     "snakemake --cores 1 --config preset=paper": SCALES,
+    "snakemake --cores 1 --report": WHOLE,
     "snakemake --cores 1 plan": WHOLE,
     "snakemake --cores 1 --forcerun fetch_checkpoint -- prefetch": "tests/checkpoints/test_prefetching.py",
     "snakemake --cores 1 -- prefetch": "tests/checkpoints/test_prefetching.py",

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import subprocess
 import tarfile
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+import yaml
 from hand_made_shards import FRAMES, SIZE, clips, labels, predictions, run
 from PIL import Image
 
 from udpdiff import jobs
 from udpdiff.panda_dense import archive, card
 from udpdiff.panda_dense.loader import samples
+from udpdiff.report.paper_figures import FIGURES, PROMPTS
 from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.errors import StorageError
 from udpdiff.storage.sealed import read_record, write_record
@@ -110,7 +114,10 @@ def test_the_card_says_it_all_and_its_loader_runs(exported, tmp_path, monkeypatc
     records = [exported / "train/0.json"]
     run("describe_data_set", monkeypatch, job=JOB, counts=records, quality=tmp_path / "labels.json", **made)
     text = made["card"].read_text()
-    assert "| train | 1 | 2 | 1 | 4 | 0.000 |" in text
+    size = sum(path.stat().st_size for path in exported.glob("train/0.tar")) / 1e3
+    assert f"| train | 1 | 2 | 1 | 4 | {size:.1f} kB |" in text
+    head = yaml.safe_load(text.split("---\n")[1])
+    assert head["license"] == "apache-2.0" and head["pretty_name"] and "depth-estimation" in head["task_categories"]
     assert "| entities | low coverage | 1 |" in text and "| captions | loops | 1 |" in text
     assert "| mean IoU | 0.500 (0.250 to 0.750) | 40 |" in text and "0.100" not in text
     assert "rendered by this project" in text and "- Depth: `mini:depthcrafter` (Apache-2.0, trained by" in text
@@ -121,6 +128,13 @@ def test_the_card_says_it_all_and_its_loader_runs(exported, tmp_path, monkeypatc
     seen: list = []
     exec(code.replace("        clip = {}", "        seen.append(clip); clip = {}"), {"seen": seen})
     assert [sorted(clip) for clip in seen] == [["depth", "entities", "json", "mp4"]] * 2
+    (frames,) = re.findall(r"^With PyAV, `(.*)` are the frames", text, re.M)
+    assert frames in (ROOT / "docs/data.md").read_text()
+    for clip in seen:
+        decoded = eval(frames, {"io": io, "np": np, "av": av, "clip": clip})
+        assert decoded.dtype == np.uint8 and decoded.shape == (*clip["entities"].shape, 3)
+        rows = [decoded.mean((2, 3)).ravel(), decode_mp4(clip["mp4"]).mean((2, 3)).ravel()]
+        assert np.corrcoef(rows)[0, 1] > 0.9  # but for how chroma is scaled, the same
 
 
 def test_without_truth_the_card_claims_nothing(exported):
@@ -128,6 +142,26 @@ def test_without_truth_the_card_claims_nothing(exported):
     card.write_card(job, [str(exported / "train/0.json")], None, exported / "card.md", exported / "sums")
     text = (exported / "card.md").read_text()
     assert "of these videos there is no truth" in text and "for research only" in text
+    assert "\nlicense: other\n" in text
+
+
+def test_a_labeller_with_a_licence_of_its_own_makes_the_data_set_no_longer_free(exported):
+    labellers = {"Depth": "depth-anything/Depth-Anything-V2-Large-hf", "Detailed captions": "the source's"}
+    job = jobs.DescribeDataSet(source="scenes", labellers=labellers)
+    card.write_card(job, [str(exported / "train/0.json")], None, exported / "card.md", exported / "sums")
+    assert "\nlicense: other\n" in (exported / "card.md").read_text()
+
+
+@pytest.mark.parametrize(("count", "size"), [(999, "1.0 kB"), (1_600_000, "1.6 MB"), (1_234_500_000_000, "1,234.5 GB")])
+def test_sizes_have_a_unit_that_shows_them(count, size):
+    assert card._size(count) == size
+
+
+def test_the_page_says_which_runs_the_figures_show_and_of_how_many_prompts():
+    page = " ".join((ROOT / "docs/data.md").read_text().split())
+    for number, (name, tasks) in FIGURES.items():
+        assert re.search(rf"figure {number} \(run `{name}`, {' and '.join(tasks)}\)", page), number
+    assert f"the first {PROMPTS} prompts" in page
 
 
 def test_a_figure_shows_the_first_prompts_the_base_above_the_run(stored, tmp_path, monkeypatch):

@@ -1,4 +1,7 @@
-"""The card of an exported data set: counts, reasons of rejection, label quality where truth exists, licences, checksums."""
+"""The card of an exported data set: counts, reasons of rejection, label quality where truth exists, licences, checksums.
+
+Its head is what the hub reads of a data set.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from udpdiff import jobs
-from udpdiff.checkpoints.licences import licence_of
+from udpdiff.checkpoints.licences import OWN, licence_of
 from udpdiff.metrics.registry import describe
 from udpdiff.storage.files import write_text
 from udpdiff.storage.sealed import read_record
@@ -33,6 +36,7 @@ for entry in (tar := tarfile.open("train/0.tar")):
     if kind == "json":  # the last of a clip: clip["mp4"], clip["entities"], clip["depth"], clip["json"]["detailed"]
         clip = {}
 ```"""
+_FRAMES = 'np.stack([frame.to_ndarray(format="rgb24") for frame in av.open(io.BytesIO(clip["mp4"])).decode(video=0)])'
 
 
 def write_card(
@@ -56,19 +60,20 @@ def write_card(
 def _lines(
     job: jobs.DescribeDataSet, found: Mapping[tuple[str, str], Mapping[str, Any]], figures: Mapping[str, Any]
 ) -> Iterator[str]:
+    yield from _head(job)
     yield from (
         "# Panda-Dense, as made here",
         "",
         "Video clips with entity ids, depth and two captions, after UDPDiff (CVPR 2025),",
     )
     yield from ("section 3.1: made by the workflow `udpdiff`, not by the paper's authors.", "", "## What is in it", "")
-    yield from ("| split | archives | clips | seconds | entities | GB |", "|---|---|---|---|---|---|")
+    yield from ("| split | archives | clips | seconds | entities | size |", "|---|---|---|---|---|---|")
     for split in dict.fromkeys(split for split, _ in found):
         inside = [record for (name, _), record in found.items() if name == split]
         total = {key: sum(record[key] for record in inside) for key in ("clips", "seconds", "entities", "bytes")}
         yield (
             f"| {split} | {len(inside)} | {total['clips']:,} | {total['seconds']:,.0f} | {total['entities']:,} |"
-            f" {total['bytes'] / 1e9:.3f} |"
+            f" {_size(total['bytes'])} |"
         )
     yield from (
         "",
@@ -78,7 +83,16 @@ def _lines(
         "`KEY.depth.npz`, uint16 (T, H, W), 65535 = nearest within the clip; `KEY.json` with both captions, whole.",
         "",
     )
-    yield from (_LOADER, "", "## What was left out", "", "| stage | reason | clips |", "|---|---|---|")
+    yield from (
+        _LOADER,
+        "",
+        f"With PyAV, `{_FRAMES}` are the frames, uint8 (T, H, W, 3).",
+        "",
+        "## What was left out",
+        "",
+        "| stage | reason | clips |",
+        "|---|---|---|",
+    )
     counts: Counter[tuple[str, str]] = Counter()
     for record in found.values():
         for stage, reasons in record["rejected"].items():
@@ -89,10 +103,28 @@ def _lines(
     yield from _quality(figures)
     yield from ("", "## Where it comes from, and licences", "", f"- Videos: {_SOURCES[job.source]}.")
     for part, checkpoint in job.labellers.items():
-        known = ":" in checkpoint or "/" in checkpoint  # a reference, not a word
-        yield f"- {part}: `{checkpoint}` ({licence_of(checkpoint)})" if known else f"- {part}: {checkpoint}"
+        named = f"`{checkpoint}` ({licence_of(checkpoint)})" if _is_reference(checkpoint) else checkpoint
+        yield f"- {part}: {named}"
     yield "- Labels carry the licences and terms of the checkpoints that made them."
     yield from ("", "## Checksums", "", "`sha256sum --check SHA256SUMS`, in this folder.")
+
+
+def _head(job: jobs.DescribeDataSet) -> Iterator[str]:
+    """Free where videos and all labels are this project's own; else each part has its own licence, named below."""
+    licences = {licence_of(named) for named in job.labellers.values() if _is_reference(named)}
+    free = job.source == "scenes" and licences <= {OWN}
+    known = ["license: apache-2.0"] if free else ["license: other", "license_name: that-of-each-part"]
+    tasks = "task_categories: [text-to-video, image-segmentation, depth-estimation]"
+    yield from ("---", *known, "pretty_name: Panda-Dense, as made by udpdiff", tasks, "---", "")
+
+
+def _is_reference(labeller: str) -> bool:
+    return ":" in labeller or "/" in labeller  # else words
+
+
+def _size(count: int) -> str:
+    unit, each = next((pair for pair in (("GB", 1e9), ("MB", 1e6)) if count >= pair[1]), ("kB", 1e3))
+    return f"{count / each:,.1f} {unit}"
 
 
 def _quality(figures: Mapping[str, Any]) -> Iterator[str]:
