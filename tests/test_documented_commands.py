@@ -88,6 +88,18 @@ def test_each_is_run_or_says_what_it_needs(page):
     assert not {line for line in commands(page) if not line.startswith(tuple(known))}
 
 
+def test_nobody_is_told_to_type_snakemake_without_its_cores():
+    """Snakemake does nothing without `--cores` or a profile: pages, messages and comments name an option before a target."""
+    told = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *(ROOT / "udpdiff").rglob("*.py"),
+        *(ROOT / "presets").glob("*"),
+    ]
+    bare = {path.name: found for path in told if (found := re.findall(r"`snakemake [^-`][^`]*`", path.read_text()))}
+    assert not bare
+
+
 def test_each_of_the_list_stands_on_a_page_and_has_its_test():
     written = {line for page in PAGES for line in commands(page)}
     for beginning in [*RUN, *(each for beginnings in NEEDS.values() for each in beginnings)]:

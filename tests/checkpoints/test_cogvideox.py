@@ -17,7 +17,7 @@ from udpdiff.sources.scenes import render_clip
 def _part(name: str) -> Path:
     folder = Path(checkpoints.__file__).parent / "cogvideox" / name
     if not folder.exists():
-        pytest.skip(f"no mini checkpoint at {folder}; train it with `snakemake mini_checkpoints`")
+        pytest.skip(f"no mini checkpoint at {folder}; train it with `snakemake --cores all mini_checkpoints`")
     return folder
 
 

@@ -277,6 +277,9 @@ def test_help_is_instant_and_loads_no_network():
     for words in (["--help"], *([name, "--help"] for name in command.COMMANDS)):
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT)
         assert done.stdout.splitlines()[-1] == "[]" and done.stdout.startswith("usage: udpdiff"), done
+        assert "below" not in done.stdout.partition("options:")[2], (
+            "what stands behind the options is behind all of them"
+        )
 
 
 def test_the_workflow_is_where_the_command_says(capsys):

@@ -38,7 +38,7 @@ def resolve(ref: str) -> str:
     if name not in available():
         raise ValueError(
             f"got checkpoint {ref!r}; expected one of {[_SCHEME + known for known in available()]}. "
-            "Train it (`snakemake mini_checkpoints`) or name a hub id or a folder."
+            "Train it (`snakemake --cores all mini_checkpoints`) or name a hub id or a folder."
         )
     return str(_FOLDER / name)
 

@@ -30,8 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "udpdiff label FILE [--entities [NAME]] [--depth [NAME]] [options]"
     parser.epilog = (
         "Without --entities and --depth, both. NAME is a labeller of the configuration's section `labels`; the mini ones,"
-        " which have only ever seen rendered scenes, are the default: name real checkpoints by the options below or by"
-        " --configfile."
+        " which have only ever seen rendered scenes, are the default: name real checkpoints by --segmenter, --tracker and"
+        " --depth-checkpoint, or by --configfile."
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="a video file of any kind; stands first")
     parser.add_argument(

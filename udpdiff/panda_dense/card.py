@@ -129,7 +129,7 @@ def _size(count: int) -> str:
 
 def _quality(figures: Mapping[str, Any]) -> Iterator[str]:
     if not figures:
-        yield "Not known: of these videos there is no truth. Look at them before training on them: `snakemake show_labels` makes a page of them."
+        yield "Not known: of these videos there is no truth. Look at them before training on them: `snakemake --cores all -- show_labels` makes a page of them."
         return
     yield from (
         "Of the evaluation scenes, against exact truth.",

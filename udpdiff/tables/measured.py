@@ -63,5 +63,5 @@ def check_measured(number: int, pairs: Sequence[tuple[str, str]], measured: Meas
     if missing:
         raise ValueError(
             f"Table {number}: no measurements of {', '.join(missing)} in the files given; build them with "
-            f"`snakemake results/table{number}.csv`."
+            f"`snakemake --cores all results/table{number}.csv`."
         )
