@@ -1,19 +1,60 @@
-"""The documentation builds as a site without a warning, and its API page shows docstrings."""
+"""The documentation builds as a site without a warning; all its links lead somewhere; its API page shows docstrings."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_site_builds_without_a_warning(tmp_path):
-    options = ["-W", "--keep-going", "-q", "-d", tmp_path / "doctrees"]
-    command = [sys.executable, "-m", "sphinx", *options, "docs", tmp_path / "site"]
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("documentation")
+    options = ["-W", "--keep-going", "-q", "-d", folder / "doctrees"]
+    command = [sys.executable, "-m", "sphinx", *options, "-c", "docs", ".", folder / "site"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    page = (tmp_path / "site" / "api.html").read_text()
+    return folder / "site"
+
+
+class _Links(HTMLParser):
+    """What a page refers to, and the places in it that can be referred to."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.found, self.anchors = [], {""}
+        self.feed(page.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.found += [attrs[name] for name in ("href", "src") if attrs.get(name)]
+        self.anchors |= {attrs[name] for name in ("id", "name") if attrs.get(name)}
+
+
+def test_the_site_builds_without_a_warning(site):
+    page = (site / "docs" / "api.html").read_text()
     assert "UDPDiffPipeline" in page and "Reads entities off segmentation colormaps" in page
-    assert "labels.tracker.max_objects" in (tmp_path / "site" / "configuration.html").read_text()
+    assert "labels.tracker.max_objects" in (site / "docs" / "configuration.html").read_text()
+    assert 'url=docs/index.html"' in (site / "index.html").read_text()
+
+
+def test_every_link_of_the_site_leads_somewhere_and_some_link_to_every_page(site):
+    pages = {path.relative_to(site): _Links(path) for path in site.rglob("*.html")}
+    reached = set()
+    for name, page in pages.items():
+        for link in page.found:
+            target, _, anchor = link.partition("#")
+            if link.startswith(("http://", "https://", "mailto:", "data:")):
+                continue
+            path = (site / name.parent / target.partition("?")[0]).resolve() if target else site / name
+            assert path.is_file(), f"{name}: {link}"
+            if path.suffix == ".html":
+                place = path.relative_to(site)
+                reached |= {place} - {name}
+                assert anchor in pages[place].anchors, f"{name}: {link}"
+    assert reached | {Path("index.html")} == set(pages)
