@@ -1,4 +1,4 @@
-"""(b) Video and dense stream in less time than the stock pipeline takes for the video alone.
+"""Video and dense stream in less time than the stock pipeline takes for the video alone.
 
 No cache, half the steps, and diffusers' three caches, eager and compiled, in bfloat16 and float8. What the caches do to
 samples, and how many steps they answer, comes from a trained run (`--run`, mini where no other is at hand); the times

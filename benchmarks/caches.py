@@ -1,4 +1,4 @@
-"""What benchmark (b) needs of diffusers' caches: which steps they answer, and how to make them answer given ones.
+"""What `acceleration` needs of diffusers' caches: which steps they answer, and how to make them answer given ones.
 
 A cache decides by activations, and random weights say nothing of those. So times are taken with a schedule that is
 forced: as many answered steps as a trained model's were, evenly spread.

@@ -1,4 +1,4 @@
-"""(g) The codec: painting and decoding of a clip, beside a plain gather of colours in the same run, and what memory it holds.
+"""The codec: painting and decoding of a clip, beside a plain gather of colours in the same run, and what memory it holds.
 
 Colormaps are painted from drawn cells, and degraded by blur, noise and drifting colours as a VAE does it. With
 `--definition`, decoding is set beside its plain definition, that the tests keep, too: the same ids, and slow.

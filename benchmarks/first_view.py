@@ -1,4 +1,4 @@
-"""(f) The report: seconds from opening a page of 1,024 samples from disk until its first film is drawn, in headless Chromium.
+"""The report: seconds from opening a page of 1,024 samples from disk until its first film is drawn, in headless Chromium.
 
 The target is 2 s. Needs playwright and Debian's chromium; a busy machine shows in the spread.
 """

@@ -1,4 +1,4 @@
-"""(d) Labellers: clips per hour, and the share of the time inside their networks, on rendered scenes of any size.
+"""Labellers: clips per hour, and the share of the time inside their networks, on rendered scenes of any size.
 
 Each labeller of the configuration labels the same clips by the command of its job, in a process of its own. What real
 checkpoints take needs their weights: name them in a `--configfile`. Times do not depend on what the clips show, but the

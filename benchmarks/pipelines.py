@@ -1,4 +1,4 @@
-"""(a) What the dense stream costs: base, single-task and multi-task pipelines in turns, with random weights.
+"""What the dense stream costs: base, single-task and multi-task pipelines in turns, with random weights.
 
 Each part of a call as a ratio to the base's in the same round. The paper has whole calls: 204.46 s for CogVideoX-5B,
 205.75 s for a single-task model (1.0063), 205.81 s for the multi-task one (table 4, one A100).

@@ -1,4 +1,4 @@
-"""(f) All set distances of one evaluation, beside their plain definition in the same run, which shares nothing between subsets.
+"""All set distances of one evaluation, beside their plain definition in the same run, which shares nothing between subsets.
 
 Features are drawn: normal, with variances that fall by a power of the dimension's number, as those of networks do; two
 sets that differ a little. The plain definition makes the same draws, and takes every distance from the features alone.

@@ -1,4 +1,4 @@
-"""The trainings that benchmark (c) sets against each other: this project's step, and a plain loop around the same model.
+"""The trainings that `training` sets against each other: this project's step, and a plain loop around the same model.
 
 Plain: diffusers' model, fused AdamW, autocast, gradient checkpointing, clipping; no log, no checks, no average. Samples
 are random numbers of the right shapes that lie on the device, so that no disk is timed.

@@ -1,4 +1,4 @@
-"""(c) Seconds of a training step, samples per second and peak memory, against what others would run.
+"""Seconds of a training step, samples per second and peak memory, against what others would run.
 
 Full fine-tuning against a plain loop around diffusers' model; LoRA against the same and, with `--script`, against
 diffusers' own training script, unmodified. Every contender is built, warmed up, timed and dropped in turn, so that its

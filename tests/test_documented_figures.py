@@ -29,6 +29,7 @@ from udpdiff.report.quality import judge
 ROOT = Path(__file__).parents[1]
 GENERATED = {"configuration.md", "figures.md"}
 PAGES = [ROOT / "README.md", *(page for page in sorted(ROOT.glob("docs/*.md")) if page.name not in GENERATED)]
+BENCHMARKS = ROOT / "benchmarks" / "README.md"
 MARK = re.compile(r"<!-- (figures|table): (.+?) -->", re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.-])\d+(?:,\d{3})*(?:\.\d+)?")
 # What is a figure: a fraction, or a number with a unit.
@@ -37,7 +38,15 @@ FIGURE = re.compile(
 )
 # Versions, and the share of intervals, are none.
 NO_FIGURES = re.compile(r"(?:[Pp]ython|torch|SLURM|snakemake|plugin|CogVideoX) \d+(?:\.\d+)+|95 %")
+# What a section of the benchmarks begins with that has figures of no file.
+ONCE = re.compile(r"\A## .*\n\nMeasured once, on \d+ \w+ \d{4}")
 ELSEWHERE = {
+    "benchmarks": {
+        "| (": "targets, the paper's and others' values, and what is said to be measured once",
+        "| question | command": "the name of a card",
+        "- (c) diffusers' script": "2 bytes for each of 5B's weights, and its text encoder",
+        "`null` compares models": "settings",
+    },
     "README.md": {"| model | subject": "tests/test_readme_results.py", "| preset | what": "the test below"},
     "checkpoints.md": {"| part | real checkpoint": "names and licences"},
     "cluster.md": {"- Being stopped is not a failure": "settings", "| symptom | cause": "settings and others' limits"},
@@ -62,7 +71,11 @@ def numbers(text: str) -> list[str]:
 
 def blocks(page: Path) -> list[str]:
     """Paragraphs, points of a list, tables and rows of a table that have a comment of their own."""
-    text = re.sub(r"(?s)```.*?```", "", page.read_text())
+    return parted(page.read_text())
+
+
+def parted(text: str) -> list[str]:
+    text = re.sub(r"(?s)```.*?```", "", text)
     parts = re.split(r"\n\s*\n|\n(?=- )", text)
     for part in list(parts):
         if part.startswith("|") and "<!--" in part:
@@ -145,7 +158,7 @@ def source_of(capsys):
     return find
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "benchmarks" / "README.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, BENCHMARKS], ids=lambda page: page.name)
 def test_figures_are_those_of_the_file_that_is_named(page, source_of):
     for block in blocks(page):
         for kind, named in MARK.findall(block):
@@ -171,10 +184,11 @@ def test_tables_are_those_of_the_file_that_is_named(page):
         assert all(one == other for one, other in labels), name
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, BENCHMARKS], ids=lambda page: page.name)
 def test_no_figure_is_without_a_file(page):
-    known, after = ELSEWHERE.get(page.name, {}), ""
-    for block in blocks(page):
+    known, after = ELSEWHERE.get("benchmarks" if page == BENCHMARKS else page.name, {}), ""
+    sections = re.split(r"(?m)^(?=## )", page.read_text())
+    for block in parted("".join(each for each in sections if page != BENCHMARKS or not ONCE.match(each))):
         marked, after = MARK.search(block) or after, block if block.startswith("<!-- table") else ""
         if not marked and not block.startswith(tuple(known)):
             found = FIGURE.findall(NO_FIGURES.sub(" ", plain(block)))
@@ -263,5 +277,12 @@ def test_how_a_figure_was_had_is_said_and_names_commands_that_are_there():
     assert all(set(row) == {"figure", "value", "how"} and all(row.values()) for row in rows)
     commands = {row["how"] for row in rows if not row["how"].startswith(("once: ", "counted: "))}
     assert all(how.startswith(("snakemake --cores all in a fresh clone", "pip install -e .")) for how in commands)
+    top = (ROOT / "docs/mini-scale.md").read_text().partition("\n## ")[0]
+    assert "measured once" in top and "(#where-the-figures-come-from) lists can be made again" in top
     named = {stage for row in rows for stage in re.findall(r"scripts\.train_mini (\w+)", row["how"])}
     assert named and named <= set(STAGES)
+
+
+def test_benchmarks_are_lettered_in_order_and_what_is_to_know_of_them_too():
+    rows, notes = (re.findall(rf"(?m)^{start} \((\w)\)", BENCHMARKS.read_text()) for start in (r"\|", "-"))
+    assert rows == sorted(rows) and notes == sorted(notes) and set(notes) <= set(rows) == set("abcdefghij")
