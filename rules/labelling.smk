@@ -126,7 +126,7 @@ rule write_captions:
         brief
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.captions:q} -- \
             scripts.write_captions --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --captions {output.captions:q} \
             --timing benchmarks/write_captions/{wildcards.split:q}-{wildcards.shard:q}.json 2>&1 | tee {log:q}

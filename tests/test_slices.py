@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from udpdiff.slices import Slices
+from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.shards import ShardWriter
 
 
@@ -42,6 +44,18 @@ def test_two_stops_without_a_further_clip_end_it(tmp_path):
     path = tmp_path / "0.h5"
     assert [stop_after(path, clips) for clips in (2, 0, 1, 0, 0)] == [True, True, True, True, False]
     assert os.listdir(tmp_path) == [".0.h5.partial"], "the next start, by a retry, counts anew"
+
+
+def test_captions_are_progress(tmp_path):
+    words = Caption("A ball.", "films", 4)
+    told = []
+    for number in (0, 1, 2, 2, 2):
+        with suppress(KeyboardInterrupt), CaptionWriter(tmp_path / "0.parquet", {}) as table:
+            for clip in range(len(table.done), number + 1):
+                table.add(f"clip{clip}", words, words)
+            raise KeyboardInterrupt
+        told.append(Slices([tmp_path / "0.parquet"]).stopped())
+    assert told == [True, True, True, True, False]
 
 
 def test_one_output_of_several_is_progress(tmp_path):

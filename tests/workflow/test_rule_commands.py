@@ -42,6 +42,8 @@ SCRIPT_OF = {
     "estimate_run_depth": "estimate_depth",
     "encode_run_latents": "encode_latents",
 }
+# Launched scripts that write one record at their end.
+BEGIN_ANEW = {"codec_quality", "measure_memory", "measure_runtime", "measure_throughput"}
 BASH = """
 python() {{ printf '%s\\0' "$@"; }}
 tee() {{ cat; }}
@@ -116,6 +118,14 @@ def test_every_command_hands_each_file_to_the_option_of_its_name(every_graph):
                 *outputs.values(),
                 [job["params"].get("state")],
             )
+
+
+def test_every_launched_job_that_resumes_says_where(every_graph):
+    """A stop, which a cluster's time limit is, then spends no retry."""
+    for job in some_jobs(every_graph):
+        launch, script, _ = called(job)
+        if "gpus" in launch:
+            assert ("keeps" in launch) == (script not in BEGIN_ANEW), job["rule"]
 
 
 def test_every_job_is_one_that_its_script_takes(every_graph):
