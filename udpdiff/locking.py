@@ -24,6 +24,20 @@ def holder() -> str:
     return f"{os.getpid()}@{socket.gethostname()}"
 
 
+def has_ended(name: str) -> bool:
+    """Return whether `holder` named a process of this machine that is no more; of other machines nothing is known."""
+    number, _, machine = name.partition("@")
+    if machine != socket.gethostname() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # another user's
+        pass
+    return False
+
+
 class Lock:
     """A lock on a file, held from `take` to `release` or to the end of the process.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import warnings
@@ -89,6 +90,23 @@ def test_without_locks_each_writes_its_own_file(tmp_path, monkeypatch):
     child.communicate("go on\n")
     assert child.returncode == 0, "its own file was left alone"
     assert path.read_bytes() == first, "and holds the same"
+
+
+def test_without_locks_killed_writers_of_this_machine_leave_nothing(tmp_path, monkeypatch):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    host = socket.gethostname()
+    others = {
+        f".0.h5.partial.{os.getppid()}@{host}",
+        f".0.h5.partial.{ended.pid}@elsewhere",
+        f".1.h5.partial.{ended.pid}@{host}",
+    }
+    for name in (*others, f".0.h5.partial.{ended.pid}@{host}"):
+        (tmp_path / name).write_bytes(b"rows")
+    monkeypatch.setattr("fcntl.flock", lambda *_: (_ for _ in ()).throw(OSError(38, "Function not implemented")))
+    with pytest.warns(UserWarning, match="no locks"), ShardWriter(tmp_path / "0.h5", "entities") as writer:
+        writer.add("clip0", ids(1))
+    assert set(os.listdir(tmp_path)) == {"0.h5", ".0.h5.lock", *others}, "those that may still be written stay"
 
 
 def test_a_lock_is_free_after_its_release_and_survives_a_race(tmp_path):

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from udpdiff.files import publish, staging_path
-from udpdiff.locking import Held, Lock, NoLocks, holder
+from udpdiff.locking import Held, Lock, NoLocks, has_ended, holder
 from udpdiff.storage import layout
 from udpdiff.storage.coarse_values import COARSE_BITS, on_grid
 from udpdiff.storage.digests import clip_digests, value_digest
@@ -166,7 +166,11 @@ class ShardWriter:
                 " its own: wait for that job to end, or cancel it, and start again."
             ) from None
         except NoLocks as error:
-            self.resume, self._staging = False, staging_path(self.path, f"partial.{holder()}")
+            own = staging_path(self.path, "partial.")
+            for other in self.path.parent.iterdir():
+                if other.name.startswith(own.name) and has_ended(other.name.removeprefix(own.name)):
+                    other.unlink(missing_ok=True)
+            self.resume, self._staging = False, own.with_name(own.name + holder())
             warnings.warn(
                 f"{self.path}: {error}, so this job writes a file of its own and takes nothing over from one that was"
                 " stopped. Ask for a mount with `flock`, or see that one Snakemake alone works in this folder.",
