@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -22,6 +24,7 @@ from udpdiff.model.output import DenseOutput, UDPDiffPipelineOutput
 from udpdiff.model.text import PromptEncoder
 from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.coarse_values import on_grid
+from udpdiff.storage.errors import StorageError
 from udpdiff.storage.sealed import seal_folder
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import task_prompt
@@ -203,6 +206,23 @@ def test_a_killed_job_goes_on_inside_the_shard(monkeypatch, tmp_path, tables, pi
 
 def _die():
     raise KeyboardInterrupt
+
+
+def test_a_disk_that_refuses_the_clips_at_the_end_costs_no_sample(monkeypatch, tmp_path, tables, pipeline):
+    """Space is promised and then refused, as on file systems with quotas; Snakemake removes a failed job's outputs."""
+
+    def refuse(descriptor):
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("clips.h5.partial"):
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match="quota"):
+        patch.setattr(os, "fsync", refuse)
+        sampled(patch, tmp_path, tables)
+    for name in ("0.clips.h5", "0.dense.h5"):
+        (tmp_path / name).unlink(missing_ok=True)
+    made = len(pipeline.calls)
+    sampled(monkeypatch, tmp_path, tables)
+    assert len(pipeline.calls) == made == 3
 
 
 def test_samples_of_other_weights_are_not_taken_over(monkeypatch, tmp_path, tables, pipeline):

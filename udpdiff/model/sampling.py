@@ -88,6 +88,9 @@ def sample_shard(
                 for writer, row in zip(writers, rows, strict=True):
                     if ids[index] not in writer.done:
                         writer.add(ids[index], row)
+        # Of a job that ends with one of its shards in place, Snakemake removes that one, and all would be made again.
+        for writer in writers:
+            writer.sync()
 
 
 def _prompts(job: jobs.Sample, captions: Sequence[str | Path]) -> dict[str, str]:

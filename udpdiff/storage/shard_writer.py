@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from udpdiff.files import publish, staging_path
+from udpdiff.files import fsync, publish, staging_path
 from udpdiff.locking import Held, Lock, NoLocks, has_ended, holder
 from udpdiff.storage import layout
 from udpdiff.storage.coarse_values import COARSE_BITS, on_grid
@@ -119,6 +119,16 @@ class ShardWriter:
         self._check_new(clip_id)
         check_text(f"The reason of clip {clip_id!r}", reason)
         self._append_rejected(clip_id, json.dumps({"clip_id": clip_id, "reason": reason, "scores": _numbers(scores)}))
+
+    def sync(self) -> None:
+        """Bring what is written to the disk, so that finishing the shard has little left to do, or to fail at.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        self._open_file()
+        with self._written():
+            fsync(self._staging)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
