@@ -44,6 +44,16 @@ def test_the_architecture_page_names_every_room_and_only_what_exists():
     assert rooms <= named
 
 
+def test_pages_name_only_modules_that_exist():
+    """From the project's root, or by their name alone those that lie directly in the package; `*` stands for several.
+
+    A name before its own listing is of a file that the reader is to write.
+    """
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+        for name in re.findall(r"`([\w/*.-]+\.py)`(?!:\n\n```)", page.read_text()):
+            assert list(ROOT.glob(name)) or list((ROOT / "udpdiff").glob(name)), f"{page.name}: {name}"
+
+
 def test_test_files_have_names_of_their_own():
     """Folders of tests are no packages, so pytest imports each file by its name alone."""
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
