@@ -35,6 +35,20 @@ def test_an_invocation_that_was_killed_counts_until_its_last_job(tmp_path):
     assert Invocations(tmp_path).total_seconds() == 10, "nothing is known of what it did"
 
 
+def test_time_grows_with_jobs_and_not_with_their_square(tmp_path):
+    class Moment(float):
+        compared = 0
+        __hash__ = float.__hash__
+
+        def __eq__(self, other):
+            Moment.compared += 1
+            return float(self) == other
+
+    log(tmp_path, ("start", 0), ("end", 2000))
+    assert Invocations(tmp_path).total_seconds([job(Moment(second)) for second in range(1000)]) == 2000
+    assert Moment.compared < 5000
+
+
 def test_a_clock_that_was_set_back_takes_nothing_away(tmp_path):
     first, second = {"pid": 1, "monotonic": 50.0}, {"pid": 1, "monotonic": 62.5}
     log(tmp_path, ("start", 7200, first), ("end", 10, second))

@@ -69,7 +69,7 @@ class Invocations:
             seconds = _seconds_between(start, last)
             # By the clock before it was set, if it was, and after.
             spans = ((start["time"], start["time"] + seconds), (last["time"] - seconds, last["time"]))
-            within = [job.end for job in unplaced if any(first <= job.end <= until for first, until in spans)]
+            within = {job.end for job in unplaced if any(first <= job.end <= until for first, until in spans)}
             unplaced = [job for job in unplaced if job.end not in within]
             if end or not following:
                 total += seconds
