@@ -54,3 +54,4 @@ def test_at_the_peak_the_largest_runs_own_files_are_there_and_one_training():
     found = disk.peak_disk(1000.0, passing, 7.0)
     assert (found.peak, found.freed) == (1000 + 50 + 7, 30 + 50 + 40 + 8 + 10 + 7)
     assert disk.peak_disk(1000.0, {}, 7.0).peak == 1007
+    assert (found.another, disk.peak_disk(1000.0, {}, 7.0, trainings=2).another) == (0, 7)

@@ -143,6 +143,7 @@ def test_the_papers_scale_fits_six_terabytes_where_files_of_one_run_alone_pass(t
     staying = sum(stage.disk_bytes or 0 for stage in stages.values() if not stage.run)
     own = max(stages[name].disk_bytes for name in ("depth/depth_anything", "latents/depth-spectral-depth_anything"))
     assert found.peak == pytest.approx(staying + own) and 4e12 < found.peak < 6e12
+    assert found.another == stages["checkpoints"].disk_bytes and 0.15e12 < found.another < 0.25e12
     assert stages["sample"].disk_bytes < 100e9
     kept = workflow("presets/paper.yaml", missing="not named yet", preset="paper", storage={"keep": "all"})
     assert Plan(kept, tmp_path, tmp_path, A100).disk(Plan(kept, tmp_path, tmp_path, A100).stages()).peak > 8e12

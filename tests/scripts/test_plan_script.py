@@ -35,6 +35,7 @@ def test_a_preset_on_the_device_that_is_named(capsys, monkeypatch):
     price = row(eight, "train")[8]
     assert float(price.replace(",", "")) == pytest.approx(2 * float(hours.replace(",", "")), rel=0.01)
     assert "Disk at its peak: " in eight and "THUDM/CogVideoX-5b 21.1 (counted)" in eight and "GB of videos" in eight
+    assert "Each further training at the same time adds 201 GB." in " ".join(eight.split())
     assert "Does not fit" not in eight
     assert "On 8 GPUs: at least " in eight and " days, with all at work" in eight
 

@@ -27,10 +27,12 @@ class Disk:
     Attributes:
         peak: While the largest run's own files are there, and the checkpoints of one training.
         freed: Bytes that pass: of latents and labels made and removed run by run, of optimizer states in checkpoints.
+        another: Bytes that each further training at the same time adds, as a cluster does them; 0 where there is none.
     """
 
     peak: float
     freed: float
+    another: float = 0.0
 
 
 def pixels(size: Mapping[str, int]) -> int:
@@ -74,7 +76,7 @@ def checkpoint_bytes(case: TrainingCase) -> float:
     return _CHECKPOINTS_AT_ONCE * (4 * case.trained + average + optimizer_bytes(case))
 
 
-def peak_disk(staying: float, passing: Mapping[str, Mapping[str, float]], training: float) -> Disk:
+def peak_disk(staying: float, passing: Mapping[str, Mapping[str, float]], training: float, trainings: int = 1) -> Disk:
     """Return the peak of results of which some pass.
 
     Args:
@@ -82,10 +84,11 @@ def peak_disk(staying: float, passing: Mapping[str, Mapping[str, float]], traini
         passing: Run -> stage (latents/STREAM, KIND/LABELLER) -> bytes of what goes after its training; one run's are there at
             a time.
         training: Bytes of checkpoints while a training is at work.
+        trainings: How many there are in all.
     """
     largest = max(map(_in_turn, passing.values()), default=0.0)
     freed = sum(size for stages in passing.values() for size in stages.values())
-    return Disk(staying + largest + training, freed + training)
+    return Disk(staying + largest + training, freed + training, training if trainings > 1 else 0.0)
 
 
 def _in_turn(stages: Mapping[str, float]) -> float:

@@ -98,7 +98,7 @@ class Plan:
                 passing.setdefault(stage.run, {})[stage.stage] = size
             else:
                 staying += size
-        return disk.peak_disk(staying, passing, training)
+        return disk.peak_disk(staying, passing, training, len(self.runs))
 
     def _labeller(self, folder: str) -> StagePlan:
         kind, name = folder.split("/")

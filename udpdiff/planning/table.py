@@ -137,7 +137,10 @@ def _explained(notes: Notes) -> list[str]:
 def disk_lines(disk: Disk) -> list[str]:
     """Return what is said of the disk."""
     freed = f"; {number(disk.freed / 1e9)} GB pass: latents and labels of one run, checkpoints" if disk.freed else ""
-    return [f"Disk at its peak: {number(disk.peak / 1e9)} GB{freed}."]
+    another = f" Each further training at the same time adds {number(disk.another / 1e9)} GB." if disk.another else ""
+    return textwrap.wrap(
+        f"Disk at its peak: {number(disk.peak / 1e9)} GB{freed}.{another}", WIDTH, subsequent_indent="    "
+    )
 
 
 def download_lines(checkpoints: Sequence[tuple[str, float | None, str]], videos: float) -> list[str]:
