@@ -31,7 +31,7 @@ rule encode_latents:
         brief
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.latents:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --resumes {output.latents:q} -- \
             scripts.encode_latents --job {params.job:q} --execution "$EXECUTION" --stream {wildcards.stream:q} \
             --source {input.source:q} --latents {output.latents:q} \
             --timing benchmarks/encode_latents/{wildcards.stream:q}-{wildcards.split:q}-{wildcards.shard:q}.json 2>&1 | tee {log:q}
@@ -78,7 +78,7 @@ rule encode_text:
         brief
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.text:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --resumes {output.text:q} -- \
             scripts.encode_text --job {params.job:q} --execution "$EXECUTION" --captions {input.captions:q} \
             --text {output.text:q} \
             --timing benchmarks/encode_text/{wildcards.style:q}-{wildcards.split:q}-{wildcards.shard:q}.json 2>&1 | tee {log:q}

@@ -33,7 +33,7 @@ rule segment_entities:
         brief
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.entities:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --resumes {output.entities:q} -- \
             scripts.segment_entities --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --entities {output.entities:q} --summary {output.summary:q} \
             --timing benchmarks/segment_entities/{wildcards.labeller:q}/{wildcards.split:q}/{wildcards.shard:q}.json \
@@ -69,7 +69,7 @@ rule estimate_depth:
         brief
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.depth:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --resumes {output.depth:q} -- \
             scripts.estimate_depth --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --depth {output.depth:q} --summary {output.summary:q} --mean {output.mean:q} \
             --timing benchmarks/estimate_depth/{wildcards.labeller:q}/{wildcards.split:q}/{wildcards.shard:q}.json \
@@ -126,7 +126,7 @@ rule write_captions:
         brief
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.captions:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --resumes {output.captions:q} -- \
             scripts.write_captions --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --captions {output.captions:q} \
             --timing benchmarks/write_captions/{wildcards.split:q}-{wildcards.shard:q}.json 2>&1 | tee {log:q}

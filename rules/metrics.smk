@@ -25,7 +25,7 @@ rule extract_features:
         brief
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output.features:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --resumes {output.features:q} -- \
             scripts.extract_features --job {params.job:q} --execution "$EXECUTION" --clips {input.clips:q} \
             --features {output.features:q} \
             --timing benchmarks/extract_features/{wildcards.split:q}/{wildcards.shard:q}.json 2>&1 | tee {log:q}
@@ -75,7 +75,7 @@ rule compare_samples:
         brief
     shell:
         """
-        python -m scripts.launch --gpus 0 --keeps {output.comparison:q} -- \
+        python -m scripts.launch --gpus 0 --resumes {output.comparison:q} -- \
             scripts.compare_samples --job {params.job:q} --predictions {input.predictions:q} --clips {input.clips:q} \
             --reference {input.reference:q} --comparators {input.comparators:q} --mean {input.mean:q} \
             --comparison {output.comparison:q} 2>&1 | tee {log:q}

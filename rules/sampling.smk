@@ -33,7 +33,7 @@ rule sample:
         brief
     shell:
         """
-        python -m scripts.launch --gpus {resources.gpu:q} --keeps {output:q} -- \
+        python -m scripts.launch --gpus {resources.gpu:q} --resumes {output:q} -- \
             scripts.sample --job {params.job:q} --execution "$EXECUTION" --run {input.run:q} \
             --captions {input.captions:q} --clips {output.clips:q} {params.predictions:q} \
             --timing {params.timing:q} 2>&1 | tee {log:q}

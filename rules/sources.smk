@@ -77,7 +77,7 @@ elif flow.config.source.kind == "panda70m":
             brief
         shell:
             """
-            python -m scripts.launch --gpus 0 --delay {resources.delay_minutes:q} --keeps {output.clips:q} -- \
+            python -m scripts.launch --gpus 0 --delay {resources.delay_minutes:q} --resumes {output.clips:q} -- \
                 scripts.download_clips --job {params.job:q} --execution "$EXECUTION" --chosen {input.chosen:q} \
                 --clips {output.clips:q} --summary {output.summary:q} 2>&1 | tee {log:q}
             """

@@ -35,7 +35,7 @@ rule train:
         # The log's tee outlives the warning signal before a time limit, so that the trainer can save and say so.
         """
         python -m scripts.launch --gpus {resources.gpu:q} --nodes {resources.nodes:q} --distributed \
-            --keeps {params.state:q} -- \
+            --resumes {params.state:q} -- \
             scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
             --latents {params.latents} --captions {params.captions} --output {output.run:q} 2>&1 | (
             trap '' TERM USR1

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from udpdiff import launching, local_gpus, slurm_job
 from udpdiff.interruption import DEADLINE, EXIT_CODE
-from udpdiff.slices import Slices
+from udpdiff.stops import Stops
 from udpdiff.storage.errors import writing
 
 SAVE_SECONDS = 1800
@@ -29,9 +29,7 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument("--gpus", type=int, default=1, help="of the whole job")
     parser.add_argument("--nodes", type=int, default=1, help="machines that it takes")
     parser.add_argument("--distributed", action="store_true", help="one process for each GPU")
-    parser.add_argument(
-        "--keeps", type=Path, nargs="+", help="shards that grow clip by clip, or a folder of checkpoints"
-    )
+    parser.add_argument("--resumes", type=Path, nargs="+", help="what it goes on from: shards, a folder of checkpoints")
     parser.add_argument("--delay", type=float, default=0.0, metavar="MINUTES", help="to wait before the start")
     parser.add_argument("--rank", action="store_true", help="internal: this is one of the tasks that srun started")
     parser.add_argument("--torchrun", type=int, metavar="N", help="internal: start N processes here")
@@ -46,7 +44,7 @@ def main(words: Sequence[str]) -> None:
     elif arguments.torchrun:
         sys.exit(_torchrun(request, arguments.torchrun))
     elif "SLURM_JOB_ID" in os.environ:
-        sys.exit(_run_in_job(request, Slices(arguments.keeps) if arguments.keeps else None))
+        sys.exit(_run_in_job(request, Stops(arguments.resumes) if arguments.resumes else None))
     else:
         command, variables = _here(request)
     os.execve(command[0], command, {**os.environ, **variables})
@@ -70,7 +68,7 @@ def _reachable(nodelist: str) -> str:
     return node
 
 
-def _run_in_job(request: launching.Request, slices: Slices | None) -> int:
+def _run_in_job(request: launching.Request, stops: Stops | None) -> int:
     job_id = os.environ["SLURM_JOB_ID"]
     allocation = slurm_job.ask_slurm(job_id)
     environment = dict(os.environ)
@@ -86,10 +84,10 @@ def _run_in_job(request: launching.Request, slices: Slices | None) -> int:
         (command, variables), stop = _here(request), signal.SIGTERM
         environment |= variables
     code, stopped = slurm_job.run_watched(command, environment, allocation and allocation.last_moment, stop)
-    if stopped and slices:
-        return slurm_job.after_stop(job_id, slices)
-    if slices and code == 0:
-        slices.ended()
+    if stopped and stops:
+        return slurm_job.after_stop(job_id, stops)
+    if stops and code == 0:
+        stops.forget()
     return code
 
 

@@ -35,7 +35,7 @@ FLOORS = (
     ),
     ("decoding", "launching", "local_gpus", "locking", "slurm_job"),
     ("video_io", "representations", "measures", "storage"),
-    ("checkpoints", "slices", "tasks", "gpu_memory", "timing"),
+    ("checkpoints", "stops", "tasks", "gpu_memory", "timing"),
     (
         "config",
         "config_data",

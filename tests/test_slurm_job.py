@@ -75,7 +75,7 @@ def _as_slurm(moment: float) -> str:
 
 
 def test_a_stopped_job_is_put_back_and_does_not_end_before_slurm_ends_it(tmp_path):
-    job = Job(tmp_path, 60, 0, "--keeps", str(tmp_path / "0.h5"))
+    job = Job(tmp_path, 60, 0, "--resumes", str(tmp_path / "0.h5"))
     job.process.send_signal(signal.SIGTERM)
     assert job.requeued()
     time.sleep(0.5)
@@ -84,37 +84,37 @@ def test_a_stopped_job_is_put_back_and_does_not_end_before_slurm_ends_it(tmp_pat
 
 
 def test_it_stops_by_the_clock(tmp_path):
-    job = Job(tmp_path, 60, 0, "--keeps", str(tmp_path / "0.h5"), ends_in=22)
+    job = Job(tmp_path, 60, 0, "--resumes", str(tmp_path / "0.h5"), ends_in=22)
     assert job.requeued()
     job.kill()
 
 
 def test_a_training_that_saved_is_put_back(tmp_path):
-    job = Job(tmp_path, 0.1, 75, "--distributed", "--keeps", str(tmp_path / "base"))
+    job = Job(tmp_path, 0.1, 75, "--distributed", "--resumes", str(tmp_path / "base"))
     assert job.requeued()
     job.kill()
 
 
 def test_success_and_failure_pass_through(tmp_path):
     (tmp_path / "good").mkdir(), (tmp_path / "bad").mkdir()
-    assert Job(tmp_path / "good", 0, 0, "--keeps", str(tmp_path / "0.h5")).ended()[0] == 0
-    assert Job(tmp_path / "bad", 0, 3, "--keeps", str(tmp_path / "0.h5")).ended()[0] == 3
+    assert Job(tmp_path / "good", 0, 0, "--resumes", str(tmp_path / "0.h5")).ended()[0] == 0
+    assert Job(tmp_path / "bad", 0, 3, "--resumes", str(tmp_path / "0.h5")).ended()[0] == 3
     assert "requeue" not in (tmp_path / "bad" / "asked").read_text()
 
 
 def test_a_site_that_asks_to_wait_is_not_asked_again_at_once(tmp_path):
-    assert Job(tmp_path, 0, LATER, "--keeps", str(tmp_path / "0.h5")).ended()[0] == LATER
+    assert Job(tmp_path, 0, LATER, "--resumes", str(tmp_path / "0.h5")).ended()[0] == LATER
     assert "requeue" not in (tmp_path / "asked").read_text(), "the delay grows by failures alone"
 
 
 def test_a_cancelled_job_stays_cancelled(tmp_path):
-    job = Job(tmp_path, 0.5, 75, "--distributed", "--keeps", str(tmp_path / "base"), state="CANCELLED")
+    job = Job(tmp_path, 0.5, 75, "--distributed", "--resumes", str(tmp_path / "base"), state="CANCELLED")
     code, said = job.ended()
     assert code == 75 and "SLURM says CANCELLED" in said and "requeue" not in (tmp_path / "asked").read_text()
 
 
 def test_a_job_that_holds_more_than_a_rule_is_not_put_back(tmp_path):
-    job = Job(tmp_path, 0.1, 75, "--distributed", "--keeps", str(tmp_path / "base"), comment="my_notebook")
+    job = Job(tmp_path, 0.1, 75, "--distributed", "--resumes", str(tmp_path / "base"), comment="my_notebook")
     assert job.ended()[0] == 75 and "requeue" not in (tmp_path / "asked").read_text()
 
 
@@ -124,7 +124,7 @@ def test_where_requeueing_is_forbidden_retries_are_left(tmp_path):
         0.1,
         75,
         "--distributed",
-        "--keeps",
+        "--resumes",
         str(tmp_path / "base"),
         requeue="echo Requested operation is presently disabled >&2; exit 1",
     )
@@ -135,7 +135,7 @@ def test_where_requeueing_is_forbidden_retries_are_left(tmp_path):
 def test_two_stops_without_progress_are_a_failure(tmp_path):
     for number, ending in ((0, True), (1, False)):
         (tmp_path / str(number)).mkdir()
-        job = Job(tmp_path / str(number), 60, 0, "--keeps", str(tmp_path / "0.h5"))
+        job = Job(tmp_path / str(number), 60, 0, "--resumes", str(tmp_path / "0.h5"))
         job.process.send_signal(signal.SIGUSR1)
         if ending:
             assert job.requeued()

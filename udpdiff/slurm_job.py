@@ -14,7 +14,7 @@ from types import FrameType
 
 from udpdiff.interruption import EXIT_CODE, SIGNALS
 from udpdiff.launching import Allocation
-from udpdiff.slices import Slices
+from udpdiff.stops import Stops
 
 ASK_SECONDS = 30
 # Between questions to a controller that is too busy to answer: a job that does not know its end cannot save before it.
@@ -81,7 +81,7 @@ def _wait(process: subprocess.Popen, last_moment: float | None) -> int | None:
             continue
 
 
-def after_stop(job_id: str, slices: Slices) -> int:
+def after_stop(job_id: str, stops: Stops) -> int:
     """Put a stopped job back into the queue and wait for the end that this brings.
 
     Returns:
@@ -91,7 +91,7 @@ def after_stop(job_id: str, slices: Slices) -> int:
     if allocation is not None and allocation.state != "RUNNING":
         _say(f"stopped: SLURM says {allocation.state}")
         return EXIT_CODE
-    if not slices.stopped():
+    if not stops.note():
         _say("stopped for the second time without a further clip or step kept: one takes longer than the job may run")
         return 1
     if allocation is None or not allocation.by_snakemake:

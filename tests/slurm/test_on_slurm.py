@@ -124,7 +124,7 @@ def shard_job(cluster, interrupted, tmp_path_factory) -> tuple[Path, str]:
     """
     folder = tmp_path_factory.mktemp("shard")
     shard = folder / "0.h5"
-    return shard, submit_launched(cluster, folder, SHARD, 1, f"--keeps {shard}", shard)
+    return shard, submit_launched(cluster, folder, SHARD, 1, f"--resumes {shard}", shard)
 
 
 def weights(work: Path) -> dict:
@@ -168,7 +168,7 @@ def test_a_shard_goes_on_after_its_time(cluster, shard_job):
 
 def test_a_cancelled_job_stays_cancelled(cluster, tmp_path):
     """Snakemake cancels its jobs on Ctrl-C; none of them may come back."""
-    job = submit_launched(cluster, tmp_path, STUBBORN, 5, f"--distributed --keeps {tmp_path}", tmp_path / "ready")
+    job = submit_launched(cluster, tmp_path, STUBBORN, 5, f"--distributed --resumes {tmp_path}", tmp_path / "ready")
     wait_for((tmp_path / "ready").exists, "the job's start")
     cluster.call("scancel", job)
     state = wait_for(lambda: ended(cluster, job), "its end")

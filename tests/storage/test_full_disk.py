@@ -137,11 +137,11 @@ def note_invocation(folder: Path) -> Path:
     return folder / "invocations.jsonl"
 
 
-def note_slice(folder: Path) -> Path:
-    from udpdiff.slices import Slices
+def note_stop(folder: Path) -> Path:
+    from udpdiff.stops import Stops
 
-    Slices([folder / "0.h5"]).stopped()
-    return folder / ".0.h5.slices"
+    Stops([folder / "0.h5"]).note()
+    return folder / ".0.h5.stops"
 
 
 def write_film(folder: Path) -> Path:
@@ -187,7 +187,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "timing": write_timing,
     "training log": write_log,
     "invocations": note_invocation,
-    "slices": note_slice,
+    "stops": note_stop,
     "film": write_film,
     "png": lambda folder: write_picture("png", folder),
     "jpg": lambda folder: write_picture("jpg", folder),

@@ -111,9 +111,9 @@ def test_every_command_hands_each_file_to_the_option_of_its_name(every_graph):
         assert found == name | files | further and not absent, job["rule"]
         if timing:
             assert timing == [job["benchmark"].removesuffix("tsv") + "json"]
-        if "keeps" in launch:
-            assert launch["keeps"] == [*outputs.get("clips", []), *outputs.get("predictions", [])] or launch[
-                "keeps"
+        if "resumes" in launch:
+            assert launch["resumes"] == [*outputs.get("clips", []), *outputs.get("predictions", [])] or launch[
+                "resumes"
             ] in (
                 *outputs.values(),
                 [job["params"].get("state")],
@@ -125,7 +125,7 @@ def test_every_launched_job_that_resumes_says_where(every_graph):
     for job in some_jobs(every_graph):
         launch, script, _ = called(job)
         if "gpus" in launch:
-            assert ("keeps" in launch) == (script not in BEGIN_ANEW), job["rule"]
+            assert ("resumes" in launch) == (script not in BEGIN_ANEW), job["rule"]
 
 
 def test_every_job_is_one_that_its_script_takes(every_graph):

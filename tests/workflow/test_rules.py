@@ -136,7 +136,7 @@ def test_a_job_that_loads_a_model_asks_for_a_gpu_and_is_launched_on_it(scenes):
     train = one(scenes, "train", run="multi")
     assert train["resources"]["nodes"] == 1 and "--nodes 1 --distributed" in train["command"]
     shard = one(scenes, "encode_latents", stream="video", shard="0")
-    assert "--keeps results/latents/video/train/0.h5 -- " in shard["command"]
+    assert "--resumes results/latents/video/train/0.h5 -- " in shard["command"]
 
 
 def test_trainings_and_what_they_wait_for_go_first(scenes):

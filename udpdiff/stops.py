@@ -16,7 +16,7 @@ from udpdiff.storage.sealed import read_record, write_record
 ALLOWED_WITHOUT_PROGRESS = 1
 
 
-class Slices:
+class Stops:
     """The stops of one job, noted beside its first output.
 
     Args:
@@ -25,24 +25,24 @@ class Slices:
 
     def __init__(self, outputs: Sequence[Path]) -> None:
         self.outputs = list(outputs)
-        self._note = staging_path(self.outputs[0], "slices")
+        self._record = staging_path(self.outputs[0], "stops")
 
-    def stopped(self) -> bool:
+    def note(self) -> bool:
         """Note a stop. Returns whether the job should be started again: not after two stops in a row at one place."""
         reached, former = self._reached(), self._former()
         # A training whose checkpoints were moved aside begins anew; a shard's bytes may shrink when a start takes it over.
         afresh = reached < former["reached"] and any(path.is_dir() for path in self.outputs)
         idle = 0 if reached > former["reached"] or afresh else former["idle"] + 1
         if idle > ALLOWED_WITHOUT_PROGRESS:
-            self.ended()
+            self.forget()
             return False
         kept = reached if afresh else max(reached, former["reached"])
-        write_record(self._note, {"reached": kept, "idle": idle})
+        write_record(self._record, {"reached": kept, "idle": idle})
         return True
 
-    def ended(self) -> None:
+    def forget(self) -> None:
         """Forget the stops of a job that is over."""
-        self._note.unlink(missing_ok=True)
+        self._record.unlink(missing_ok=True)
 
     def _reached(self) -> int:
         """Bytes of shards, or steps of checkpoints: what grows while the job gets on."""
@@ -50,7 +50,7 @@ class Slices:
 
     def _former(self) -> dict[str, int]:
         try:
-            return read_record(self._note)
+            return read_record(self._record)
         except (FileNotFoundError, StorageError):
             return {"reached": 0, "idle": 0}
 

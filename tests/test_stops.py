@@ -9,12 +9,12 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from udpdiff.slices import Slices
+from udpdiff.stops import Stops
 from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.shards import ShardWriter
 
 
-def slice_of_work(path, clips: int) -> None:
+def work_until_stopped(path, clips: int) -> None:
     """Add some clips, then stop as a job does that is told to."""
     with (
         warnings.catch_warnings(action="ignore"),
@@ -28,15 +28,15 @@ def slice_of_work(path, clips: int) -> None:
 
 def stop_after(path, clips: int) -> bool:
     try:
-        slice_of_work(path, clips)
+        work_until_stopped(path, clips)
     except KeyboardInterrupt:
-        return Slices([path]).stopped()
+        return Stops([path]).note()
 
 
 def test_a_job_that_gets_on_is_started_again_and_again(tmp_path):
     path = tmp_path / "0.h5"
     assert [stop_after(path, 2) for _ in range(5)] == [True] * 5
-    Slices([path]).ended()
+    Stops([path]).forget()
     assert os.listdir(tmp_path) == [".0.h5.partial"]
 
 
@@ -54,43 +54,43 @@ def test_captions_are_progress(tmp_path):
             for clip in range(len(table.done), number + 1):
                 table.add(f"clip{clip}", words, words)
             raise KeyboardInterrupt
-        told.append(Slices([tmp_path / "0.parquet"]).stopped())
+        told.append(Stops([tmp_path / "0.parquet"]).note())
     assert told == [True, True, True, True, False]
 
 
 def test_one_output_of_several_is_progress(tmp_path):
     first, second = tmp_path / "0.clips.h5", tmp_path / "0.dense.h5"
-    slices = Slices([first, second])
-    assert slices.stopped()
+    stops = Stops([first, second])
+    assert stops.note()
     (tmp_path / ".0.dense.h5.partial").write_bytes(b"x")
-    assert slices.stopped() and slices.stopped() and not slices.stopped()
+    assert stops.note() and stops.note() and not stops.note()
 
 
 def test_a_training_gets_on_by_its_checkpoints(tmp_path):
-    slices = Slices([tmp_path / "base"])
-    assert slices.stopped(), "nothing yet, for the first time"
+    stops = Stops([tmp_path / "base"])
+    assert stops.note(), "nothing yet, for the first time"
     (tmp_path / "base" / "checkpoint-20").mkdir(parents=True)
-    assert slices.stopped() and slices.stopped()
+    assert stops.note() and stops.note()
     (tmp_path / "base" / "checkpoint-100").mkdir()
     (tmp_path / "base" / ".checkpoint-120.writing").mkdir()
-    assert slices.stopped() and slices.stopped() and not slices.stopped()
+    assert stops.note() and stops.note() and not stops.note()
 
 
 def test_a_training_that_begins_anew_gets_on_from_where_it_begins(tmp_path):
-    slices = Slices([tmp_path / "base"])
+    stops = Stops([tmp_path / "base"])
     (tmp_path / "base" / "checkpoint-10000").mkdir(parents=True)
-    assert slices.stopped()
+    assert stops.note()
     (tmp_path / "base" / "checkpoint-10000").rename(tmp_path / "aside")  # another recipe
     for step in (500, 1000, 1500):
         (tmp_path / "base" / f"checkpoint-{step}").mkdir()
-        assert slices.stopped()
-    assert slices.stopped() and not slices.stopped()
+        assert stops.note()
+    assert stops.note() and not stops.note()
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"reached": 3}', b'{"reached": "far", "idle": 0}', b"\xff"])
 def test_a_damaged_note_counts_as_none(tmp_path, content):
     path = tmp_path / "0.h5"
     assert stop_after(path, 2)
-    (tmp_path / ".0.h5.slices").write_bytes(content)
+    (tmp_path / ".0.h5.stops").write_bytes(content)
     assert stop_after(path, 0) and stop_after(path, 0), "as if this were the first stop"
     assert not stop_after(path, 0)
