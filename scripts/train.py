@@ -18,6 +18,7 @@ from udpdiff.model.live_text import LivePrompts
 from udpdiff.model.precision import warn_of_slow_bfloat16
 from udpdiff.quiet_libraries import leave_out_loading_bars
 from udpdiff.storage.dataset import LatentSource
+from udpdiff.training.card import data_words
 from udpdiff.training.loop import train
 from udpdiff.training.settings import TrainingSettings
 
@@ -38,7 +39,8 @@ def main() -> None:
     if settings.mixed_precision == "bf16" and device == "cpu":
         warn_of_slow_bfloat16("training.mixed_precision", '"no"')
     source = latent_source(job, arguments.latents, arguments.captions, own_device(device))
-    train(settings, source, arguments.state, arguments.output, cpu=device == "cpu")
+    data = data_words(job.data) if job.data else ""
+    train(settings, source, arguments.state, arguments.output, cpu=device == "cpu", data=data)
 
 
 def own_device(device: str) -> str:

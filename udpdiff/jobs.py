@@ -19,8 +19,11 @@ from udpdiff.jobs_data import (
     CheckCheckpoints,
     ChooseClips,
     CutVideos,
+    DataOrigin,
     DescribeDataSet,
     DownloadClips,
+    EncodeLatents,
+    EncodeText,
     EstimateDepth,
     FetchCheckpoint,
     Job,
@@ -33,8 +36,11 @@ __all__ = [
     "CheckCheckpoints",
     "ChooseClips",
     "CutVideos",
+    "DataOrigin",
     "DescribeDataSet",
     "DownloadClips",
+    "EncodeLatents",
+    "EncodeText",
     "EstimateDepth",
     "FetchCheckpoint",
     "Job",
@@ -62,38 +68,6 @@ class Execution(Job):
     offload: bool = False
 
 
-class EncodeLatents(Job):
-    """One stream of one shard through the VAE.
-
-    Attributes:
-        base: The checkpoint with the VAE.
-        dtype: What the VAE computes in.
-        batch_clips: How many clips are encoded at once, which may show in the last bits.
-        task: None for the video itself.
-        colormap: The task's colour encoding.
-        options: Those of the task that labels and colormap depend on.
-        encodings: How many colour encodings of each clip.
-        seed: Of drawn colours; None where none are drawn.
-    """
-
-    base: str
-    dtype: Dtype
-    batch_clips: int
-    task: str | None = None
-    colormap: str | None = None
-    options: dict = Field(default_factory=dict)
-    encodings: int = 1
-    seed: int | None = None
-
-
-class EncodeText(Job):
-    """Prompts of one shard, by a text encoder that computes in `dtype`. task: named in every prompt; None for plain captions."""
-
-    base: str
-    dtype: Dtype
-    task: str | None
-
-
 class Streams(Job):
     """The folders of latents that a run trains on: of the video, of each task, of each style of prompts."""
 
@@ -109,6 +83,7 @@ class Train(Job):
         tasks: Share of the samples by task, in the order of the rows of the task embedding; empty for the base.
         colormaps: The colour encoding of each task.
         text_dtype: Of the text encoder beside the trainer; None where prompts are read from latents.
+        data: What the clips and their labels are of, for the card.
     """
 
     run: str
@@ -120,6 +95,7 @@ class Train(Job):
     model: Model
     recipe: TrainingRecipe
     text_dtype: Dtype | None = None
+    data: DataOrigin | None = None
 
 
 class TakeModel(Job):

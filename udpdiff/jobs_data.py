@@ -1,4 +1,4 @@
-"""What a job is, and the jobs that fetch checkpoints and make the data set: clips, labels and captions. `udpdiff.jobs` names all jobs."""
+"""What a job is, and the jobs that fetch checkpoints and make the data set: clips, labels, captions, latents. `udpdiff.jobs` names all jobs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from udpdiff.checkpoints import hub
 from udpdiff.config_data import ClipSize, Filters, PandaGates
 from udpdiff.config_labels import Captions, Cleanup, DepthEstimator, EntityLabeller, Tracker
+from udpdiff.config_values import Dtype
 
 
 class Job(BaseModel):
@@ -139,8 +140,44 @@ class WriteCaptions(Job):
     seed: int
 
 
-class DescribeDataSet(Job):
-    """The card of an exported data set. source: its kind. labellers: the checkpoint behind each part of the labels."""
+class EncodeLatents(Job):
+    """One stream of one shard through the VAE.
+
+    Attributes:
+        base: The checkpoint with the VAE.
+        dtype: What the VAE computes in.
+        batch_clips: How many clips are encoded at once, which may show in the last bits.
+        task: None for the video itself.
+        colormap: The task's colour encoding.
+        options: Those of the task that labels and colormap depend on.
+        encodings: How many colour encodings of each clip.
+        seed: Of drawn colours; None where none are drawn.
+    """
+
+    base: str
+    dtype: Dtype
+    batch_clips: int
+    task: str | None = None
+    colormap: str | None = None
+    options: dict = Field(default_factory=dict)
+    encodings: int = 1
+    seed: int | None = None
+
+
+class EncodeText(Job):
+    """Prompts of one shard, by a text encoder that computes in `dtype`. task: named in every prompt; None for plain captions."""
+
+    base: str
+    dtype: Dtype
+    task: str | None
+
+
+class DataOrigin(Job):
+    """What a data set is made of. source: its kind. labellers: the checkpoint behind each part of the labels."""
 
     source: Literal["scenes", "videos", "panda70m"]
     labellers: dict[str, str]
+
+
+class DescribeDataSet(DataOrigin):
+    """The card of an exported data set."""

@@ -21,6 +21,7 @@ from udpdiff.storage.coarse_values import FULL_BITS
 from udpdiff.storage.digests import digest
 from udpdiff.tasks import get_task
 from udpdiff.workflow import PLAIN_TEXT, VIDEO, Workflow
+from udpdiff.workflow_tables import trained_on
 
 
 def execution(workflow: Workflow) -> jobs.Execution:
@@ -167,6 +168,7 @@ def train(workflow: Workflow, run: str) -> jobs.Train:
         model=config.run_model(run),
         recipe=config.recipe(run),
         text_dtype=config.encoding.text_dtype if config.encoding.text == "live" else None,
+        data=trained_on(workflow, run),
     )
 
 
@@ -279,10 +281,10 @@ def measure_memory(workflow: Workflow) -> jobs.MeasureMemory:
     """The first training of the report, in batches up to what a process has at once, and twice that."""
     runs = workflow.config.runs
     run = next((run for run, _ in workflow.shown_pairs() if run in runs and runs[run].tasks), None)
-    run = run or next(iter(runs))
-    most = 2 * max(4, workflow.config.run_training(run).batch_size)
+    training = train(workflow, run or next(iter(runs))).model_copy(update={"data": None})  # any clips take as much
+    most = 2 * max(4, training.recipe.batch_size)
     batches = tuple(2**power for power in range(most.bit_length()) if 2**power <= most)
-    return jobs.MeasureMemory(train=train(workflow, run), size=workflow.config.clip_size(), batches=batches)
+    return jobs.MeasureMemory(train=training, size=workflow.config.clip_size(), batches=batches)
 
 
 def render_report(workflow: Workflow) -> jobs.RenderReport:

@@ -1,8 +1,12 @@
-"""What the jobs of tables, claims and the data set's card are told, as `workflow_jobs` says of all others."""
+"""What the jobs of tables, claims and cards are told, as `workflow_jobs` says of all others."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from udpdiff import jobs
+from udpdiff.config import LABEL_KINDS
+from udpdiff.tasks import get_task
 from udpdiff.workflow import Workflow
 
 
@@ -28,13 +32,26 @@ def judge_claims(workflow: Workflow) -> jobs.JudgeClaims:
 
 
 def describe_data_set(workflow: Workflow) -> jobs.DescribeDataSet:
-    labels, judges = workflow.config.labels, workflow.config.metrics.judges
-    found = {
-        "First-frame entities": getattr(labels.entities[judges.entities], "segmenter", "points, by the tracker"),
-        "Entities through the clip": labels.tracker.checkpoint,
-        "Depth": labels.depth[judges.depth].checkpoint,
-        "Detailed captions": labels.captions.captioner or "the source's",
-    }
-    return jobs.DescribeDataSet(
-        source=workflow.config.source.kind, labellers={part: named for part, named in found.items() if named}
+    judges = workflow.config.metrics.judges
+    return jobs.DescribeDataSet(**_origin(workflow, judges.entities, judges.depth))
+
+
+def trained_on(workflow: Workflow, run: str) -> jobs.DataOrigin:
+    """What a run's clips are and whose labels it learns, of its own tasks alone."""
+    spec = workflow.config.run(run)
+    kinds = {get_task(task).labels for task in spec.tasks}
+    return jobs.DataOrigin(
+        **_origin(workflow, *(getattr(spec, kind) if kind in kinds else None for kind in LABEL_KINDS))
     )
+
+
+def _origin(workflow: Workflow, entities: str | None, depth: str | None) -> dict[str, Any]:
+    """entities, depth: names of labellers; None where there are no labels of that kind."""
+    labels = workflow.config.labels
+    found = {"Detailed captions": labels.captions.captioner or "the source's"}
+    if depth:
+        found = {"Depth": labels.depth[depth].checkpoint} | found
+    if entities:
+        first = getattr(labels.entities[entities], "segmenter", "points, by the tracker")
+        found = {"First-frame entities": first, "Entities through the clip": labels.tracker.checkpoint} | found
+    return {"source": workflow.config.source.kind, "labellers": {part: named for part, named in found.items() if named}}

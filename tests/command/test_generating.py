@@ -62,7 +62,7 @@ def run(tmp_path_factory) -> Path:
         validation_clips=0, mixed_precision="bf16", export="transformer", log_every_steps=1,
     )  # fmt: skip
     AcceleratorState._reset_state(True)  # one precision for each process, and other tests have theirs
-    train(settings, source, folder / "state", folder / "results/runs/multi", cpu=True)
+    train(settings, source, folder / "state", folder / "results/runs/multi", cpu=True, data="noise")
     AcceleratorState._reset_state(True)
     measured = {"depth_delta1": {"value": 0.625, "low": 0.5, "high": 0.75, "n": 24}}
     document = {"run": "multi", "metrics": measured}
@@ -87,7 +87,8 @@ def test_a_shared_run_is_small_and_says_what_it_is(run, shared):
     assert "| all streams | " in card and "| depth | δ1, aligned per video | 0.6250 (0.5000 to 0.7500) | 24 |" in card
     assert "None for seg. The workflow measures" in card and "--metrics results/metrics/multi`" in card
     written = (run / "README.md").read_text()  # with the export, before anything was measured
-    assert "None: not measured, or not at hand, when this card was written" in written and "2 clips for seg" in written
+    assert "Not in this card" in written and "`udpdiff export results/runs/multi FOLDER` writes a card with" in written
+    assert "Data: noise; 2 clips for seg" in written and "together with its entity segmentation or depth" in written
     assert "base `mini:cogvideox`" in written and "hold for them (Apache-2.0, trained by this project" in written
 
 
@@ -99,7 +100,8 @@ def test_a_copy_of_a_run_is_exported_without_figures_and_says_so(run, tmp_path, 
     assert (
         f"figures in the card: none, for there is no {tmp_path / 'metrics' / 'best'}; --metrics names another" in told
     )
-    assert "None: not measured, or not at hand" in (tmp_path / "out/README.md").read_text()
+    written = (tmp_path / "out/README.md").read_text()
+    assert "Not in this card" in written and "Data: noise; 2 clips for seg" in written, "as its training said"
     command.main([*words, "--metrics", str(run.parents[1] / "metrics/multi")])
     assert "| depth | δ1, aligned per video | 0.6250" in (tmp_path / "out/README.md").read_text()
     with pytest.raises(ValueError, match=r"got no TASK/quality\.json in it, expected.*results/metrics/multi"):

@@ -93,6 +93,19 @@ def test_settings_places_and_device_are_passed_on(call):
     assert call("multi", device="cuda")["cpu"] is False
 
 
+@pytest.mark.parametrize(
+    ("run", "named", "absent"),
+    [
+        ("seg", ["first-frame entities by `mini:cropformer`", "entities through the clip by `mini:sam2`"], "depth"),
+        ("depth", ["depth by `mini:depthcrafter` (Apache-2.0, trained by"], "entities"),
+    ],
+)
+def test_the_card_is_told_the_source_and_the_labellers_of_the_runs_own_tasks(call, run, named, absent):
+    data = call(run)["data"]
+    assert data.startswith("videos: rendered by this project (Apache-2.0)") and absent not in data
+    assert all(words in data for words in [*named, "detailed captions by `mini:captioner`"])
+
+
 def test_each_task_has_its_own_prompts_where_the_trainer_encodes_them(monkeypatch, tmp_path):
     """Prompts name the task whose sample is read."""
     latents = [write_shard(tmp_path, stream, mark) for stream, mark in MARKS.items() if not stream.startswith("text")]

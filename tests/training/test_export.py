@@ -56,6 +56,7 @@ def test_the_recipe_names_tasks_in_the_order_of_their_rows_and_the_streams(
     assert recipe == {
         "run": "multi",
         "clips": dict.fromkeys(tasks, 6),
+        "data": "",
         "export": "pipeline",
         "task_condition": "embedding",
         "tasks": {"seg": "location", "depth": "spectral"},

@@ -13,7 +13,8 @@ from every_job import DEFAULT, ROOT, changed, every_job, workflow_of
 
 SIZE = "measure_runtime render_scenes sample"
 LABELLED = "encode_latents estimate_depth render_scenes segment_entities train write_captions mean_labels"
-# dotted key -> (another value, the rules); of a Panda-70M source for keys that only it reads.
+# dotted key -> (another value, the rules); of a Panda-70M source for keys that only it reads. A training is told who labelled
+# its clips, for its card; with another checkpoint its latents are others in any case.
 RERUNS = {
     "preset": ("rehearsal", ""),
     "seed": (
@@ -51,7 +52,7 @@ RERUNS = {
     "clips.shard_clips": (72, LABELLED),
     **{f"filters.{name}": (0.123, "render_scenes") for name in DEFAULT["filters"]},
     "labels.max_failed_share": (0.1, ""),
-    "labels.entities.entityseg.segmenter": ("a/b", "segment_entities"),
+    "labels.entities.entityseg.segmenter": ("a/b", "segment_entities train"),
     "labels.entities.entityseg.score_threshold": (0.4, "segment_entities"),
     **{
         f"labels.entities.grid12.{key}": (value, "segment_entities")
@@ -62,17 +63,17 @@ RERUNS = {
             "stability_threshold": 0.8,
         }.items()
     },
-    "labels.tracker.checkpoint": ("a/b", "segment_entities"),
+    "labels.tracker.checkpoint": ("a/b", "segment_entities train"),
     "labels.tracker.max_objects": (16, "segment_entities"),
     "labels.tracker.dtype": ("bfloat16", "segment_entities"),
     "labels.cleanup.min_area_share": (0.002, "segment_entities"),
     "labels.cleanup.min_coverage": (0.4, "segment_entities"),
     "labels.cleanup.reprompt_below": (0.5, "segment_entities"),
-    "labels.depth.depthcrafter.checkpoint": ("a/b", "estimate_depth"),
-    "labels.depth.depth_anything.checkpoint": ("a/b", "estimate_depth"),
+    "labels.depth.depthcrafter.checkpoint": ("a/b", "estimate_depth train"),
+    "labels.depth.depth_anything.checkpoint": ("a/b", "estimate_depth train"),
     "labels.depth.depth_anything.batch_frames": (16, "estimate_depth"),
     "labels.depth.depth_anything.normalise": ("frame", "estimate_depth"),
-    "labels.captions.captioner": ("a/b", "write_captions"),
+    "labels.captions.captioner": ("a/b", "write_captions train"),
     "labels.captions.instruction": ("Say what is in {split}.", "write_captions"),
     "labels.captions.max_new_tokens": (9, "write_captions"),
     "labels.captions.batch_clips": (5, "write_captions"),

@@ -62,7 +62,20 @@ def training(run: str, tasks: dict, streams: list[str], colormaps: dict, **chang
         "model": SAID["model"],
         "recipe": RECIPE,
         "text_dtype": None,
+        "data": {"source": "scenes", "labellers": labellers(streams)},
     } | changes
+
+
+def labellers(streams: list[str]) -> dict[str, str]:
+    """What made the labels of these streams of latents, whose names end with that of their labeller."""
+    found = {"Detailed captions": "lab/captioner"}
+    for name in (stream.rpartition("-")[2] for stream in streams):
+        if name in DEPTH:
+            found["Depth"] = f"mini:{name}"
+        else:
+            first = "mini:cropformer" if name == "entityseg" else "points, by the tracker"
+            found |= {"First-frame entities": first, "Entities through the clip": "mini:sam2"}
+    return found
 
 
 NORMALS_RUN = training("normals", {"normals": 1.0}, ["normals-rgb-depthcrafter"], {"normals": "rgb"})
@@ -322,7 +335,7 @@ TOLD = [
             }
         },
     ),
-    ("measure_memory", {}, {"train": NORMALS_RUN, "size": SIZE, "batches": [1, 2, 4, 8]}),
+    ("measure_memory", {}, {"train": NORMALS_RUN | {"data": None}, "size": SIZE, "batches": [1, 2, 4, 8]}),
 ]
 
 

@@ -126,6 +126,7 @@ def test_everything_ends_in_a_report(finished):
     )
     assert max(map(len, done.stderr.splitlines())) < 500, "nobody reads longer lines"
     assert (folder / "results/report/index.html").stat().st_size > 20_000
+    assert "depth by `mini:depthcrafter`" in (folder / "results/runs/depth/README.md").read_text()
     figures = json.loads((folder / "results/quality.json").read_text())
     for key in ("labels.entity_miou", "codec.vae_entity_miou", "generated.depth_delta1", "cost.total_seconds"):
         assert key in figures

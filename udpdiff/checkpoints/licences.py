@@ -1,4 +1,4 @@
-"""Licences of the checkpoints that a user may name, as their publishers state them. Knows nothing of files.
+"""Licences of the videos and checkpoints that a user may name, as their publishers state them. Knows nothing of files.
 
 Source: the model cards and repositories of each, read in 2026; whoever uses one reads its own.
 """
@@ -11,6 +11,15 @@ from udpdiff.checkpoints.hub import split
 
 OWN = "Apache-2.0, trained by this project on its own scenes"
 UNKNOWN = "not known here: see its card"
+# Kind of source -> where its videos come from, and who owns them.
+VIDEOS = {
+    "scenes": "rendered by this project (Apache-2.0), with exact truth beside the labels",
+    "videos": "a folder of the maker's; whoever passes it on answers for the rights to it",
+    "panda70m": (
+        "Panda-70M, a list of YouTube videos for research only (https://github.com/snap-research/Panda-70M, its licence);"
+        " the videos belong to their makers"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,16 @@ def licence_of(reference: str) -> str:
         return OWN
     name = found[0] if (found := split(reference)) else reference
     return next((row.ids[name] for row in PUBLISHED if name in row.ids), UNKNOWN)
+
+
+def is_reference(labeller: str) -> bool:
+    """Return whether it names a checkpoint; else it says in words what stands there instead."""
+    return ":" in labeller or "/" in labeller
+
+
+def with_licence(labeller: str) -> str:
+    """Return a reference with its licence, in Markdown; words as they are."""
+    return f"`{labeller}` ({licence_of(labeller)})" if is_reference(labeller) else labeller
 
 
 def as_markdown() -> str:

@@ -12,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of a trained run, results/runs/NAME")
     parser.add_argument("folder", type=Path, help="to write; an export of the same weights that is there is replaced")
     parser.add_argument("--metrics", type=Path, help="folder of its figures; by default results/metrics/NAME, if there")
-    parser.add_argument("--data", default="", help="what it was trained on, in words, for the card")
+    parser.add_argument(
+        "--data", default="", help="what it was trained on, in words, for the card; by default what its training said"
+    )
     add_overwrite(parser)
 
 

@@ -11,19 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from udpdiff import jobs
-from udpdiff.checkpoints.licences import OWN, licence_of
+from udpdiff.checkpoints.licences import OWN, VIDEOS, is_reference, licence_of, with_licence
 from udpdiff.metrics.registry import describe
 from udpdiff.storage.files import write_text
 from udpdiff.storage.sealed import read_record
 
-_SOURCES = {
-    "scenes": "rendered by this project (Apache-2.0), with exact truth beside the labels",
-    "videos": "a folder of the maker's; whoever passes it on answers for the rights to it",
-    "panda70m": (
-        "Panda-70M, a list of YouTube videos for research only (https://github.com/snap-research/Panda-70M, its licence);"
-        " the videos belong to their makers"
-    ),
-}
 _LOADER = """```python
 import io, json, tarfile
 import numpy as np
@@ -101,25 +93,19 @@ def _lines(
     yield from ([] if counts else ["| | nothing | 0 |"])
     yield from ("", "A clip that a later stage refused is in no archive.", "", "## How good the labels are", "")
     yield from _quality(figures)
-    yield from ("", "## Where it comes from, and licences", "", f"- Videos: {_SOURCES[job.source]}.")
-    for part, checkpoint in job.labellers.items():
-        named = f"`{checkpoint}` ({licence_of(checkpoint)})" if _is_reference(checkpoint) else checkpoint
-        yield f"- {part}: {named}"
+    yield from ("", "## Where it comes from, and licences", "", f"- Videos: {VIDEOS[job.source]}.")
+    yield from (f"- {part}: {with_licence(labeller)}" for part, labeller in job.labellers.items())
     yield "- Labels carry the licences and terms of the checkpoints that made them."
     yield from ("", "## Checksums", "", "`sha256sum --check SHA256SUMS`, in this folder.")
 
 
 def _head(job: jobs.DescribeDataSet) -> Iterator[str]:
     """Free where videos and all labels are this project's own; else each part has its own licence, named below."""
-    licences = {licence_of(named) for named in job.labellers.values() if _is_reference(named)}
+    licences = {licence_of(named) for named in job.labellers.values() if is_reference(named)}
     free = job.source == "scenes" and licences <= {OWN}
     known = ["license: apache-2.0"] if free else ["license: other", "license_name: that-of-each-part"]
     tasks = "task_categories: [text-to-video, image-segmentation, depth-estimation]"
     yield from ("---", *known, "pretty_name: Panda-Dense, as made by udpdiff", tasks, "---", "")
-
-
-def _is_reference(labeller: str) -> bool:
-    return ":" in labeller or "/" in labeller  # else words
 
 
 def _size(count: int) -> str:

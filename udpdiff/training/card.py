@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from udpdiff.checkpoints.licences import licence_of
+from udpdiff import jobs
+from udpdiff.checkpoints.licences import VIDEOS, licence_of, with_licence
 from udpdiff.metrics.registry import describe
+from udpdiff.tasks import get_task
 
 CARD = "README.md"
 _LOSSES = {"loss": "all streams", "loss_video": "video", "loss_dense": "dense stream"}
@@ -33,7 +35,8 @@ def model_card(
         data: What the clips are, in words.
     """
     tasks, base = list(settings["tasks"]), settings["base"]
-    makes = f"a video together with its {' or '.join(tasks)}" if tasks else "a video"
+    dense = " or ".join(get_task(task).phrase for task in tasks)
+    makes = f"a video together with its {dense}" if tasks else "a video"
     steps, batch = settings["steps"], settings["batch_size"]
     shares = ", ".join(f"{task} {share:.0%}" for task, share in settings["tasks"].items()) or "none, the video alone"
     counted = ", ".join(f"{count:,} clips for {task}" for task, count in clips.items())
@@ -72,6 +75,12 @@ def model_card(
     return "\n".join(lines)
 
 
+def data_words(origin: jobs.DataOrigin) -> str:
+    """Return what clips and labels are of, with licences, for a card."""
+    parts = [f"{part.lower()} by {with_licence(labeller)}" for part, labeller in origin.labellers.items()]
+    return "; ".join([f"videos: {VIDEOS[origin.source]}", *parts])
+
+
 def _head(base: str) -> list[str]:
     is_apache = licence_of(base).startswith("Apache-2.0")
     known = ["license: apache-2.0"] if is_apache else ["license: other", "license_name: that-of-the-base"]
@@ -103,11 +112,12 @@ def _losses(log: Sequence[Mapping[str, Any]]) -> list[str]:
 def _figures(run: str, tasks: Sequence[str], figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A table of what is known, and in words what is not and where it would come from."""
     source = (
-        f"The workflow measures a run's samples into `results/metrics/{run}/TASK/quality.json`; `udpdiff export RUN FOLDER"
-        f" --metrics results/metrics/{run}` writes what is there into the card."
+        "The workflow measures samples after the training, for its report and into"
+        f" `results/metrics/{run}/TASK/quality.json`; `udpdiff export results/runs/{run} FOLDER` writes a card with what is"
+        f" there (`--metrics results/metrics/{run}`, where it is not beside the run)."
     )
     if not figures:
-        return ["## Figures", "", f"None: not measured, or not at hand, when this card was written. {source}", ""]
+        return ["## Figures", "", f"Not in this card, which was written without them. {source}", ""]
     missing = [task for task in tasks if task not in figures]
     rows = []
     for task, measured in figures.items():

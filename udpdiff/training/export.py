@@ -33,7 +33,12 @@ ADAPTER_FOLDER = "adapter"
 
 
 def export_run(
-    settings: TrainingSettings, checkpoints: Path, output: Path, step: int, clips: Mapping[str, int] | None = None
+    settings: TrainingSettings,
+    checkpoints: Path,
+    output: Path,
+    step: int,
+    clips: Mapping[str, int] | None = None,
+    data: str = "",
 ) -> None:
     """Write the model of `checkpoints/checkpoint-<step>` as `output`, replacing what is there once all is written.
 
@@ -44,6 +49,7 @@ def export_run(
 
     Args:
         clips: How many it was trained on, by task, for the card.
+        data: What these are, in words, for it too.
 
     Raises:
         DamagedCheckpoint: The checkpoint is not what was written.
@@ -75,6 +81,7 @@ def export_run(
         recipe: dict[str, Any] = {
             "run": settings.run,
             "clips": dict(clips or {}),
+            "data": data,
             "base": settings.base,
             "export": settings.export,
             **entries,
@@ -86,7 +93,7 @@ def export_run(
             if (checkpoints / name).exists():
                 with writing(output):
                     shutil.copy2(checkpoints / name, folder / name)
-        card = model_card(asdict(settings), clips or {}, read_log(checkpoints / LOG))
+        card = model_card(asdict(settings), clips or {}, read_log(checkpoints / LOG), data=data)
         write_text(folder / CARD, card)
         seal_folder(folder)
 

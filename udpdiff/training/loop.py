@@ -42,6 +42,7 @@ def train(
     output: str | Path,
     evaluation: LatentSource | None = None,
     cpu: bool = False,
+    data: str = "",
 ) -> None:
     """Train a run, or continue it from `state_dir`, and write its model as the folder `output`.
 
@@ -54,6 +55,7 @@ def train(
         output: A diffusers folder.
         evaluation: Clips for the validation loss; without it a few training clips are held back.
         cpu: Leave GPUs alone.
+        data: What the clips are, in words, for the card.
 
     Raises:
         Interrupted: After SIGTERM or SIGUSR1 or at the job's deadline, with a checkpoint saved (exit code 75).
@@ -82,7 +84,7 @@ def train(
 
         def finish() -> None:
             clips = {task: len(source.clip_ids([task])) for task in settings.tasks} or {"video": len(source.clip_ids())}
-            export_run(settings, state.folder, Path(output), settings.steps, clips)
+            export_run(settings, state.folder, Path(output), settings.steps, clips, data)
             keep_result(state.folder, settings.steps, settings.keep_optimizer)
 
         # All wait for it: srun ends a step a while after the first of its processes has ended, however that one ended.

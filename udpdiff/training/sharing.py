@@ -33,7 +33,7 @@ def share_run(
         run: Folder of the exported run, in whichever form.
         output: To write.
         metrics: Folder of the run's figures, `TASK/quality.json`, for the card; None for none.
-        data: What it was trained on, in the card's words.
+        data: What it was trained on, in the card's words; by default what its training said.
         overwrite: Replaces the export of other weights, too.
 
     Raises:
@@ -63,6 +63,7 @@ def share_run(
             with writing(output, shutil.Error):
                 copy(run / name, folder / name)
         write_json(folder / RUN_RECIPE, recipe | {"export": "transformer"})
+        data = data or recipe.get("data", "")
         card = model_card(settings, recipe.get("clips", {}), read_log(run / LOG), figures, data)
         write_text(folder / CARD, card)
         seal_folder(folder)
