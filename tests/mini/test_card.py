@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import asdict
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import yaml
+from snakemake.utils import update_config
 
+from udpdiff import workflow_jobs
+from udpdiff.config_parsing import parse
 from udpdiff.mini.card import earlier_training, write_card
+from udpdiff.training.card import model_card
+from udpdiff.training.log import read_log
+from udpdiff.training.settings import TrainingSettings
+from udpdiff.workflow import Workflow
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "udpdiff" / "checkpoints"
 
 
 def test_card_holds_what_was_measured(tmp_path):
@@ -19,7 +33,36 @@ def test_card_holds_what_was_measured(tmp_path):
     text = (tmp_path / "README.md").read_text()
     assert earlier_training(tmp_path) == (5000, [tuple(point) for point in record["curve"]])
     assert earlier_training(None) == earlier_training(tmp_path / "elsewhere") == (0, [])
+    assert "- Licence: Apache-2.0, trained by this project on its own scenes\n" in text
     assert "mini:small" in text and "| entity miou | 0.8765 |" in text and "| active channels | 12 |" in text
+
+
+@pytest.mark.parametrize("name", sorted(str(path.parent.relative_to(FOLDER)) for path in FOLDER.rglob("training.json")))
+def test_the_cards_that_come_along_are_what_is_written_today(tmp_path, name):
+    text, record = ((FOLDER / name / file).read_text() for file in ("README.md", "training.json"))
+    record = json.loads(record)
+    notes = text.partition("no published model.\n\n")[2].partition("- Data: ")[0].strip()
+    write_card(tmp_path, record.pop("name"), **record, notes=notes)
+    assert (tmp_path / "README.md").read_text() == text
+
+
+def test_so_is_that_of_the_trained_model_but_for_its_name_and_figures():
+    raw, hours = (yaml.safe_load((ROOT / name).read_text()) for name in ("config.yaml", "presets/hours.yaml"))
+    update_config(raw, hours)
+    del raw["models"]["udpdiff"]
+    recipe = json.loads((FOLDER / "udpdiff/run.json").read_text())
+    flow, run = Workflow(parse(raw)), recipe["run"]
+    settings = TrainingSettings.from_job(workflow_jobs.train(flow, run), workflow_jobs.execution(flow).training[run])
+    text = (FOLDER / "udpdiff/README.md").read_text()
+    data = re.search(r"- Data: (.*)\. Tasks by share", text)[1]
+    log = read_log(FOLDER / "udpdiff/train.jsonl")
+    written = model_card(asdict(settings), recipe.get("clips", {}), log, data=data)
+    written = written.replace(f"# {run}\n", "# mini:udpdiff\n").replace('"FOLDER"', '"mini:udpdiff"')
+
+    def without_figures(card: str) -> str:
+        return re.sub(r"(?s)## Figures\n.*## Limits", "", card)
+
+    assert without_figures(text) == without_figures(written)
 
 
 @pytest.mark.parametrize("curve", [[], [(0, 1.0)], [(0, 1.0), (10, -0.5)], [(0, 2.0), (10, 0.5)]])

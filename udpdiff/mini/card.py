@@ -1,9 +1,11 @@
-"""The card of a mini checkpoint: what it was trained on, for how long, how good it is, and its loss curve."""
+"""The card of a mini checkpoint: what it was trained on, for how long, how good it is, its loss curve and its licence."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+
+from udpdiff.checkpoints.licences import OWN
 
 _CURVE_POINTS = 200
 _WIDTH, _HEIGHT = 320, 120  # of the drawn curve, in px
@@ -29,7 +31,7 @@ def write_card(
         "A small checkpoint, trained from scratch by this project for its default scale. It shows that the whole chain "
         "works; its numbers compare with no published model.\n\n"
         f"{notes}{chr(10) * 2 if notes else ''}"
-        f"- Data: {data}\n- Optimizer steps: {steps}\n- Seed: {seed}\n\n"
+        f"- Data: {data}\n- Optimizer steps: {steps}\n- Seed: {seed}\n- Licence: {OWN}\n\n"
         f"| measured on held-out scenes | value |\n|---|---|\n{rows}\n\n![loss over steps](loss.svg)\n"
     )
 
