@@ -35,6 +35,7 @@ RUN = {
     "snakemake -n": WHOLE,
     "snakemake --unlock": "tests/workflow/test_config_files.py",
     "snakemake --profile slurm": SCALES,
+    'snakemake --snakefile "$(udpdiff workflow --path)"': "tests/packaging/test_wheel.py",
     "snakemake --profile mycluster --config preset=rehearsal": "tests/slurm/test_on_slurm.py",
     "snakemake --profile mycluster": SCALES,
     "udpdiff COMMAND --help": "tests/command/test_generating.py",

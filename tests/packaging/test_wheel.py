@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,7 +69,7 @@ def ran(installed: Path, folder: Path, *words: str) -> str:
     command = [sys.executable, str(installed / "bin" / "udpdiff"), *words]
     environment = os.environ | {"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
@@ -139,13 +140,26 @@ def test_the_installed_workflow_runs_in_any_folder(installed, tmp_path):
 
     def snakemake(*words: str) -> str:
         done = subprocess.run([*command, *words], cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    told = snakemake("-n")
-    assert "render_report" in told and "train" in told
     snakemake("results/clips/train/0.h5", *small)  # a script of the installed workflow, which makes something
     assert (tmp_path / "results/clips/train/0.h5").is_file()
+
+
+def test_documented_lines_start_the_installed_workflow(installed, tmp_path):
+    lines = re.findall(r"(?m)^snakemake --snakefile .*$", (ROOT / "docs" / "use.md").read_text())
+    assert len(lines) == 2
+    (tmp_path / "lab.yaml").write_text("seed: 8\n")
+    programs = os.pathsep.join((str(installed / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = os.environ | {"PYTHONPATH": str(installed), "PYTHONSAFEPATH": "1", "PATH": programs}
+    for line in lines:
+        # What would run; of the profile's scale that which needs nothing of the user.
+        line = line.replace("snakemake ", "snakemake -n ", 1).replace(" -- all", " --config preset=rehearsal -- all")
+        done = subprocess.run(line, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        told = done.stdout + done.stderr
+        assert "render_report" in told and "train" in told and str(installed / "udpdiff/_workflow") in told, told
 
 
 def untrained_model(folder: Path) -> Path:
