@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -9,7 +10,20 @@ from pathlib import Path
 
 import pytest
 
+import udpdiff
+
 ROOT = Path(__file__).parents[1]
+FOR_USERS = (
+    "use.md",
+    "first_steps.ipynb",
+    "data.md",
+    "scales.md",
+    "configuration.md",
+    "checkpoints.md",
+    "cluster.md",
+    "training.md",
+    "measures.md",
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +34,19 @@ def site(tmp_path_factory) -> Path:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder / "site"
+
+
+def test_modules_that_pages_for_users_name_are_on_the_page_of_the_api():
+    shown = set(
+        re.findall(r"auto(?:module|class):: (udpdiff\.[a-z]\w+\.?[a-z_0-9]*)", (ROOT / "docs/api.md").read_text())
+    )
+    for page in ["README.md", *(f"docs/{name}" for name in FOR_USERS)]:
+        text = (ROOT / page).read_text()
+        named = set(re.findall(r"(?<!-m )\budpdiff\.[a-z_]+\.[a-z_0-9]+", text))  # not what is run as a command
+        named |= {each.replace("/", ".") for each in re.findall(r"see (udpdiff/\w+/\w+)\.py", text)}
+        missing = {each for each in named if not {each, each.rpartition(".")[0]} & shown}  # a module, or a name in one
+        assert not missing, f"{page}: {missing}"
+    assert set(udpdiff._LAZY.values()) <= shown
 
 
 class _Links(HTMLParser):
