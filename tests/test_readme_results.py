@@ -106,3 +106,11 @@ def test_runs_and_tables_of_each_preset_are_those_that_readme_says(preset):
         assert ("with the source's captions" in row) == (config.labels.captions.captioner is None)
     else:
         assert len(trained) == 11 and flow.report_tables() == list(range(1, 10))
+
+
+def test_it_is_read_in_a_terminal_as_well():
+    lines = README.splitlines()
+    assert len(lines) <= 120
+    wide = re.compile(r"[|]|!\[|\[!\[")  # rows of tables and pictures, which cannot be wrapped
+    seen = [re.sub(r" *<!--.*?-->|(?<=\])\([^)]*\)", "", line) for line in lines if not wide.match(line)]
+    assert not [line for line in seen if len(line) > 140], "as it reads: without targets of links"

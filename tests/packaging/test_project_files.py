@@ -79,7 +79,11 @@ def test_licence_citation_and_changelog_agree_with_the_package():
     assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
     paper = citation["preferred-citation"]
     assert paper["title"] == "Unified Dense Prediction of Video Diffusion" and len(paper["authors"]) == 6
-    assert f"## {PROJECT['version']}\n" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {PROJECT['version']} ({citation['date-released']})\n" in (ROOT / "CHANGELOG.md").read_text()
+    entry = re.search(r"@software\{.*?```", (ROOT / "README.md").read_text(), re.S)[0]
+    [author] = citation["authors"]
+    for told in (citation["title"], author["name"], PROJECT["version"], str(citation["date-released"].year)):
+        assert f"{{{told}}}" in entry, told
 
 
 def test_the_public_ci_does_what_ours_does():
