@@ -13,10 +13,12 @@ from safetensors import SafetensorError
 from torch import nn
 
 from udpdiff.storage.errors import StorageError
+from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.training.checkpoint import (
     DamagedCheckpoint,
     check_checkpoint,
     checkpoint_steps,
+    drop_leftovers,
     has_optimizer,
     keep_result,
     load_part,
@@ -91,6 +93,27 @@ def test_half_a_checkpoint_does_not_count(tmp_path):
     save(tmp_path, 7)
     assert checkpoint_steps(tmp_path) == [5, 7]
     assert checkpoint_steps(tmp_path / "absent") == []
+
+
+def test_what_killed_processes_left_is_dropped(tmp_path):
+    for step in (5, 10):
+        save(tmp_path, step)
+    for name in (".checkpoint-7.new", ".checkpoint-10.old"):
+        (tmp_path / name / "weights").mkdir(parents=True)
+    (tmp_path / "checkpoint-5").rename(tmp_path / ".checkpoint-5.old")  # killed between two renames
+    record = read_record(tmp_path / "checkpoint-10" / "state.json")
+    record["sha256"] = {name: value for name, value in record["sha256"].items() if name.startswith("average/")}
+    write_record(tmp_path / "checkpoint-10" / "state.json", record)  # killed before what it names no more was dropped
+    (tmp_path / "lock").touch()
+    drop_leftovers(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-5", "lock"]
+    assert sorted(path.name for path in (tmp_path / "checkpoint-10").iterdir()) == ["average", "state.json"]
+    assert {"weights", "average", "optimizer"} <= {path.name for path in (tmp_path / "checkpoint-5").iterdir()}
+    assert [check_checkpoint(tmp_path, step)["step"] for step in (5, 10)] == [5, 10]
+
+    (tmp_path / "checkpoint-5" / "state.json").write_text("{}")  # what a damaged state does not name is not judged
+    drop_leftovers(tmp_path)
+    assert (tmp_path / "checkpoint-5" / "optimizer").is_dir()
 
 
 def flip(path: Path) -> None:

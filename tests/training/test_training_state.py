@@ -84,6 +84,13 @@ def test_a_locked_folder_is_refused_and_left_alone(tmp_path, make_settings, make
         pass
 
 
+def test_a_start_drops_what_a_killed_process_left(tmp_path, make_settings, make_source):
+    left = tmp_path / "state" / ".checkpoint-537.new" / "optimizer"
+    left.mkdir(parents=True)
+    train(make_settings(tasks={}, steps=2), make_source(), tmp_path / "state", tmp_path / "run")
+    assert not left.parent.exists() and (tmp_path / "state" / "checkpoint-2").is_dir()
+
+
 def test_log_entries_after_the_checkpoint_are_dropped_on_resume(tmp_path, make_settings, make_source):
     settings = make_settings(tasks={}, steps=2, log_every_steps=1)
     train(settings, make_source(), tmp_path / "state", tmp_path / "run")

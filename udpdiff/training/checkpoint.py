@@ -24,6 +24,7 @@ from udpdiff.training.processes import from_all, from_first, position, wait_for_
 from udpdiff.training.tensor_files import Tensors, load_tensors, read_whole, save_tensors
 
 _NAME = re.compile(r"checkpoint-(\d+)")
+_LEFTOVER = re.compile(r"\.(checkpoint-\d+)\.(new|old)")  # as `replace_folder` names them
 _STATE = "state.json"
 WEIGHTS, AVERAGE, OPTIMIZER = "weights", "average", "optimizer"
 KEPT = 2
@@ -88,6 +89,27 @@ def keep_result(folder: Path, step: int, keep_optimizer: bool) -> None:
     write_record(folder / f"checkpoint-{step}" / _STATE, state | {"sha256": digests})
     for part in unneeded:
         shutil.rmtree(folder / f"checkpoint-{step}" / part)
+
+
+def drop_leftovers(folder: Path) -> None:
+    """Drop what killed processes left: half-written checkpoints, and parts that a checkpoint's state does not name.
+
+    Called by one process alone, which holds the folder's lock. A checkpoint that was about to be replaced gets its name
+    back where nothing took its place.
+    """
+    for path in list(folder.iterdir()):
+        if leftover := _LEFTOVER.fullmatch(path.name):
+            whole, kind = folder / leftover.group(1), leftover.group(2)
+            if kind == "old" and not whole.exists():
+                path.rename(whole)
+            else:
+                shutil.rmtree(path)
+    for step in checkpoint_steps(folder):
+        with contextlib.suppress(DamagedCheckpoint):
+            named = {name.split("/")[0] for name in read_state(folder, step)["sha256"]}
+            for part in (WEIGHTS, AVERAGE, OPTIMIZER):
+                if part not in named and (folder / f"checkpoint-{step}" / part).exists():
+                    shutil.rmtree(folder / f"checkpoint-{step}" / part)
 
 
 def checkpoint_steps(folder: Path) -> list[int]:

@@ -21,7 +21,7 @@ from udpdiff.storage.dataset import LatentSource
 from udpdiff.storage.digests import digest
 from udpdiff.storage.errors import StorageError, writing
 from udpdiff.storage.sealed import read_record, write_record
-from udpdiff.training.checkpoint import DamagedCheckpoint, checkpoint_steps, read_state
+from udpdiff.training.checkpoint import DamagedCheckpoint, checkpoint_steps, drop_leftovers, read_state
 from udpdiff.training.log import truncate_log
 from udpdiff.training.settings import TrainingSettings
 
@@ -87,8 +87,9 @@ class RunState:
         """Make the folder one that a training of this identity may continue.
 
         What another identity left, or a longer training, is moved beside the folder. Returns what was moved and why,
-        None if nothing was.
+        None if nothing was. What killed processes left half-written is dropped.
         """
+        drop_leftovers(self.folder)
         reason = self._mismatch(identity, steps)
         if not reason:
             return None
