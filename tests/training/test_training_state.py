@@ -114,11 +114,14 @@ def test_log_entries_after_the_checkpoint_are_dropped_on_resume(tmp_path, make_s
 def test_another_training_is_moved_aside(tmp_path, capsys, make_settings, make_source, write_streams, changes, reason):
     train(make_settings(tasks={}, steps=2), make_source(), tmp_path / "state", tmp_path / "run")
     old = weights(tmp_path / "state", 2)
+    with open(tmp_path / "state" / "large", "wb") as file:
+        file.truncate(2_500_000_000)
     source = make_source() if changes else make_source(streams=write_streams(tmp_path / "data", clips=3, first=50))
     settings = make_settings(**{"tasks": {}, "steps": 2, **changes})
     train(settings, source, tmp_path / "state", tmp_path / "run")
     message = capsys.readouterr().err
     assert reason in message and "state.superseded-1" in message
+    assert "It takes 2.5 GB and stays until you remove it" in message
     kept = weights(tmp_path / "state.superseded-1", 2)
     assert all(torch.equal(old[name], kept[name]) for name in old)
     new = weights(tmp_path / "state", settings.steps)

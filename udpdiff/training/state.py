@@ -86,7 +86,8 @@ class RunState:
     def claim(self, identity: dict[str, Any], steps: int) -> str | None:
         """Make the folder one that a training of this identity may continue.
 
-        What another identity left, or a longer training, is moved beside the folder. Returns what was moved and why,
+        What another identity left, or a longer training, is moved beside the folder, whole: whoever changed a setting by
+        mistake can go back to it, so only a person removes it. Returns what was moved and why,
         None if nothing was. What killed processes left half-written is dropped.
         """
         drop_leftovers(self.folder)
@@ -94,7 +95,11 @@ class RunState:
         if not reason:
             return None
         aside = self._move_aside()
-        return f"{self.folder} holds another training ({reason}); moved it to {aside} and starting afresh"
+        size = sum(path.stat().st_size for path in aside.rglob("*") if path.is_file())
+        return (
+            f"{self.folder} holds another training ({reason}); moved it to {aside} and starting afresh. It takes"
+            f" {size / 1e9:.1f} GB and stays until you remove it; moved back, it goes on under its former settings"
+        )
 
     def open_session(
         self, settings: TrainingSettings, identity: dict[str, Any], step: int, deadline: float | None = None
