@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from udpdiff.model.loading import load_run, widened_pipeline
 from udpdiff.training.loop import train
+from udpdiff.training.network import starting_transformer
 
 pytest.importorskip("peft", reason="LoRA needs peft, the extra `lora`")
 
@@ -60,6 +61,17 @@ def make_run(base, streams, tmp_path_factory):
         return runs[key]
 
     return make
+
+
+def test_low_rank_updates_start_from_the_seed(base, make_settings):
+    """Further trainings of a run are others from the first step on."""
+    starts = [
+        dict(starting_transformer(make_settings(seed=seed, lora_rank=4), base).named_parameters()) for seed in (5, 5, 6)
+    ]
+    first, same, other = ({n: v for n, v in each.items() if "lora_A" in n} for each in starts)
+    assert first and all(torch.equal(first[name], same[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
+    assert len({value.flatten()[0].item() for value in first.values()}) == len(first)
 
 
 def sample(pipeline, task="depth"):

@@ -58,15 +58,18 @@ def starting_transformer(
     wrapped = {name.replace(_WRAPPED, ""): name for name in parameters if _WRAPPED in name}
     fill(transformer, weights, lambda name: wrapped.get(name, name), skip=trained if skip_trained else ())
     if not skip_trained:
-        _start_low_rank(parameters)
+        _start_low_rank(parameters, settings.seed)
     return transformer
 
 
-def _start_low_rank(parameters: Mapping[str, torch.Tensor]) -> None:
-    """Start low-rank updates as peft does, the first factor at random and the second at zero, by each one's own name."""
+def _start_low_rank(parameters: Mapping[str, torch.Tensor], seed: int) -> None:
+    """Start low-rank updates as peft does, the first factor at random and the second at zero.
+
+    Each depends on the seed and its own name alone.
+    """
     for name, parameter in parameters.items():
         if "lora_A" in name:
-            generator = torch.Generator().manual_seed(int(digest(name)[:15], 16))
+            generator = torch.Generator().manual_seed(int(digest([seed, name])[:15], 16))
             whole = torch.empty(parameter.shape)
             copy_into(parameter, nn.init.kaiming_uniform_(whole, a=math.sqrt(5), generator=generator))
         elif "lora_B" in name:

@@ -54,8 +54,8 @@ def split_parameters(named: Iterable[tuple[str, nn.Parameter]]) -> tuple[list[nn
 def weight_average(trained: Iterable[nn.Parameter], decay: float) -> EMAModel:
     """Return the exponential moving average of float32 weights, which starts as what they are.
 
-    After optimizer step s, counting from 1, the average moves by min(decay, (1 + s) / (10 + s)), or it would remember the
-    initial weights for 1 / (1 - decay) steps. EMAModel counts the steps before the present one and copies the weights at
+    At optimizer step s, counting from 1, the average keeps min(decay, (1 + s) / (10 + s)) of itself, or it would remember
+    the initial weights for 1 / (1 - decay) steps. EMAModel counts the steps before the present one and copies the weights at
     the first; `update_after_step=-1` makes it count the present one too.
     """
     trained = list(trained)
