@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from udpdiff.interruption import Interrupted
+from udpdiff.storage.sealed import read_record, write_record
+from udpdiff.training import state
 from udpdiff.training.checkpoint import checkpoint_steps
 from udpdiff.training.loop import train
 from udpdiff.training.state import NoProgress
@@ -45,6 +48,23 @@ def test_two_slices_without_a_step_are_a_failure_and_the_next_start_tries_again(
     with pytest.raises(NoProgress, match=r"no further than step 0 in two time slices.*checkpoint_every_steps"):
         slice_of(60)
     slice_of(60)
+    assert (tmp_path / "run").is_dir()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_two_crashes_long_before_the_limit_are_not_blamed_on_it(tmp_path, monkeypatch, slice_of, stop_after, killed):
+    for _ in range(2):
+        with stop_after(0):
+            slice_of(60)
+    record = read_record(tmp_path / "state" / "provenance.json")
+    assert all(session["ended"] < session["deadline"] and not session["interrupted"] for session in record["sessions"])
+    if killed:  # nobody noted the end; the second began at once
+        for session in record["sessions"]:
+            del session["ended"]
+        write_record(tmp_path / "state" / "provenance.json", record)
+    later = time.time() + 1000
+    monkeypatch.setattr(state, "time", SimpleNamespace(time=lambda: later))
+    slice_of(2000)
     assert (tmp_path / "run").is_dir()
 
 

@@ -131,19 +131,20 @@ def _continue(
     first_does(lambda: state.open_session(settings, identity, done, stop.deadline))
     if first and (done or faults):
         _say(settings, f"continuing at step {done} of {settings.steps}")
-    several = settings.sharding == "full" and accelerator.num_processes > 1
-    shard = shard_over_processes(settings.mixed_precision, accelerator.device) if several else None
-    transformer = starting_transformer(settings, folder, accelerator.device, shard, skip_trained=bool(checkpoint))
-    streams = run_streams(settings, transformer)
-    stepper = Stepper(settings, transformer, load_scheduler(folder), streams, accelerator)
-    if checkpoint:
-        stepper.restore(state.folder, checkpoint)
-    batches, validation = _read_data(settings, source, evaluation, stepper, streams)
-    start_trackers(accelerator, settings, str(state.folder))
-    try:
-        _Loop(stepper, batches, validation, state, identity, checkpoint).run(stop)
-    finally:
-        finish_trackers(accelerator)
+    with state.noted_end() if first else contextlib.nullcontext():
+        several = settings.sharding == "full" and accelerator.num_processes > 1
+        shard = shard_over_processes(settings.mixed_precision, accelerator.device) if several else None
+        transformer = starting_transformer(settings, folder, accelerator.device, shard, skip_trained=bool(checkpoint))
+        streams = run_streams(settings, transformer)
+        stepper = Stepper(settings, transformer, load_scheduler(folder), streams, accelerator)
+        if checkpoint:
+            stepper.restore(state.folder, checkpoint)
+        batches, validation = _read_data(settings, source, evaluation, stepper, streams)
+        start_trackers(accelerator, settings, str(state.folder))
+        try:
+            _Loop(stepper, batches, validation, state, identity, checkpoint).run(stop)
+        finally:
+            finish_trackers(accelerator)
 
 
 def _read_data(
@@ -279,8 +280,6 @@ class _Loop:
             self.state.note_seconds(self.seconds)
         save_checkpoint(self.state.folder, step, self.identity, self.stepper.parts(), extra)
         if stopping:
-            if self.accelerator.is_main_process:
-                self.state.note_interruption()
             raise Interrupted
 
     def _anyone(self, flag: bool) -> bool:

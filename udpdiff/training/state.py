@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from udpdiff.files import model_digest
+from udpdiff.interruption import Interrupted
 from udpdiff.locking import Held, Lock, NoLocks
 from udpdiff.provenance import provenance
 from udpdiff.storage.dataset import LatentSource
@@ -119,7 +120,9 @@ class RunState:
         former = record.get("sessions", []) if record.get("fingerprint") == identity["fingerprint"] else []
         session = provenance() | {"started": datetime.now(UTC).isoformat(timespec="seconds"), "first_step": step}
         session |= {"deadline": deadline}
-        if len(former) >= 2 and all(_was_in_vain(each, step) for each in former[-2:]):
+        # Of a session that was killed nobody wrote down the end; it was over when the next one began.
+        ends = [*(datetime.fromisoformat(each["started"]).timestamp() for each in former[-1:]), time.time()]
+        if len(former) >= 2 and all(_was_in_vain(each, step, end) for each, end in zip(former[-2:], ends, strict=True)):
             write_record(self.provenance, record | {"sessions": [*former, session | {"deadline": None}]})
             raise NoProgress(
                 f"{self.folder}: got no further than step {step} in two time slices, expected a checkpoint in each. Give the"
@@ -129,11 +132,18 @@ class RunState:
         record = {**identity, "settings": asdict(settings), "seed": settings.seed, **session}
         write_record(self.provenance, record | {"sessions": [*former, session]})
 
-    def note_interruption(self) -> None:
-        """Record that this session ends because it was asked to."""
-        record = self._record()
-        *former, session = record.get("sessions") or [{}]
-        write_record(self.provenance, record | {"sessions": [*former, session | {"interrupted": True}]})
+    @contextmanager
+    def noted_end(self) -> Iterator[None]:
+        """Record when this session ended, and whether because it was asked to, where the body raises."""
+        try:
+            yield
+        except BaseException as error:
+            with suppress(StorageError):  # what the body raised says more
+                record = self._record()
+                *former, session = record.get("sessions") or [{}]
+                session |= {"ended": time.time(), "interrupted": isinstance(error, Interrupted)}
+                write_record(self.provenance, record | {"sessions": [*former, session]})
+            raise
 
     def note_seconds(self, seconds: float) -> None:
         """Record the time that all sessions together have trained."""
@@ -170,10 +180,16 @@ class RunState:
         return aside
 
 
-def _was_in_vain(session: dict[str, Any], step: int) -> bool:
-    """Return whether a session began at this step and ran out of time; one that a person ended says nothing."""
+def _was_in_vain(session: dict[str, Any], step: int, end: float) -> bool:
+    """Return whether a session began at this step and ran out of time; one that failed, or that a person ended, says nothing.
+
+    Args:
+        session: From the record.
+        step: Where the next one begins.
+        end: When it was over at the latest, Unix seconds.
+    """
     deadline = session.get("deadline")
-    out_of_time = session.get("interrupted") or (deadline is not None and time.time() >= deadline)
+    out_of_time = session.get("interrupted") or (deadline is not None and session.get("ended", end) >= deadline)
     return session.get("first_step") == step and bool(out_of_time)
 
 
