@@ -11,6 +11,7 @@ import pytest
 from udpdiff import jobs
 from udpdiff.model.live_text import LivePrompts
 from udpdiff.model.text import encode_captions
+from udpdiff.storage import captions as storage
 from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.training.loop import train
@@ -51,6 +52,15 @@ def sources(base, streams, captions, tmp_path):
         return LatentSource(*latents, stored), LatentSource(*latents, {style: live.style(style) for style in styles})
 
     return make
+
+
+def test_every_table_is_read_once(captions, base, monkeypatch):
+    read, paths = storage.read_table, []
+    monkeypatch.setattr(storage, "read_table", lambda path: paths.append(path) or read(path))
+    prompts = LivePrompts(captions, base, "float32", "cpu")
+    assert paths == captions
+    assert list(prompts.texts) == [f"clip-{number:03d}" for number in range(CLIPS - 1)]
+    assert prompts.rejected == {f"clip-{CLIPS - 1:03d}": "a looping caption"}
 
 
 @pytest.mark.parametrize("style", ["plain", "depth"])

@@ -13,7 +13,7 @@ from pathlib import Path
 from udpdiff.measures.captions import NamedSolid, read_solids, score_solids, seen_solids, true_solids
 from udpdiff.metrics.comparison import Comparison
 from udpdiff.metrics.registry import CAPTIONER
-from udpdiff.storage.captions import read_captions, read_rejections
+from udpdiff.storage.captions import read_captions_and_rejections
 from udpdiff.storage.shards import ShardReader
 
 SOURCE, EXCHANGED = "source", "exchanged"
@@ -36,7 +36,7 @@ def compare_captions(
     Returns:
         Row -> comparison; clips without a caption are left out, and so are figures of clips in which no solid is seen.
     """
-    written, refused = read_captions(list(caption_paths)), read_rejections(list(caption_paths))
+    written, refused = read_captions_and_rejections(list(caption_paths))
     found = {row: Comparison({}, dict(refused)) for row in (CAPTIONER, SOURCE, EXCHANGED)}
     ids = list(written)
     neighbour = dict(zip(ids, [*ids[1:], *ids[:1]], strict=True))

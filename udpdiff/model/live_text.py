@@ -16,7 +16,7 @@ from udpdiff.checkpoints import hub, local_folder
 from udpdiff.files import model_digest
 from udpdiff.finite import as_float16, dtype_key
 from udpdiff.model.text import DTYPE_KEY, PromptEncoder
-from udpdiff.storage.captions import KINDS, read_captions, read_rejections
+from udpdiff.storage.captions import KINDS, read_captions_and_rejections
 from udpdiff.storage.dataset import EMPTY_PROMPT_ID, PLAIN_TEXT
 from udpdiff.storage.digests import digest
 from udpdiff.tasks import task_prompt
@@ -36,9 +36,8 @@ class LivePrompts:
 
     def __init__(self, captions: Sequence[str | Path], base: str, dtype: str, device: str | None = None) -> None:
         self._base, self._dtype, self._device = base, dtype, device
-        rows = read_captions(list(captions))
+        rows, self.rejected = read_captions_and_rejections(list(captions))
         self.texts = {clip_id: {kind: row[kind] for kind in KINDS} for clip_id, row in rows.items()}
-        self.rejected = read_rejections(list(captions))
 
     @cached_property
     def checksum(self) -> str:

@@ -15,7 +15,7 @@ from udpdiff import jobs
 from udpdiff.checkpoints import hub, local_folder
 from udpdiff.finite import as_float16, check_finite, dtype_key
 from udpdiff.progress import progress
-from udpdiff.storage.captions import KINDS, read_captions, read_rejections
+from udpdiff.storage.captions import KINDS, read_captions_and_rejections
 from udpdiff.storage.dataset import EMPTY_PROMPT_ID, PLAIN_TEXT
 from udpdiff.storage.digests import digest
 from udpdiff.storage.shards import ShardWriter
@@ -116,7 +116,7 @@ def encode_captions(job: jobs.EncodeText, execution: jobs.Execution, captions: s
     Both captions of each clip, with the task named in them if the job has one; and the empty prompt.
     """
     encoder = PromptEncoder.from_pretrained(job.base, execution.device, job.dtype)
-    rows, rejections = read_captions([captions]), read_rejections([captions])
+    rows, rejections = read_captions_and_rejections([captions])
     texts = {clip_id: [row[kind] for kind in KINDS] for clip_id, row in rows.items()}
     attrs = {
         "text_style": job.task or PLAIN_TEXT,

@@ -24,7 +24,7 @@ import numpy as np
 
 from udpdiff.files import file_sha256
 from udpdiff.progress import progress
-from udpdiff.storage.captions import KINDS, check_whole, read_captions, read_rejections, whole_caption
+from udpdiff.storage.captions import KINDS, check_whole, read_captions_and_rejections, whole_caption
 from udpdiff.storage.files import written_file
 from udpdiff.storage.sealed import write_record
 from udpdiff.storage.shards import ShardReader
@@ -43,7 +43,7 @@ def export_shard(clips: str, entities: str, depth: str, captions: str, archive: 
         StorageError: A shard is damaged, its captions were cut by an earlier version, or a file cannot be written.
     """
     check_whole(captions)
-    texts = read_captions([captions])
+    texts, rejections = read_captions_and_rejections([captions])
     with ExitStack() as stack:
         readers = [stack.enter_context(ShardReader(path)) for path in (clips, entities, depth)]
         videos, ids, depths = readers
@@ -68,7 +68,7 @@ def export_shard(clips: str, entities: str, depth: str, captions: str, archive: 
     stages = dict(
         zip(("clips", "entities", "depth"), ([e["reason"] for e in reader.rejected] for reader in readers), strict=True)
     )
-    stages["captions"] = list(read_rejections([captions]).values())
+    stages["captions"] = list(rejections.values())
     write_record(record, content | {"rejected": {stage: _counts(reasons) for stage, reasons in stages.items()}})
 
 

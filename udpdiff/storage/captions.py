@@ -154,12 +154,25 @@ def read_captions(paths: list[str | Path]) -> dict[str, dict[str, Any]]:
     Raises:
         StorageError: A file is no such table, is damaged, or of an earlier version.
     """
-    return {row.pop("clip_id"): row for row in _read_rows(paths) if not row["rejected"]}
+    return read_captions_and_rejections(paths)[0]
 
 
 def read_rejections(paths: list[str | Path]) -> dict[str, str]:
     """Return clip_id -> the reason why the clip was left out; raises as `read_captions` does."""
-    return {row["clip_id"]: row["rejected"] for row in _read_rows(paths) if row["rejected"]}
+    return read_captions_and_rejections(paths)[1]
+
+
+def read_captions_and_rejections(paths: list[str | Path]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return what `read_captions` and `read_rejections` do, each table read and checked once; raises likewise."""
+    captions: dict[str, dict[str, Any]] = {}
+    rejections: dict[str, str] = {}
+    for row in _read_rows(paths):
+        clip_id = row.pop("clip_id")
+        if row["rejected"]:
+            rejections[clip_id] = row["rejected"]
+        else:
+            captions[clip_id] = row
+    return captions, rejections
 
 
 def whole_caption(row: Mapping[str, Any], kind: str) -> str:
