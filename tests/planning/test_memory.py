@@ -128,6 +128,20 @@ def test_the_papers_training_is_refused_whole_and_told_what_fits():
     assert line.count("train/") == 1, "eleven runs of one size are one fault"
 
 
+@pytest.mark.parametrize(
+    "file, changes, counted, basis",
+    [
+        ("presets/paper.yaml", {}, 3 + 11.2, "network to export"),
+        ("presets/paper.yaml", {"mixed_precision": "no"}, 3 + 22.3, "network to export"),
+        ("presets/paper.yaml", {"offload_optimizer": True, "sharding": "none"}, 3 + 2 + 44.6, "optimizer's states"),
+        ("config.yaml", {}, 3 + 2, "one tensor at a time"),
+    ],
+)
+def test_the_host_holds_what_waits_or_what_is_exported(file, changes, counted, basis):
+    host = JobMemory(config(file, training=changes)).training("multi").host
+    assert host.bytes / GB == pytest.approx(counted, abs=0.2) and basis in host.basis
+
+
 def test_a_labeller_a_text_encoder_and_a_vae_are_refused():
     found = faults_of(
         gpu="rtx4090", **WHOLE, encoding={"vae_dtype": "float32", "text_dtype": "float32", "batch_clips": 3}

@@ -144,7 +144,7 @@ def stop_after(monkeypatch) -> Callable[..., AbstractContextManager]:
 @pytest.fixture
 def read_checkpoint() -> Callable[..., dict[str, object]]:
     """Reader of all tensors of a checkpoint, as PART/NAME."""
-    from udpdiff.training.tensor_files import read_whole
+    from whole_tensors import read_whole
 
     def read(folder: Path, step: int) -> dict[str, object]:
         parts = [path for path in (folder / f"checkpoint-{step}").iterdir() if path.is_dir()]

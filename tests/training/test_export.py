@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import shutil
@@ -10,13 +11,14 @@ import sys
 import pytest
 import torch
 from diffusers import CogVideoXPipeline
+from whole_tensors import read_whole
 
 from udpdiff.checkpoints import places
 from udpdiff.model.checked_pipeline import CheckedPipeline
 from udpdiff.model.loading import load_run
 from udpdiff.model.pipeline import UDPDiffPipeline
+from udpdiff.training import loop
 from udpdiff.training.loop import train
-from udpdiff.training.tensor_files import read_whole
 
 CALL = {"height": 64, "width": 64, "num_frames": 9, "num_inference_steps": 2, "output_type": "latent"}
 
@@ -40,6 +42,18 @@ def test_a_multi_task_run_samples(tmp_path, make_settings, make_source, export):
     copied = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"train.jsonl", "provenance.json", "run.json", "transformer", "scheduler"} <= copied
     assert ("vae" in copied) == (export == "pipeline")
+
+
+def test_an_export_begins_when_nothing_of_the_training_is_left(tmp_path, monkeypatch, make_settings, make_source):
+    alive = []
+
+    def look(*arguments):
+        alive.extend(type(each).__name__ for each in gc.get_objects() if isinstance(each, torch.optim.Optimizer))
+
+    gc.collect()  # of tests before
+    monkeypatch.setattr(loop, "export_run", look)
+    train(make_settings(steps=1), make_source("seg", "depth"), tmp_path / "state", tmp_path / "run")
+    assert alive == []
 
 
 @pytest.mark.parametrize("tasks", [("seg", "depth"), ("depth", "seg")])

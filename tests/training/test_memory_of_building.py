@@ -1,4 +1,7 @@
-"""Building a network costs the host one network, or this process's part of it, not a copy of the base beside it."""
+"""Building a network costs the host one network, or this process's part of it, not a copy of the base beside it.
+
+To export one costs as much: a network in the precision trained with, not that of the start and that of the end.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,10 @@ import pytest
 import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
 from memory_process import grown_bytes
+
+from udpdiff.training.checkpoint import save_checkpoint
+from udpdiff.training.network import starting_transformer
+from udpdiff.training.settings import TrainingSettings
 
 LAYERS = 8
 
@@ -35,7 +42,7 @@ def large_base(tmp_path_factory) -> tuple[str, int]:
     return str(folder), 4 * sum(weight.numel() for weight in transformer.parameters())
 
 
-def grown(processes: int, folder: str, tmp_path: Path) -> list[float]:
+def grown(processes: int, folder: str, tmp_path: Path, *options: str) -> list[float]:
     """How much each process's own memory grew at most, bytes."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["udpdiff.training.loop", "training_process", "memory_process"])
@@ -44,7 +51,7 @@ def grown(processes: int, folder: str, tmp_path: Path) -> list[float]:
         port = probe.getsockname()[1]
     outputs = [tmp_path / f"grown-{processes}-{rank}" for rank in range(processes)]
     started = [
-        context.Process(target=grown_bytes, args=(rank, processes, port, folder, str(output)))
+        context.Process(target=grown_bytes, args=(rank, processes, port, folder, str(output), *options))
         for rank, output in enumerate(outputs)
     ]
     for process in started:
@@ -62,3 +69,13 @@ def test_host_memory_is_that_of_the_part_that_a_process_holds(large_base, tmp_pa
     assert 0.9 * size < alone < size + spare
     for part in grown(2, folder, tmp_path):
         assert part < size / 2 + spare
+
+
+@pytest.mark.parametrize(("precision", "share"), [("no", 1), ("bf16", 0.5)])
+def test_an_export_holds_one_network_in_the_precision_trained_with(large_base, tmp_path, precision, share):
+    folder, size = large_base
+    settings = TrainingSettings("multi", folder, 1, {"seg": 0.5, "depth": 0.5}, 1, 2, 1e-3)
+    weights = dict(starting_transformer(settings, folder).named_parameters())
+    save_checkpoint(tmp_path / "state", 1, {}, {"weights": weights}, {})
+    (alone,) = grown(1, folder, tmp_path, precision, str(tmp_path / "state"))
+    assert 0.9 * share * size < alone < (share + 0.25) * size

@@ -11,11 +11,11 @@ import accelerate.tracking
 import accelerate.utils
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from whole_tensors import read_whole
 
 from udpdiff.storage.sealed import read_record
 from udpdiff.training.log import read_log
 from udpdiff.training.loop import train
-from udpdiff.training.tensor_files import read_whole
 from udpdiff.training.trackers import flat
 
 

@@ -22,8 +22,8 @@ from udpdiff.training.checkpoint import (
     has_optimizer,
     keep_result,
     load_part,
+    load_result,
     newest_checkpoint,
-    read_result,
     read_state,
     save_checkpoint,
 )
@@ -41,6 +41,12 @@ def make_parts(step: int) -> dict[str, dict[str, torch.Tensor]]:
     }
 
 
+def result(folder: Path, step: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    tensors = {"w": torch.empty(3, 2, dtype=dtype)}
+    load_result(folder, step, tensors)
+    return tensors["w"]
+
+
 def save(folder: Path, step: int) -> Path:
     return save_checkpoint(folder, step, {"fingerprint": "abc"}, make_parts(step), {"seconds": 1.5})
 
@@ -54,7 +60,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
         loaded[part] = {name: torch.full_like(tensor, -1) for name, tensor in tensors.items()}
         load_part(tmp_path, 3, part, loaded[part])
         assert all(torch.equal(loaded[part][name], tensor) for name, tensor in tensors.items())
-    assert torch.equal(read_result(tmp_path, 3)["w"], saved["average"]["w"])
+    assert torch.equal(result(tmp_path, 3), saved["average"]["w"])
 
 
 def test_tensors_of_another_network_are_refused(tmp_path):
@@ -78,12 +84,12 @@ def test_of_a_completed_training_the_result_stays(tmp_path):
         save(tmp_path, step)
     keep_result(tmp_path, 10, keep_optimizer=True)
     assert checkpoint_steps(tmp_path) == [10] and has_optimizer(read_state(tmp_path, 10))
-    before = read_result(tmp_path, 10)
+    before = result(tmp_path, 10)
     for _ in range(2):  # a second time, nothing is left to drop
         keep_result(tmp_path, 10, keep_optimizer=False)
         assert sorted(path.name for path in (tmp_path / "checkpoint-10").iterdir()) == ["average", "state.json"]
         assert not has_optimizer(check_checkpoint(tmp_path, 10))
-        assert torch.equal(read_result(tmp_path, 10)["w"], before["w"])
+        assert torch.equal(result(tmp_path, 10), before)
 
 
 def test_half_a_checkpoint_does_not_count(tmp_path):
@@ -149,7 +155,7 @@ def test_four_flipped_bits_are_noticed(tmp_path, file):
 def test_a_damaged_result_is_not_exported(tmp_path):
     flip(save(tmp_path, 1) / FILES[1])
     with pytest.raises(DamagedCheckpoint, match="average"):
-        read_result(tmp_path, 1)
+        result(tmp_path, 1)
 
 
 def test_a_disk_that_is_full_leaves_the_checkpoint_before(tmp_path, monkeypatch):

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from whole_tensors import read_whole
 
 from udpdiff.files import model_digest
 from udpdiff.model.loading import load_run
 from udpdiff.training.log import read_log
 from udpdiff.training.loop import train
 from udpdiff.training.state import FolderLocked, exclusive, identify
-from udpdiff.training.tensor_files import read_whole
 
 FILE = "shard-00001-model-00001-of-00001.safetensors"
 SCRIPT = """

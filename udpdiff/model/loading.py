@@ -36,19 +36,6 @@ def load_vae(base: str, device: str | None = None, dtype: str = "float32") -> Au
     return vae.eval().requires_grad_(False).to(device or default_device())
 
 
-def load_trained(transformer: CogVideoXTransformer3DModel, weights: dict[str, torch.Tensor]) -> None:
-    """Put trained weights in their places.
-
-    Raises:
-        ValueError: They are not exactly the trained ones of this model.
-    """
-    expected = {name for name, parameter in transformer.named_parameters() if parameter.requires_grad}
-    if set(weights) != expected:
-        odd = sorted(set(weights) ^ expected)
-        raise ValueError(f"Got weights of another model ({odd[:3]} ... differ), expected those of this run's.")
-    transformer.load_state_dict(weights, strict=False)
-
-
 def rotary_embedding(
     transformer: CogVideoXTransformer3DModel, latents: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor] | None:

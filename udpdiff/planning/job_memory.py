@@ -184,12 +184,17 @@ class JobMemory:
         )
 
     def _training_host(self, case: TrainingCase) -> Memory:
-        """Host memory of one process: weights are read tensor by tensor, states of an offloaded optimizer stay."""
-        offloaded = optimizer_bytes(case) if case.offloaded else 0  # each process has all of it
-        basis = "program, batches that wait, one tensor at a time" + (
-            ", the optimizer's states" if case.offloaded else ""
-        )
-        return Memory(_PROGRAM_BYTES + _CLIPS_BYTES + offloaded, "counted", basis)
+        """Host memory of the first process, which exports the run at the end, when training holds nothing more.
+
+        Until then weights are read tensor by tensor, and states of an offloaded optimizer stay.
+        """
+        exported = case.frozen_bytes * case.weights  # in the precision trained with
+        waiting = _CLIPS_BYTES + (optimizer_bytes(case) if case.offloaded else 0)  # each process has all states
+        states = ", the optimizer's states" if case.offloaded else ""
+        basis = "program, then the network to export, in the first process"
+        if waiting > exported:
+            basis = f"program, batches that wait, one tensor at a time{states}"
+        return Memory(_PROGRAM_BYTES + max(waiting, exported), "counted", basis)
 
     def _sampling(self) -> Iterator[Need]:
         sampling = self.config.sampling

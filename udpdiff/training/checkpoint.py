@@ -14,14 +14,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from udpdiff.files import file_sha256
 from udpdiff.storage.errors import StorageError, writing
 from udpdiff.storage.files import replace_folder
 from udpdiff.storage.sealed import read_record, write_record
 from udpdiff.training.processes import from_all, from_first, position, wait_for_all
-from udpdiff.training.tensor_files import Tensors, load_tensors, read_whole, save_tensors
+from udpdiff.training.tensor_files import Tensors, load_tensors, save_tensors
 
 _NAME = re.compile(r"checkpoint-(\d+)")
 _LEFTOVER = re.compile(r"\.(checkpoint-\d+)\.(new|old)")  # as `replace_folder` names them
@@ -180,18 +178,26 @@ def load_part(folder: Path, step: int, part: str, tensors: Tensors) -> None:
     load_tensors(folder / f"checkpoint-{step}" / part, tensors)
 
 
-def read_result(folder: Path, step: int) -> dict[str, torch.Tensor]:
-    """Return the trained weights of a checkpoint, averaged where there is an average, on the CPU; in one process alone.
+def load_result(folder: Path, step: int, tensors: Tensors) -> None:
+    """Read the trained weights of a checkpoint into tensors, in place, averaged where there is an average.
+
+    In one process alone; one tensor at a time is held beside them.
+
+    Args:
+        folder: Of the training.
+        step: Of the checkpoint.
+        tensors: By the weights' names, in whatever precision.
 
     Raises:
         DamagedCheckpoint: It is not what was written.
+        ValueError: The tensors are not those of the network that was trained.
     """
     path, state = folder / f"checkpoint-{step}", read_state(folder, step)
     part = AVERAGE if any(name.startswith(f"{AVERAGE}/") for name in state["sha256"]) else WEIGHTS
     for name, expected in state["sha256"].items():
         if name.startswith(f"{part}/") and (not (path / name).is_file() or file_sha256(path / name) != expected):
             raise DamagedCheckpoint(f"{path / name} is missing or damaged: it is not what was written")
-    return read_whole(path / part)
+    load_tensors(path / part, tensors, alone=True)
 
 
 def _drop(folder: Path, steps: set[int]) -> None:

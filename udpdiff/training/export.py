@@ -16,14 +16,13 @@ from torch.nn import Module
 from udpdiff.checkpoints import places
 from udpdiff.finite import check_finite
 from udpdiff.model.base_parts import INDEX, RUN_RECIPE, base_folder, load_scheduler
-from udpdiff.model.loading import load_trained
 from udpdiff.model.lora import merge_lora, save_adapter
 from udpdiff.storage.errors import writing
 from udpdiff.storage.files import replace_folder, write_json, write_text
 from udpdiff.storage.sealed import seal_folder
 from udpdiff.tasks import get_task
 from udpdiff.training.card import CARD, model_card
-from udpdiff.training.checkpoint import read_result
+from udpdiff.training.checkpoint import load_result
 from udpdiff.training.log import LOG, read_log
 from udpdiff.training.network import DTYPES, run_streams, starting_transformer
 from udpdiff.training.settings import TrainingSettings
@@ -66,7 +65,7 @@ def export_run(
             with writing(output, SafetensorError):
                 save_adapter(transformer, folder / ADAPTER_FOLDER, {**entries, "streams": streams})
             merge_lora(transformer)
-        Module.to(transformer, DTYPES[settings.mixed_precision])  # diffusers' own warns of modules, and names none
+            _round(transformer, settings)
         for name, weight in transformer.named_parameters():
             check_finite(weight, f"the weights {name}", weight.dtype, "training.mixed_precision")
         scheduler = load_scheduler(str(base))
@@ -101,10 +100,20 @@ def export_run(
 def trained_transformer(
     settings: TrainingSettings, base: str, checkpoints: Path, step: int
 ) -> CogVideoXTransformer3DModel:
-    """Return the transformer of a checkpoint, float32, its low-rank updates beside the weights."""
-    transformer = starting_transformer(settings, base)
-    load_trained(transformer, read_result(checkpoints, step))
+    """Return the transformer of a checkpoint in the precision trained with, its low-rank updates float32 beside the weights.
+
+    Memory holds it once, and one tensor more.
+    """
+    transformer = starting_transformer(settings, base, skip_trained=True)
+    if not settings.lora_rank:
+        _round(transformer, settings)
+    trained = {name: weight for name, weight in transformer.named_parameters() if weight.requires_grad}
+    load_result(checkpoints, step, trained)
     return transformer.eval()
+
+
+def _round(transformer: CogVideoXTransformer3DModel, settings: TrainingSettings) -> None:
+    Module.to(transformer, DTYPES[settings.mixed_precision])  # diffusers' own warns of modules, and names none
 
 
 def _task_entries(settings: TrainingSettings) -> dict[str, Any]:

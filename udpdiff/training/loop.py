@@ -81,6 +81,7 @@ def train(
         # One process hashes the data and the base for all.
         identity = first_does(claim)
         _continue(settings, source, evaluation, folder, state, identity, accelerator, stop)
+        accelerator.free_memory()  # it holds the network and the optimizer, whose states may lie on the host
 
         def finish() -> None:
             clips = {task: len(source.clip_ids([task])) for task in settings.tasks} or {"video": len(source.clip_ids())}

@@ -41,8 +41,13 @@ def save_tensors(folder: Path, tensors: Tensors) -> None:
         raise next(iter(error.failures.values()))[0] from error
 
 
-def load_tensors(folder: Path, tensors: Tensors) -> None:
-    """Read what `save_tensors` wrote into tensors of the same names and shapes, in place.
+def load_tensors(folder: Path, tensors: Tensors, alone: bool = False) -> None:
+    """Read what `save_tensors` wrote into tensors of the same names and shapes, in place, in the precision that they have.
+
+    Args:
+        folder: Of the files.
+        tensors: By name; all processes call this together with the same names.
+        alone: This process reads by itself, and others wait or do something else.
 
     Raises:
         ValueError: The folder lacks one of them, or holds it in another shape.
@@ -56,18 +61,8 @@ def load_tensors(folder: Path, tensors: Tensors) -> None:
                 " another network."
             )
     with torch.no_grad(), _quiet():
-        dcp.load(
-            {name: tensor.detach() for name, tensor in tensors.items()}, storage_reader=reader, no_dist=not is_several()
-        )
-
-
-def read_whole(folder: Path) -> dict[str, torch.Tensor]:
-    """Return all tensors of a folder, whole, on the CPU, in this process alone."""
-    metadata = HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata
-    tensors = {name: torch.empty(entry.size, dtype=entry.properties.dtype) for name, entry in metadata.items()}
-    with _quiet():
-        dcp.load(tensors, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
-    return tensors
+        detached = {name: tensor.detach() for name, tensor in tensors.items()}
+        dcp.load(detached, storage_reader=reader, no_dist=alone or not is_several())
 
 
 def _files(tensors: Tensors) -> dict[str, int]:
