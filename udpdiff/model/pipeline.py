@@ -185,50 +185,37 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
         # 2. Tell the model the task and what is given
         attention_kwargs, trained = dict(attention_kwargs or {}), list(self.config.tasks)
         chosen = choose_tasks(self.streams, trained, task, attention_kwargs.pop("task_ids", None), prompts)
-        first = next(iter(chosen.values()))
         if self.config.task_condition == "text":
-            prompt = prompt and [task_prompt(*pair) for pair in zip(prompt, first, strict=True)]
-        elif config.num_tasks and len(chosen) == 1:
-            rows = task_rows(repeated(first, num_videos_per_prompt), trained, self._execution_device)
-            attention_kwargs["task_ids"] = rows
+            prompt = prompt and [task_prompt(*pair) for pair in zip(prompt, *chosen.values(), strict=True)]
         shape = (prompts, latent_frames, self.streams.channels, height // scale, width // scale)
         conditions = checks.check_conditions(conditions or {}, self.streams, config.independent_timesteps, shape)
+        chosen = {name: repeated(tasks, num_videos_per_prompt) for name, tasks in chosen.items()}
         given = {name: repeated(clean, num_videos_per_prompt) for name, clean in conditions.items()}
-        if given:
-            padded = {self.streams.names.index(name): padded_frames(clean, config) for name, clean in given.items()}
-            attention_kwargs["conditions"] = padded
+        attention_kwargs |= self._task_and_conditions(chosen, given)
 
         # 3. Denoise all streams together
-        self.timings, self._dynamic_guidance = {}, guidance_scale if use_dynamic_cfg else None
-        with timed(self.timings, "transformer", self._execution_device):
-            latents = (
-                super()
-                .__call__(
-                    prompt=repeated(prompt, num_videos_per_prompt),
-                    negative_prompt=repeated(negative_prompt, num_videos_per_prompt),
-                    height=height,
-                    width=width,
-                    num_frames=num_frames,
-                    num_inference_steps=num_inference_steps,
-                    guidance_scale=guidance_scale,
-                    generator=generator,
-                    latents=latents,
-                    **{name: repeated(value, num_videos_per_prompt) for name, value in embeds.items()},
-                    output_type="latent",
-                    attention_kwargs=attention_kwargs,
-                    max_sequence_length=max_sequence_length or config.max_text_seq_length,
-                    **self.each_step(callback_on_step_end, callback_on_step_end_tensor_inputs),
-                )
-                .frames
-            )
-        self.timings["transformer"] -= self.timings.get("text_encoder", 0.0)
+        self._dynamic_guidance = guidance_scale if use_dynamic_cfg else None
+        latents = self._denoise(
+            prompt=repeated(prompt, num_videos_per_prompt),
+            negative_prompt=repeated(negative_prompt, num_videos_per_prompt),
+            height=height,
+            width=width,
+            num_frames=num_frames,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            generator=generator,
+            latents=latents,
+            **{name: repeated(value, num_videos_per_prompt) for name, value in embeds.items()},
+            attention_kwargs=attention_kwargs,
+            max_sequence_length=max_sequence_length or config.max_text_seq_length,
+            **self.each_step(callback_on_step_end, callback_on_step_end_tensor_inputs),
+        )
 
         # 4. Drop the frames that CogVideoX 1.5 pads in front, split, and put back what was given
         parts = self.streams.split(latents[:, -latent_frames:])
         parts |= {name: clean.to(latents) for name, clean in given.items()}
 
         # 5. Decode
-        chosen = {name: repeated(tasks, num_videos_per_prompt) for name, tasks in chosen.items()}
         output = self._decode(parts, output_type, chosen, decode_prediction)
         self.maybe_free_model_hooks()
         return output if return_dict else (output.frames, output.dense)
@@ -271,6 +258,19 @@ class UDPDiffPipeline(WidenedLoraLoader, CheckedPipeline):
             self._trained_alphas = trained_alphas(self.scheduler)
         check_schedule(self.scheduler, self._trained_alphas)
         check_steps(self.scheduler, num_inference_steps)
+
+    def _task_and_conditions(
+        self, chosen: Mapping[str, tuple[Task, ...]], given: Mapping[str, torch.Tensor]
+    ) -> dict[str, Any]:
+        """Return what the transformer takes of tasks and clean latents, by stream and video: `task_ids`, `conditions`."""
+        config, arguments = self.transformer.config, {}
+        if self.config.task_condition == "embedding" and config.num_tasks and len(chosen) == 1:
+            (tasks,) = chosen.values()
+            arguments["task_ids"] = task_rows(tasks, list(self.config.tasks), self._execution_device)
+        if given:
+            number_of = self.streams.names.index
+            arguments["conditions"] = {number_of(name): padded_frames(clean, config) for name, clean in given.items()}
+        return arguments
 
     def _decode(
         self,
