@@ -70,6 +70,14 @@ def test_figures_are_printed_with_digits_and_unit():
     assert describe("labels.entity_miou").text(0.5) == "0.500"
 
 
+def test_only_vbenchs_share_of_moving_videos_is_called_its_dynamic_degree():
+    """A mean length of flow under that name would be set beside VBench's percentages of videos."""
+    assert describe("dynamic_degree").label == "Motion (mean flow)"
+    assert describe("dynamic_degree_real_seg").label == "Motion (mean flow), real videos, seg"
+    share = describe("dynamic_share")
+    assert "VBench publishes as dynamic degree" in share.words and "raft_large" in share.words
+
+
 def test_figures_of_a_kind_of_labels():
     keys = [figure.key for figure in label_figures("depth")]
     assert keys[0] == "depth_delta1" and "normals_ceiling_degrees" in keys and keys[-1] == REFUSED["depth"].key

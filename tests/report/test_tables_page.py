@@ -113,7 +113,7 @@ def test_the_table_lies_beside_as_csv_and_as_latex(shown):
         and "\nModel & " in text
         and table.heading == "Model"
         and r"UDPDiff\_(seg) & 91.00 & 95.00" in text
-        and "Dynamic degree, \\%" in text
+        and "Motion (mean flow), \\%" in text
     )
     rows = [line for line in text.splitlines() if " & " in line]
     assert len(rows) == 3 and len({line.count(" & ") for line in rows}) == 1, "every row has every column"

@@ -3,11 +3,12 @@
 With |f_t(x)| the length of the flow from frame t to the next at pixel x, in units of the picture's short side, over the
 P pairs of frames at about 8 a second:
 
-    dynamic degree  = mean over t and x of |f_t(x)|
-    is dynamic      = the mean of the largest 5 % of |f_t(x)| is above 6 / 256 for at least a quarter of the P + 1 frames
+    mean flow   = mean over t and x of |f_t(x)|
+    is dynamic  = the mean of the largest 5 % of |f_t(x)| is above 6 / 256 for at least a quarter of the P + 1 frames
 
-The second is VBench's dynamic degree, a yes or no per video, to the letter but for the network: VBench takes RAFT. The
-first is a number, so that it tells slow videos from slower ones. Knows no network and no file.
+The second is a yes or no per video; the share of videos with a yes is VBench's dynamic degree, to the letter but for the
+network: VBench takes RAFT. The first, which VBench does not have, is a number, so that it tells slow videos from slower
+ones. Knows no network and no file.
 
 Source: Vchitect/VBench, vbench/dynamic_degree.py (get_score, set_params, check_move, get_frames).
 """

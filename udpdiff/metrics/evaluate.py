@@ -67,8 +67,8 @@ def evaluate_videos(
     """Return the figures of generated videos, the same of reference videos (`..._real`), and the distance between both.
 
     Videos in which nothing moves are perfectly consistent and smooth: they are left out of these figures, and the
-    extractor's words say how many they are. The distances and the dynamic degree, which is then 0, tell what they are
-    worth.
+    extractor's words say how many they are. Read them beside the distances and the mean flow,
+    which is then 0.
 
     Consistencies lie in [0, 1], and longer videos weigh more. `fvd` is biased upwards by small sets: read it beside
     `fvd_floor`, the distance between halves of the reference, and `fvd_infinity` (left out below 6 videos; the floor

@@ -24,7 +24,7 @@ class Extractors:
         subject: Behind subject consistency.
         image: Behind background consistency and prompt fidelity.
         interpolator: Behind motion smoothness.
-        flow: Behind the dynamic degree.
+        flow: Behind the mean flow and the share of dynamic videos.
     """
 
     video: VideoFeatures

@@ -98,7 +98,7 @@ def measure_video(video: np.ndarray, extractors: Extractors, *, fps: float, prom
     """Return the figures of a video: those that there is a network for, and a prompt.
 
     A video in which nothing moves has the figure STILL besides, by which its consistencies and its smoothness are left
-    out of those of a set; its dynamic degree is 0. CUT_PROMPT: its prompt was too long.
+    out of those of a set; its mean flow is 0. CUT_PROMPT: its prompt was too long.
 
     Args:
         video: uint8 (T, H, W, 3).

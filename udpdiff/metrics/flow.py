@@ -1,4 +1,4 @@
-"""The optical flow behind the dynamic degree, by the name that the configuration gives it."""
+"""The optical flow from which motion is measured, by the name that the configuration gives it."""
 
 from __future__ import annotations
 
