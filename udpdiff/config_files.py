@@ -42,9 +42,9 @@ def read(file: Path) -> dict:
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); expected a YAML file") from error
     except yaml.YAMLError as error:
-        said = " ".join(str(error).split())
-        tab = "; tabs cannot indent, use spaces" if "'\\t'" in said else ""
-        raise ConfigError(f"{file}: is no YAML: {said}{tab}") from error
+        message = " ".join(str(error).split())
+        tab = "; tabs cannot indent, use spaces" if "'\\t'" in message else ""
+        raise ConfigError(f"{file}: is no YAML: {message}{tab}") from error
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from None
     if not (found is None or isinstance(found, dict)):

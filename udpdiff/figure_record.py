@@ -24,16 +24,16 @@ from udpdiff.timing import device_name
 BEHIND = "behind"  # attribute of shards
 
 
-class _Told(BaseModel):
+class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Network(_Told):
+class Network(_Record):
     name: str = Field(description="Its reference, without a path of this machine, and where it helps its class.")
     sha256: str | None = Field(description="Of its weights, of a plug-in its module; null of what has none.")
 
 
-class Footage(_Told):
+class Footage(_Record):
     """Of what kind some videos are."""
 
     frames: int
@@ -44,7 +44,7 @@ class Footage(_Told):
     seed: int | None = Field(None, description="Of the first video's noise; null of real ones.")
 
 
-class Making(_Told):
+class Making(_Record):
     """Where numbers came from that were made by another job."""
 
     commit: str | None
@@ -53,7 +53,7 @@ class Making(_Told):
     device: str
 
 
-class Made(_Told):
+class Made(_Record):
     """What a shard says of its making.
 
     Labels leave out who made them where: a shard is known by its content, and equal labels shall be equal shards.
@@ -78,7 +78,7 @@ class Made(_Told):
         return self.model_copy(update={"extraction": Making(**made, device=device_name(device))})
 
 
-class Basis(_Told):
+class Basis(_Record):
     """What numbers rest on; every list has each entry once."""
 
     networks: dict[str, list[Network]] = Field(default={}, description="By role.")
@@ -111,9 +111,9 @@ class Basis(_Told):
         """Return the basis of figures that are taken from a file of figures, by its content."""
         if "provenance" not in document:  # an earlier version's
             return cls()
-        told = FigureRecord.model_validate(document["provenance"])
-        own = Making(**told.model_dump(include=set(Making.model_fields)))
-        return joined([cls(**{name: getattr(told, name) for name in cls.model_fields}), cls(extraction=[own])])
+        record = FigureRecord.model_validate(document["provenance"])
+        own = Making(**record.model_dump(include=set(Making.model_fields)))
+        return joined([cls(**{name: getattr(record, name) for name in cls.model_fields}), cls(extraction=[own])])
 
 
 class FigureRecord(Basis):
@@ -149,9 +149,9 @@ def basis_of_labels(paths: Sequence[str | Path], videos: str) -> Basis:
     found = []
     for path in map(Path, paths):
         shard = ShardReader(path)
-        said = {name: value for name, value in shard.attrs.items() if name != BEHIND}
+        attributes = {name: value for name, value in shard.attrs.items() if name != BEHIND}
         found.append(Basis.of_shards([shard.attrs.get(BEHIND)], videos, prefix=f"{path.parts[-3]} "))
-        found.append(Basis(shards={"/".join(path.parts[-4:-1]): [said]}, clip_ids={videos: shard.clip_ids}))
+        found.append(Basis(shards={"/".join(path.parts[-4:-1]): [attributes]}, clip_ids={videos: shard.clip_ids}))
     return joined(found)
 
 

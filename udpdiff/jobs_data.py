@@ -37,9 +37,9 @@ class Job(BaseModel):
         Of the hub's checkpoints alone, as the workflow has them on record: `mini:` ones come with the code, and the names
         of folders say what is in them.
         """
-        told = json.loads(self.dump())
-        commits = hub.commits(told)
-        return {"job": told, "checkpoints": commits} if commits else {"job": told}
+        job = json.loads(self.dump())
+        commits = hub.commits(job)
+        return {"job": job, "checkpoints": commits} if commits else {"job": job}
 
 
 class CheckCheckpoints(Job):

@@ -59,7 +59,7 @@ def take_gpus(gpus: Sequence[str], count: int, folder: Path, poll_seconds: float
         NoLocks: `folder` lies on a file system without locks.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    count, told = min(count, len(gpus)), False
+    count, warned = min(count, len(gpus)), False
     while True:
         taken: list[Lock] = []
         for gpu in gpus:
@@ -79,7 +79,7 @@ def take_gpus(gpus: Sequence[str], count: int, folder: Path, poll_seconds: float
             return taken
         for lock in taken:  # all or none, so that two jobs never wait for each other's
             lock.release()
-        if not told:
+        if not warned:
             print(f"waiting for {count} of the GPUs {', '.join(gpus)}", file=sys.stderr, flush=True)
-            told = True
+            warned = True
         time.sleep(poll_seconds)

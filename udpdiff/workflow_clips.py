@@ -82,14 +82,14 @@ class ClipSet:
         source = self.config.source
         if source.kind != "videos" or not source.path or self.missing:
             return []
-        told = [
+        notices = [
             folder_notices.grouping_notice(self.grouping),
             folder_notices.unused_notice(self.chosen.unused, len(self.files)),
             folder_notices.ignored_notice(source.path, self.files),
             folder_notices.unknown_notice(self.table.unknown),
             folder_notices.uncaptioned_notice(self.files, self.table.captions) if self.captioned else None,
         ]
-        return [sentence for sentence in told if sentence]
+        return [sentence for sentence in notices if sentence]
 
     def shard_numbers(self, split: str) -> range:
         """Numbers of the shards of a split: train, evaluation or samples/RUN/TASK."""

@@ -46,7 +46,7 @@ def test_the_page_says_what_differs_and_by_whom_runs_were_made(results):
     assert "seed" not in changed and found.config["clips"]["height"] == 48
     assert [(run.run, run.commit, run.uncommitted) for run in found.runs] == [("base", "c0ffee", True), ("multi", "facade", True)]  # fmt: skip
     assert found.runs[0].versions == {"torch": "9.9"} and found.runs[1].settings["tasks"] == "seg 0.5, depth 0.5"
-    assert [node.rule for node in found.rules.nodes if node.said != "not measured"] == ["train"]
+    assert [node.rule for node in found.rules.nodes if node.note != "not measured"] == ["train"]
     assert [(row.rule, row.jobs, row.seconds, row.peak_gpu_gb) for row in found.costs] == [("train", 1, 20.0, None)]
     inputs.default = None
     assert provenance(inputs, results / "media").differences is None

@@ -45,7 +45,7 @@ def test_every_rule_stands_below_what_it_reads():
 
 def test_only_rules_of_the_run_are_drawn():
     graph = rule_graph.rule_graph({"train": "2 s", "encode_latents": "1 s"})
-    assert [(node.rule, node.said) for node in graph.nodes] == [("encode_latents", "1 s"), ("train", "2 s")]
+    assert [(node.rule, node.note) for node in graph.nodes] == [("encode_latents", "1 s"), ("train", "2 s")]
     assert [(edge.source, edge.target) for edge in graph.edges] == [("encode_latents", "train")]
     assert rule_graph.rule_graph({}).nodes == []
     assert rule_graph.boxed("segment_entities", "grid8/train/0") == "segment_entities"

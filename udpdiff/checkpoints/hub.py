@@ -139,13 +139,13 @@ def folder_of(reference: str, parts: Sequence[str]) -> str:
     return str(_fetched(reference, parts)[0])
 
 
-def commits(told: Any) -> dict[str, str]:
-    """Return the commit on record of every reference in what a job is told: json-able, of any depth."""
-    if isinstance(told, dict | list | tuple):
-        values = told.values() if isinstance(told, dict) else told
+def commits(settings: Any) -> dict[str, str]:
+    """Return the commit on record of every reference in settings of a job: json-able, of any depth."""
+    if isinstance(settings, dict | list | tuple):
+        values = settings.values() if isinstance(settings, dict) else settings
         return {reference: commit for value in values for reference, commit in commits(value).items()}
-    record = _record(told) if isinstance(told, str) and split(told) else None
-    return {told: record["commit"]} if record else {}
+    record = _record(settings) if isinstance(settings, str) and split(settings) else None
+    return {settings: record["commit"]} if record else {}
 
 
 def _record(reference: str) -> dict[str, Any] | None:

@@ -28,5 +28,5 @@ def run(arguments: argparse.Namespace) -> None:
     share_run(arguments.run, arguments.folder, metrics, arguments.data, arguments.overwrite)
     size = sum(path.stat().st_size for path in arguments.folder.rglob("*") if path.is_file())
     print(f"{arguments.folder}: {size / 1e6:.1f} MB; its card is {arguments.folder / 'README.md'}")
-    told = f"those of {metrics}" if metrics else f"none, for there is no {beside}; --metrics names another folder"
-    print(f"figures in the card: {told}")
+    figures = f"those of {metrics}" if metrics else f"none, for there is no {beside}; --metrics names another folder"
+    print(f"figures in the card: {figures}")

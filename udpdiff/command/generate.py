@@ -81,8 +81,8 @@ def run(arguments: argparse.Namespace) -> None:
     leave_out_loading_bars()
     leave_out_truncated_text()
     pipeline = load(_pinned(arguments.model, model), device, dtype)
-    told = task_prompt(arguments.prompt, arguments.task) if model.names_task else arguments.prompt
-    notices.say(notices.cut(told, pipeline.tokenizer, model.text_length))
+    full_prompt = task_prompt(arguments.prompt, arguments.task) if model.names_task else arguments.prompt
+    notices.say(notices.cut(full_prompt, pipeline.tokenizer, model.text_length))
     output = generate(pipeline, arguments, call)
     place.clear()
     made = write(output, arguments, place.folder)
@@ -150,9 +150,9 @@ def resolved(arguments: argparse.Namespace, model: Description) -> dict[str, Any
     """
     call = {"height": model.height, "width": model.width, "num_frames": model.num_frames}
     call |= _MINI_CALL if model.height <= _MINI_HEIGHT else _CALL
-    asked = {"height": arguments.height, "width": arguments.width, "num_frames": arguments.frames}
-    asked |= {"num_inference_steps": arguments.steps, "guidance_scale": arguments.guidance}
-    call |= {name: value for name, value in asked.items() if value is not None}
+    overrides = {"height": arguments.height, "width": arguments.width, "num_frames": arguments.frames}
+    overrides |= {"num_inference_steps": arguments.steps, "guidance_scale": arguments.guidance}
+    call |= {name: value for name, value in overrides.items() if value is not None}
     size = (call["height"], call["width"], call["num_frames"])
     try:
         model.check(arguments.task, *size, call["num_inference_steps"], call["guidance_scale"])

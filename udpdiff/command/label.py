@@ -241,7 +241,7 @@ def label_depth(video: np.ndarray, config: Config, arguments: argparse.Namespace
     return load_estimator(config.labels.depth[arguments.depth], arguments.device, show_progress=True)(video)
 
 
-def write(video: np.ndarray, labels: dict[str, Any], fps: float, folder: Path, asked: tuple[str, ...]) -> list[Path]:
+def write(video: np.ndarray, labels: dict[str, Any], fps: float, folder: Path, formats: tuple[str, ...]) -> list[Path]:
     """Write labels by task, and a film of the video beside them: entities laid over it, depth in its colours."""
     from udpdiff.command.written import write_array, write_film
     from udpdiff.report.media import overlay, side_by_side
@@ -252,8 +252,8 @@ def write(video: np.ndarray, labels: dict[str, Any], fps: float, folder: Path, a
         colors = get_task(name).picture(values)
         panels.append(overlay(video, colors) if name == "seg" else colors)
         file = {"seg": "entities"}.get(name, name)
-        made += write_array(folder, file, values, asked)
-        if "mp4" in asked:
+        made += write_array(folder, file, values, formats)
+        if "mp4" in formats:
             made.append(write_film(folder, file, colors, fps))
     return [*made, write_film(folder, "overlay", side_by_side(panels), fps)]
 
@@ -268,8 +268,8 @@ def _provenance(config: Config, arguments: argparse.Namespace) -> dict[str, Any]
         networks |= entity_networks(labels.entities[arguments.entities], labels.tracker)
     if arguments.depth:
         networks |= depth_networks(labels.depth[arguments.depth])
-    told = {role: network.model_dump(mode="json") for role, network in networks.items()}
-    return origin() | {"device": device_name(arguments.device), "networks": told}
+    records = {role: network.model_dump(mode="json") for role, network in networks.items()}
+    return origin() | {"device": device_name(arguments.device), "networks": records}
 
 
 def _pixels(text: str) -> int:

@@ -47,11 +47,11 @@ class Outputs:
     others: Sequence[str]
     request: Mapping[str, Any]
 
-    def check(self, asked: Sequence[str], overwrite: bool) -> None:
+    def check(self, formats: Sequence[str], overwrite: bool) -> None:
         """Refuse, before anything is loaded, a place that cannot be written into, or whose files are not to be replaced.
 
         Args:
-            asked: Formats.
+            formats: To write, of `written.FORMATS`.
             overwrite: The user wants earlier outputs replaced.
 
         Raises:
@@ -63,7 +63,7 @@ class Outputs:
                 f"--out: got {str(self.folder)!r}, which is a file; expected a folder, or a name that is free"
             )
         probe(self.folder)
-        for name in self.names if "png" in asked else ():
+        for name in self.names if "png" in formats else ():
             other = next((path for path in _entries(self.folder / name) if not _FRAME.fullmatch(path.name)), None)
             if other:
                 raise ValueError(
@@ -110,15 +110,17 @@ class Outputs:
         path = self.folder / SETTINGS
         try:
             earlier = json.loads(path.read_text(encoding="utf-8"))
-            command, said = earlier["command"], _flat(earlier)
+            command, earlier_settings = earlier["command"], _flat(earlier)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return f"and no {SETTINGS} beside it says what it was made of"
         request = json.loads(json.dumps(dict(self.request)))
         if command != request["command"]:
             return f"made by `udpdiff {command}` ({path})"
         own = _flat(request)
-        key = next((key for key in own | said if own.get(key) != said.get(key)), None)
-        return f"made with {key} {_short(said.get(key))}, not {_short(own.get(key))} ({path})" if key else ""
+        key = next((key for key in own | earlier_settings if own.get(key) != earlier_settings.get(key)), None)
+        return (
+            f"made with {key} {_short(earlier_settings.get(key))}, not {_short(own.get(key))} ({path})" if key else ""
+        )
 
 
 def _flat(request: Mapping[str, Any]) -> dict[str, Any]:

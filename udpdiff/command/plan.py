@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
     from udpdiff.workflow import Workflow
 
     raw = arguments.config or layered(arguments.preset, arguments.configfile)
-    told = {"gpu": arguments.device, "gpus": arguments.gpus, "gpu_price": arguments.price_per_gpu_hour}
-    config = parse(raw | {name: value for name, value in told.items() if value is not None})
+    overrides = {"gpu": arguments.device, "gpus": arguments.gpus, "gpu_price": arguments.price_per_gpu_hour}
+    config = parse(raw | {name: value for name, value in overrides.items() if value is not None})
     if not cpu_will_do(config):
         print(
             "Counting what the networks compute on a clip: a quarter of a minute, longer where other work runs.",

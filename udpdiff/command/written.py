@@ -23,7 +23,7 @@ def formats(text: str) -> tuple[str, ...]:
     return names
 
 
-def write_array(folder: Path, name: str, values: np.ndarray, asked: Sequence[str]) -> list[Path]:
+def write_array(folder: Path, name: str, values: np.ndarray, chosen: Sequence[str]) -> list[Path]:
     """Write values as `NAME.npy`, exactly, and as the folder `NAME`, a png for each frame; returns what was written.
 
     Args:
@@ -31,17 +31,17 @@ def write_array(folder: Path, name: str, values: np.ndarray, asked: Sequence[str
         name: Of the files.
         values: (T, H, W) uint16 ids or float32 in [0, 1], which a png holds times 65535; (T, H, W, 3) uint8 colours, or
             float32 in [-1, 1], of which there is no png.
-        asked: Formats; mp4 is passed over.
+        chosen: Of FORMATS; mp4 is passed over.
 
     Raises:
         StorageError: They cannot be written.
     """
     made = []
-    if "npy" in asked:
+    if "npy" in chosen:
         made.append(folder / f"{name}.npy")
         with written_file(made[-1]) as staging, open(staging, "wb") as file:
             np.save(file, values, allow_pickle=False)
-    if "png" in asked and (values.ndim == 3 or values.dtype == np.uint8):
+    if "png" in chosen and (values.ndim == 3 or values.dtype == np.uint8):
         made.append(folder / name)
         _write_pngs(made[-1], values)
     return made

@@ -167,12 +167,12 @@ class Captioner:
             check_images(video, "a video")
         if batch_size < 1 or not fps > 0:
             raise ValueError(f"Got batch_size={batch_size}, fps={fps}. Expected at least 1, and more than 0.")
-        said = []
+        captions = []
         for start in range(0, len(videos), batch_size):
             inputs = self._prepare(videos[start : start + batch_size], fps)
             with torch.inference_mode():
-                said += self._answer(inputs, seed)
-        return said
+                captions += self._answer(inputs, seed)
+        return captions
 
     def caption_file(self, path: str | os.PathLike[str], seed: int | None = None) -> str:
         """The same for one video file, every frame of which is decoded into memory. ValueError where it cannot be read."""

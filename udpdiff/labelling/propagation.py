@@ -223,8 +223,8 @@ class MaskTracker:
                 for obj_id in chunk:
                     self.predictor.add_new_mask(state, 0, int(obj_id), torch.from_numpy(entity_ids0 == obj_id))
                 frames = _propagate_quietly(self.predictor, state)
-                told = f"entities {first + 1} to {first + len(chunk)} of {len(ids)} followed"
-                for frame_idx, _, masks in progress(frames, told, len(video), unit="frame", shown=self.show_progress):
+                title = f"entities {first + 1} to {first + len(chunk)} of {len(ids)} followed"
+                for frame_idx, _, masks in progress(frames, title, len(video), unit="frame", shown=self.show_progress):
                     _forget(state, frame_idx, horizon)
                     check_finite(masks, f"SAM 2's logits of frame {frame_idx}", self.dtype or masks.dtype, DTYPE_KEY)
                     yield first, frame_idx, masks[:, 0].float().cpu().numpy()

@@ -148,7 +148,7 @@ def compare_samples(
         compared = Compared(task, options, predictions, clips, reference, named)
         attrs = {"task": job.task, "judge": job.judge, "job": json.loads(job.dump())}
         attrs |= {"inputs": [shard.sha256 for shard in shards], "constant": _digest_of(constant)}
-        attrs[BEHIND] = _behind(clips, {job.judge: reference} | named)
+        attrs[BEHIND] = _provenance(clips, {job.judge: reference} | named)
         writer = stack.enter_context(ShardWriter(comparison_path, "comparisons", attrs, resume=True))
         rejections = _rejections(reference)
         for clip_id in progress(predictions.clip_ids, f"{job.task} comparison"):
@@ -184,12 +184,12 @@ def _constant(task: Task, options: TaskOptions, mean_path: str | Path | None) ->
     return None if mean is None else task.constant(mean, 1, options)
 
 
-def _behind(clips: ShardReader, labels: Mapping[str, ShardReader]) -> dict:
+def _provenance(clips: ShardReader, labels: Mapping[str, ShardReader]) -> dict:
     """What a comparison rests on: the networks behind all labels, by labeller and role, and the optical flow."""
     networks = {"motion": Network(name=FLOW_METHOD, sha256=None)}
     for labeller, shard in labels.items():
-        told = shard.attrs.get(BEHIND, {}).get("networks", {})
-        networks |= {f"{labeller} {role}": Network(**network) for role, network in told.items()}
+        label_networks = shard.attrs.get(BEHIND, {}).get("networks", {})
+        networks |= {f"{labeller} {role}": Network(**network) for role, network in label_networks.items()}
     return Made.of(clips.attrs, networks).on("cpu").model_dump(mode="json")
 
 

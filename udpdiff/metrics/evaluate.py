@@ -176,10 +176,10 @@ def _sources(task: Task, labeller: str, comparators: Sequence[str]) -> dict[str,
     """Return what made each figure, of those that are not simply a prediction against the labeller."""
     sources = {}
     for figure in task.figures["generated"]:
-        behind = _ALONE.get(figure.against, labeller)
-        sources |= {figure.key: behind, f"{figure.key}_shuffled": behind}
-        sources |= {f"{name}_{figure.key}": f"{name} against {behind}" for name in comparators}
-        sources[f"{figure.key}_labels"] = f"{labeller} against {behind}" if figure.against == "motion" else labeller
+        source = _ALONE.get(figure.against, labeller)
+        sources |= {figure.key: source, f"{figure.key}_shuffled": source}
+        sources |= {f"{name}_{figure.key}": f"{name} against {source}" for name in comparators}
+        sources[f"{figure.key}_labels"] = f"{labeller} against {source}" if figure.against == "motion" else labeller
     return sources
 
 

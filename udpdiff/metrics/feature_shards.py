@@ -143,9 +143,11 @@ def read_features(paths: Sequence[str | Path]) -> VideoSet:
             clip_ids += shard.clip_ids
             scores += shard.scores.values()
             num_frames += [shard.attrs["num_frames"]] * len(shard)
-            behind = shard.attrs.get(BEHIND)
-            made += [behind] if behind else []
-            made_by[json.dumps([shard.attrs["names"], shard.attrs["smoothness"], behind and behind["networks"]])] = path
+            provenance = shard.attrs.get(BEHIND)
+            made += [provenance] if provenance else []
+            made_by[
+                json.dumps([shard.attrs["names"], shard.attrs["smoothness"], provenance and provenance["networks"]])
+            ] = path
     if len(made_by) != 1 or not clip_ids:
         raise ValueError(
             f"Features: got {len(clip_ids)} videos in {len(paths)} shards by {len(made_by)} sets of networks "

@@ -48,8 +48,8 @@ def measure_distances(reference: VideoSet, generated: VideoSet, *, seed: int) ->
     """
     (real, real_ids), (made, ids) = _sorted(reference, reference.features), _sorted(generated, generated.features)
     extractor = generated.names["video"]
-    told = {"subsets": digest([ids, real_ids, SUBSETS, SHARE, seed, extractor]), "dimensions": real.shape[1]}
-    told |= {"n_reference": len(real)}
+    shared_fields = {"subsets": digest([ids, real_ids, SUBSETS, SHARE, seed, extractor]), "dimensions": real.shape[1]}
+    shared_fields |= {"n_reference": len(real)}
     floors = _floor_of_halves(real, extractor, seed)
     floor = _floor(floors.get("fvd_floor"), real, len(made), seed)
     drawn = _distances_of_subsets(real, made, seed)
@@ -58,12 +58,14 @@ def measure_distances(reference: VideoSet, generated: VideoSet, *, seed: int) ->
     found = {}
     for name, value in values.items():
         interval = subset_interval(value, drawn[name], share=SHARE, n=len(made))
-        found[name] = entry(interval, extractor) | told | {"per_subset": drawn[name], "warning": warnings[name]}
+        found[name] = (
+            entry(interval, extractor) | shared_fields | {"per_subset": drawn[name], "warning": warnings[name]}
+        )
         found[name]["floor"] = floor if name == "fvd" else 0.0
     if generated.kernel_features is not None:
         found["kernel_distance"] = _of_second_network(reference, generated, seed)
     if min(len(real), len(made)) >= 6:
-        found["fvd_infinity"] = _extrapolated(real, made, extractor, drawn["fvd_infinity"], seed) | told
+        found["fvd_infinity"] = _extrapolated(real, made, extractor, drawn["fvd_infinity"], seed) | shared_fields
     return found | floors
 
 

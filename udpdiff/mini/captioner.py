@@ -182,8 +182,8 @@ class CaptionerTrainer(Trainer):
             return self._measure_names(model)
         captioner = Captioner(model.captioner, model.processor, max_new_tokens=64)
         scenes = self.held_out if finished else self.held_out.head(48)
-        said = captioner.caption(list(scenes.video), DEFAULT_SCENES.fps, batch_size=16)
-        return captions_quality(said, scenes, self.held_out_orders[: len(scenes)])
+        captions = captioner.caption(list(scenes.video), DEFAULT_SCENES.fps, batch_size=16)
+        return captions_quality(captions, scenes, self.held_out_orders[: len(scenes)])
 
     def _measure_names(self, model) -> dict[str, float]:
         """Share of patches named right in the middle frames, by attribute."""
@@ -210,11 +210,11 @@ class CaptionerTrainer(Trainer):
         model.processor.save_pretrained(folder)
 
 
-def captions_quality(said: list[str], scenes: Scenes, orders: list[list[int]]) -> dict[str, float]:
+def captions_quality(captions: list[str], scenes: Scenes, orders: list[list[int]]) -> dict[str, float]:
     """The figures of captions of scenes, as the workflow measures them, each the mean over the clips that have it."""
     rows = [
         caption_figures(read_solids(text, SHAPES, list(COLORS)), true_solids(scene), order)
-        for text, scene, order in zip(said, scenes.descriptions, orders, strict=True)
+        for text, scene, order in zip(captions, scenes.descriptions, orders, strict=True)
     ]
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: float(np.mean([row[name] for row in rows if name in row])) for name in names}

@@ -100,8 +100,8 @@ def build_tokenizer():
 
     marks = [word for word in caption_words() if not word.isalpha()]
     words = [word for word in caption_words() if word.isalpha()]
-    asked = "".join(c if c.isalpha() else " " for c in f"USER ASSISTANT {INSTRUCTION}").split()
-    pieces = [*marks, ":", *(_SPACE + word for word in [*words, *map(str.capitalize, words), *asked])]
+    instruction_words = "".join(c if c.isalpha() else " " for c in f"USER ASSISTANT {INSTRUCTION}").split()
+    pieces = [*marks, ":", *(_SPACE + word for word in [*words, *map(str.capitalize, words), *instruction_words])]
     vocabulary = {piece: index for index, piece in enumerate(dict.fromkeys([*_SPECIAL, *pieces]))}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Replace("\n", "")

@@ -36,7 +36,7 @@ def asked_size(height: int | None, width: int | None, num_frames: int | None, co
 def choose_tasks(
     streams: Streams,
     trained: Sequence[str],
-    asked: str | Sequence[str] | None,
+    task: str | Sequence[str] | None,
     task_ids: torch.Tensor | Sequence[int] | None,
     prompts: int,
 ) -> dict[str, tuple[Task, ...]]:
@@ -45,7 +45,7 @@ def choose_tasks(
     Args:
         streams: Of the model.
         trained: Its tasks, in the order of the rows of its task embedding.
-        asked: One for all prompts, one for each, or None.
+        task: One for all prompts, one for each, or None.
         task_ids: The same as row numbers.
         prompts: How many.
 
@@ -53,24 +53,24 @@ def choose_tasks(
         ValueError: The model makes other tasks, or both say different ones.
     """
     if len(streams.dense) > 1:
-        if asked is not None or task_ids is not None:
-            got = f"task={asked!r}" if task_ids is None else f"task_ids {_rows(task_ids)}"
+        if task is not None or task_ids is not None:
+            got = f"task={task!r}" if task_ids is None else f"task_ids {_rows(task_ids)}"
             raise ValueError(f"Got {got}, expected None: this model makes {list(trained)} at once.")
         return {stream.name: (get_task(*stream.tasks),) * prompts for stream in streams.dense}
     if task_ids is not None:
         named = _named(_rows(task_ids), trained, prompts)
-        if asked is not None and named != _spread(asked, prompts):
+        if task is not None and named != _spread(task, prompts):
             raise ValueError(
-                f"Got task={asked!r} beside task_ids {_rows(task_ids)}, expected one of the two. Drop either."
+                f"Got task={task!r} beside task_ids {_rows(task_ids)}, expected one of the two. Drop either."
             )
-        asked = named
-    if asked is None and len(trained) == 1:
-        asked = trained[0]
-    names = _spread(asked, prompts)
+        task = named
+    if task is None and len(trained) == 1:
+        task = trained[0]
+    names = _spread(task, prompts)
     for name in names:
         if name not in trained:
             raise ValueError(
-                f"Got task={asked!r}, expected one of {list(trained)}, the tasks of this model, or a list of them with"
+                f"Got task={task!r}, expected one of {list(trained)}, the tasks of this model, or a list of them with"
                 " one for each prompt. Pass such a task, or load a model trained on it."
             )
     if len(names) != prompts:
@@ -101,10 +101,10 @@ def padded_frames(latents: torch.Tensor, config: Any) -> torch.Tensor:
     return torch.cat((latents[:, :1].expand(-1, missing, -1, -1, -1), latents), dim=1)
 
 
-def _spread(asked: str | Sequence[str] | None, prompts: int) -> tuple[str | None, ...]:
-    if asked is None or isinstance(asked, str) or not isinstance(asked, Iterable):
-        return (asked,) * prompts
-    return tuple(asked)
+def _spread(task: str | Sequence[str] | None, prompts: int) -> tuple[str | None, ...]:
+    if task is None or isinstance(task, str) or not isinstance(task, Iterable):
+        return (task,) * prompts
+    return tuple(task)
 
 
 def _rows(task_ids: torch.Tensor | Sequence[int]) -> list:

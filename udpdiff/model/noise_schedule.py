@@ -57,9 +57,9 @@ def check_schedule(scheduler: Any, alphas: torch.Tensor) -> None:
     gap = (own.detach().cpu().double().sqrt() - alphas.double().sqrt()).abs().max().item()
     if gap > _TOLERANCE:
         keys = ("snr_shift_scale", "rescale_betas_zero_snr", "beta_schedule", "beta_start", "beta_end")
-        said = ", ".join(f"{key}={scheduler.config[key]!r}" for key in keys if key in scheduler.config)
+        settings = ", ".join(f"{key}={scheduler.config[key]!r}" for key in keys if key in scheduler.config)
         raise ValueError(
-            f"Got a {name} ({said}) whose noise schedule is off by {gap:.3f} in sqrt(alpha), expected that of training:"
+            f"Got a {name} ({settings}) whose noise schedule is off by {gap:.3f} in sqrt(alpha), expected that of training:"
             " the class leaves out a key that it does not know, such as snr_shift_scale, or a key has changed." + remedy
         )
 

@@ -54,13 +54,17 @@ def export_shard(clips: str, entities: str, depth: str, captions: str, archive: 
             for number, clip_id in enumerate(progress(shared, "clips")):
                 entity_ids = ids.read(clip_id, "entity_ids")
                 counted += len(np.setdiff1d(entity_ids, [0]))
-                said = {"clip_id": clip_id, "source_id": videos.read(clip_id, "source_id"), "fps": videos.attrs["fps"]}
-                said |= {kind: whole_caption(texts[clip_id], kind) for kind in KINDS}
-                said |= {name: texts[clip_id][name] for name in ("brief_source", "detailed_source")}
+                metadata = {
+                    "clip_id": clip_id,
+                    "source_id": videos.read(clip_id, "source_id"),
+                    "fps": videos.attrs["fps"],
+                }
+                metadata |= {kind: whole_caption(texts[clip_id], kind) for kind in KINDS}
+                metadata |= {name: texts[clip_id][name] for name in ("brief_source", "detailed_source")}
                 _add(tar, f"{number:06d}.mp4", videos.read(clip_id, "video_mp4"))
                 _add(tar, f"{number:06d}.entities.npz", _npz(entity_ids=entity_ids))
                 _add(tar, f"{number:06d}.depth.npz", _npz(depth=depths.read(clip_id, "depth")))
-                _add(tar, f"{number:06d}.json", json.dumps(said, ensure_ascii=False).encode())
+                _add(tar, f"{number:06d}.json", json.dumps(metadata, ensure_ascii=False).encode())
         size = staging.stat().st_size
     frames = len(shared) * videos.attrs["num_frames"]
     content = {"clips": len(shared), "bytes": size, "sha256": file_sha256(archive), "frames": frames}

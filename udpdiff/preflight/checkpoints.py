@@ -129,8 +129,8 @@ def _kind(pattern: str, section: dict) -> Kind:
 def _folder_fault(folder: Path, kind: Kind) -> str | None:
     for name, types in kind.types.items():
         try:
-            said = json.loads((folder / name).read_text(encoding="utf-8"))
-            found = said.get("model_type") or said.get("_class_name")
+            config = json.loads((folder / name).read_text(encoding="utf-8"))
+            found = config.get("model_type") or config.get("_class_name")
         except (OSError, ValueError, AttributeError):
             return f", a folder without a readable {name}; expected a {kind.name}"
         if types and found not in types:

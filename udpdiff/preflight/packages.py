@@ -12,7 +12,7 @@ from udpdiff.config import Config
 def package_faults(config: Config) -> Iterator[str]:
     """Yield a line for each package that is missing and each plug-in that cannot be imported."""
     trainings = [config.run_training(run) for run in config.runs]
-    for key, asked, package, extra in (
+    for key, needed, package, extra in (
         ("training.lora_rank", any(training.lora_rank for training in trainings), "peft", "lora"),
         (
             "training.optimizer",
@@ -21,7 +21,7 @@ def package_faults(config: Config) -> Iterator[str]:
             "adamw-8bit",
         ),
     ):
-        if asked and importlib.util.find_spec(package) is None:
+        if needed and importlib.util.find_spec(package) is None:
             yield f'{key}: needs the package {package}, which is not installed; pip install -e ".[{extra}]"'
     for name in sorted({name for training in trainings for name in training.trackers}):
         if importlib.util.find_spec(name) is None:

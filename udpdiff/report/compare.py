@@ -102,7 +102,7 @@ def as_text(found: Compare) -> str:
     """Return how many figures differ, and a line for each that does: both values, B minus A with its interval, the verdict."""
     rows = [("measured", "figure", "A", "B", "B - A", "95 % interval", "paired", "")]
     equal = sum(row.verdict == "equal" for row in found.figures)
-    told = f"{len(found.figures)} figures in both, of which {equal} are equal"
+    counts = f"{len(found.figures)} figures in both, of which {equal} are equal"
     for row in (row for row in found.figures if row.verdict != "equal"):
         ends = "" if row.low is None else f"[{signed(row.low, row.digits)}, {signed(row.high, row.digits)}]"
         change = "" if row.difference is None else signed(row.difference, row.digits)
@@ -122,7 +122,7 @@ def as_text(found: Compare) -> str:
         )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    lines = [f"{told}:", *table] if len(rows) > 1 else [f"{told}."]
+    lines = [f"{counts}:", *table] if len(rows) > 1 else [f"{counts}."]
     lines += [f"not comparable: {row.measured}, {row.label}: {row.why}" for row in found.figures if row.why]
     lines += [f"only in A: {name}" for name in found.only_a] + [f"only in B: {name}" for name in found.only_b]
     lines += [f"{each.key}: {each.first} in A, {each.second} in B" for each in found.records] + found.cautions

@@ -87,27 +87,29 @@ def cautions(
     """
     recorded = {each.key for each in records}
     changed = [each.key for each in settings or ()]
-    told = []
+    sentences = []
     if unread:
-        told.append(
+        sentences.append(
             f"What the figures of {' and '.join(unread)} rest on is not on record, or as an earlier version wrote it: whether "
             "seeds, videos, networks, device and code are the same is not known."
         )
     if "seed of the noise" in recorded:
-        told.append("The noise that videos were sampled from has other seeds: a pair shares its prompt, not its noise.")
+        sentences.append(
+            "The noise that videos were sampled from has other seeds: a pair shares its prompt, not its noise."
+        )
     if recorded & {"videos", "real videos"}:
-        told.append("Size, length, rate or coding of the videos differ, which moves figures by itself.")
+        sentences.append("Size, length, rate or coding of the videos differ, which moves figures by itself.")
     if clips := [key for key in changed if key.startswith(_CLIPS_BY)]:
-        told.append(
+        sentences.append(
             f"Clips, and with them prompts, were made otherwise ({', '.join(clips)}): those of one name need not be the same."
         )
     if sampled := [key for key in changed if key.startswith(_SAMPLED_BY)]:
-        told.append(f"Videos were sampled otherwise ({', '.join(sampled)}).")
+        sentences.append(f"Videos were sampled otherwise ({', '.join(sampled)}).")
     if "device" in recorded:
-        told.append("Figures were measured on different devices.")
+        sentences.append("Figures were measured on different devices.")
     if recorded & {"code", "commit"}:
-        told.append("Figures were measured by different versions of the code.")
-    return told
+        sentences.append("Figures were measured by different versions of the code.")
+    return sentences
 
 
 def _record(document: Mapping) -> FigureRecord | None:

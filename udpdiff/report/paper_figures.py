@@ -41,7 +41,7 @@ def draw_figure(
     Raises:
         StorageError: A shard is damaged, or a file cannot be written.
     """
-    strips, said = [], []
+    strips, lines = [], []
     with ShardReader(base) as plain:
         shown = plain.clip_ids[:prompts]
         for clip_id in shown:
@@ -53,8 +53,8 @@ def draw_figure(
                     rows.append(task.picture(task.from_storage(prediction.read(clip_id, "prediction"))))
                     names += [f"{run}, video", f"{run}, {task.name}"]
             strips.append(strip(rows))
-            said.append(f"{'; '.join(names)}: {plain.read(clip_id, 'detailed')}")
+            lines.append(f"{'; '.join(names)}: {plain.read(clip_id, 'detailed')}")
     gap = np.full((_GAP_PIXELS, strips[0].shape[1], 3), 255, np.uint8)
     write_png(Path(figure), np.concatenate([part for each in strips for part in (each, gap)][:-1]))
     rule = f"The first {len(shown)} prompts of the evaluation split, in its order; six frames at even distances; rows from top:"
-    write_text(caption, "\n".join([rule, *said]) + "\n")
+    write_text(caption, "\n".join([rule, *lines]) + "\n")

@@ -59,7 +59,7 @@ class RuleNode(PageData):
     rule: str
     x: float
     y: float
-    said: str
+    note: str
 
 
 class RuleEdge(PageData):
@@ -84,17 +84,17 @@ def boxed(rule: str, job: str) -> str:
     return rule + GENERATED if rule in _TWICE and "/samples/" in f"/{job}/" else rule
 
 
-def rule_graph(said: Mapping[str, str]) -> RuleGraph:
+def rule_graph(notes: Mapping[str, str]) -> RuleGraph:
     """Place rules in rows, each below all that it reads from, and draw the edges that say something new.
 
     An edge is left out where a longer way leads from its source to its target.
 
     Args:
-        said: Rule of this run -> what its box says below its name. The labelling of generated videos is a box of its
+        notes: Rule of this run -> what its box says below its name. The labelling of generated videos is a box of its
             own, `boxed` says whose.
     """
-    edges = [edge for edge in _edges() if {*edge} <= said.keys()]
-    rows = _rows(said, edges)
+    edges = [edge for edge in _edges() if {*edge} <= notes.keys()]
+    rows = _rows(notes, edges)
     widest = max((len(row) for row in rows), default=1)
     width = widest * _NODE_WIDTH + (widest - 1) * _COLUMN_GAP
     places = {}
@@ -107,7 +107,7 @@ def rule_graph(said: Mapping[str, str]) -> RuleGraph:
         height=len(rows) * (_NODE_HEIGHT + _ROW_GAP) - _ROW_GAP,
         node_width=_NODE_WIDTH,
         node_height=_NODE_HEIGHT,
-        nodes=[RuleNode(rule=rule, x=x, y=y, said=said[rule]) for rule, (x, y) in places.items()],
+        nodes=[RuleNode(rule=rule, x=x, y=y, note=notes[rule]) for rule, (x, y) in places.items()],
         edges=[
             RuleEdge(source=source, target=target, path=_curve(places[source], places[target]))
             for source, target in _needed(edges)

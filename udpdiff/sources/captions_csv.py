@@ -56,23 +56,23 @@ def read_clip_table(path: str | os.PathLike[str], file_names: Iterable[str]) -> 
     """
     rows, columns = _rows(path)
     file_of, unknown = _match(rows, list(file_names))
-    said: dict[str, _Row] = {}
+    row_of: dict[str, _Row] = {}
     for row, file in file_of:
-        first = said.setdefault(file, row)
+        first = row_of.setdefault(file, row)
         if (first.caption, first.source) != (row.caption, row.source):
             raise ValueError(
                 f"captions '{path}', line {row.line}: got a second caption or source of {file!r}, "
                 f"the first is on line {first.line}; expected one row per clip"
             )
-    if rows and not said:
+    if rows and not row_of:
         raise ValueError(
             f"captions '{path}': none of its {len(rows)} rows names a file of the folder: {some(unknown)}; "
             "expected names of its video files, with or without extension"
         )
     return ClipTable(
         _CAPTION in columns,
-        {file: row.caption for file, row in said.items() if row.caption},
-        {file: row.source for file, row in said.items() if row.source},
+        {file: row.caption for file, row in row_of.items() if row.caption},
+        {file: row.source for file, row in row_of.items() if row.source},
         unknown,
     )
 
@@ -154,8 +154,8 @@ def _checked_rows(path, lines: BoundedLines, reader: Iterator[list[str]], column
                 f"captions '{path}', line {lines.number}: got {len(values)} fields, the first line has {len(columns)}; "
                 "put captions with commas in double quotes"
             )
-        said = dict(zip(columns, values, strict=True))
-        words = [" ".join(said.get(name, "").split()) for name in (_CAPTION, _SOURCE)]
+        fields = dict(zip(columns, values, strict=True))
+        words = [" ".join(fields.get(name, "").split()) for name in (_CAPTION, _SOURCE)]
         if any("\0" in text for text in words):
             raise ValueError(f"captions '{path}', line {lines.number}: got a NUL character; expected text")
-        yield _Row(lines.number, said[_CLIP].strip(), *words)
+        yield _Row(lines.number, fields[_CLIP].strip(), *words)

@@ -68,8 +68,8 @@ def video_names(source_of: Mapping[str, str], captioned: Container[str], seed: i
     Raises:
         ValueError: All files are of one source.
     """
-    told = {source for name, source in source_of.items() if name in captioned}
-    sources = told if len(told) > 1 else set(source_of.values())
+    captioned_sources = {source for name, source in source_of.items() if name in captioned}
+    sources = captioned_sources if len(captioned_sources) > 1 else set(source_of.values())
     wanted = min(clips.evaluation, max(1, round(clips.evaluation_share * len(sources))))
     split_of = splits.split_sources(sources, wanted, seed)
     files: dict[str, list[str]] = {split: [] for split in SPLITS}

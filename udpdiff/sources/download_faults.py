@@ -77,18 +77,18 @@ def fault_of(message: str, warnings: Sequence[str] = ()) -> Exception:
         Throttled, RejectedClip with its reason, or CannotFetch. What nobody knows is `Rejection.NOT_FETCHED`.
     """
     whole = " ".join(message.split())
-    line, said = whole[:_LONGEST_MESSAGE], re.sub(r"^(?:ERROR: )?(?:\[[\w:]+\] )?(?:[\w-]{11}: )?", "", whole)
-    if _REFUSED.search(said):
+    line, text = whole[:_LONGEST_MESSAGE], re.sub(r"^(?:ERROR: )?(?:\[[\w:]+\] )?(?:[\w-]{11}: )?", "", whole)
+    if _REFUSED.search(text):
         return Throttled(line)
     for pattern, reason in ((_PRIVATE, Rejection.PRIVATE), (_DEAD, Rejection.DEAD_LINK)):
-        if pattern.search(said):
+        if pattern.search(text):
             return RejectedClip(reason, line)
     unsolved = [warning for warning in warnings if _CHALLENGE.search(warning)]
-    if _NO_FORMAT.search(said) and unsolved:
+    if _NO_FORMAT.search(text) and unsolved:
         return _of_machine(f"{line}; before that: {' '.join(unsolved[0].split())[:_LONGEST_MESSAGE]}")
-    if _MACHINE.search(said) or _NO_ROOM.search(said):
+    if _MACHINE.search(text) or _NO_ROOM.search(text):
         return _of_machine(line)
-    if _NO_FORMAT.search(said) or _PASSING.search(said):
+    if _NO_FORMAT.search(text) or _PASSING.search(text):
         return Throttled(line)
     return RejectedClip(Rejection.NOT_FETCHED, line)
 

@@ -65,7 +65,7 @@ def counted_reasons(reasons: Iterable[str]) -> str:
 def _message(found: dict[str, list[Summary]], kept: dict[str, int]) -> str:
     """What was got and is needed, why, and what to do."""
     short = [split for split, least in LEAST.items() if kept[split] < least]
-    told: list[str] = []
+    sentences: list[str] = []
     reasons: list[Rejection] = []
     for split, shards in found.items():
         lost = [entry for each in shards for entry in each.rejected]
@@ -74,14 +74,16 @@ def _message(found: dict[str, list[Summary]], kept: dict[str, int]) -> str:
         example = f"for example {lost[0]['clip_id']}: {lost[0]['reason']}" if lost else ""
         why = f" and rejected {len(lost)} ({most}; {example})" if lost else ""
         sources = sum(each.sources for each in shards)
-        told.append(f"{split}: got {kept[split]} clips of {sources} source videos{why}; at least {LEAST[split]} needed")
+        sentences.append(
+            f"{split}: got {kept[split]} clips of {sources} source videos{why}; at least {LEAST[split]} needed"
+        )
         reasons += [kind for kind, _ in counts.most_common(_SHOWN_REASONS)] if split in short else []
     remedies = [_REMEDIES[kind] for kind in reasons if kind in _REMEDIES]
     source = next((each.attrs["source"] for shards in found.values() for each in shards), "videos")
     remedies += [_MORE[source]]
     remedies += [_SHARES[tuple(short)]] if source == "videos" and tuple(short) in _SHARES else []
     return (
-        f"Too few clips for the split {' and the split '.join(short)}. {'. '.join(told)}. What to do: "
+        f"Too few clips for the split {' and the split '.join(short)}. {'. '.join(sentences)}. What to do: "
         f"{'; '.join(dict.fromkeys(remedies))}. Then start again: what is finished is kept, unless the "
         "change asks for it anew. Every rejected clip stands with its reason in results/clips/SPLIT/SHARD.json."
     )

@@ -44,8 +44,8 @@ def ignored_notice(folder: str | os.PathLike[str], files: Mapping[str, Path]) ->
             hidden = entry.name.startswith(".")
             kind = "folders" if os.path.isdir(entry.path) else "hidden files" if hidden else "files of other endings"
             kinds[kind].append(printable(entry.name))
-    told = [f"{len(names)} {kind} ({some(sorted(names))})" for kind, names in kinds.items() if names]
-    return f"Ignored in {printable(os.fspath(folder))}: {'; '.join(told)}." if told else None
+    counts = [f"{len(names)} {kind} ({some(sorted(names))})" for kind, names in kinds.items() if names]
+    return f"Ignored in {printable(os.fspath(folder))}: {'; '.join(counts)}." if counts else None
 
 
 def unknown_notice(unknown: list[str]) -> str | None:

@@ -201,13 +201,13 @@ def _check_address(video_id: str, url: str) -> None:
     try:
         parts = urlsplit(url)
         address = (parts.scheme, parts.netloc, parts.path, parts.fragment)
-        asked = parse_qs(parts.query, keep_blank_values=True)
+        query = parse_qs(parts.query, keep_blank_values=True)
     except ValueError:
-        address, asked = (), {}
+        address, query = (), {}
     # urlsplit drops line breaks and tabs, which must not get through.
-    if address != ("https", "www.youtube.com", "/watch", "") or set(asked) != {"v"} or not url.isprintable():
+    if address != ("https", "www.youtube.com", "/watch", "") or set(query) != {"v"} or not url.isprintable():
         raise BadRow(RowFault.URL, f"got {url!r:.80}, expected https://www.youtube.com/watch?v=ID")
-    if asked["v"] != [video_id]:
+    if query["v"] != [video_id]:
         raise BadRow(RowFault.URL_ID, f"{url!r:.80} does not lead to {video_id}")
 
 

@@ -66,7 +66,7 @@ def provenance(inputs: Inputs, media: Path) -> Provenance:
     config = inputs.config.model_dump(mode="json")
     stages = costs.seconds_per_rule(inputs.costs)
     boxes = costs.seconds_per_rule([replace(job, rule=boxed(job.rule, job.job)) for job in inputs.costs])
-    said = {box: f"{row['seconds']:,.0f} s, {counted(row['jobs'], 'job')}" for box, row in boxes.items()}
+    notes = {box: f"{row['seconds']:,.0f} s, {counted(row['jobs'], 'job')}" for box, row in boxes.items()}
     return Provenance(
         preset=inputs.config.preset,
         differences=None if inputs.default is None else list(differing(inputs.default.model_dump(mode="json"), config)),
@@ -74,7 +74,7 @@ def provenance(inputs: Inputs, media: Path) -> Provenance:
         config_yaml=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         runs=[_trained_by(inputs, run) for run in inputs.runs],
         checkpoints=used_checkpoints(inputs),
-        rules=rule_graph(said | dict.fromkeys(_UNMEASURED if inputs.shown else (), "not measured")),
+        rules=rule_graph(notes | dict.fromkeys(_UNMEASURED if inputs.shown else (), "not measured")),
         costs=[RuleCost(rule=rule, **row) for rule, row in stages.items()],
         timeline=timeline(inputs.costs),
         total_seconds=inputs.figures["cost.total_seconds"],
