@@ -1,4 +1,4 @@
-"""Kinds of values that all sections of the configuration share: bounds that no sensible value leaves.
+"""Types with bounds that no sensible value leaves, shared by all sections of the configuration.
 
 Text that is a number counts as one, for `--config` gives nothing but text inside braces; yes and no are no numbers.
 """

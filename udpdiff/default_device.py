@@ -1,4 +1,4 @@
-"""Where networks run when nobody says."""
+"""The device that networks run on where the user names none."""
 
 from __future__ import annotations
 

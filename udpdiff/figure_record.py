@@ -1,8 +1,8 @@
-"""What every file of figures says of itself, under `provenance`: where it comes from, and what its numbers rest on.
+"""The provenance record in every file of figures: code, device, networks, videos, clips and seeds behind its numbers.
 
 Shards say what they were made with (`Made`, their attribute `behind`), files of figures join that of all that they were
-taken from (`FigureRecord`). It stands in results alone, never in what a job is told: another device, version or commit
-reruns nothing. Knows no figure.
+taken from (`FigureRecord`). It stands in results alone, never in the settings of a job: another device, version or
+commit reruns nothing. Knows no figure.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Network(_Record):
 
 
 class Footage(_Record):
-    """Of what kind some videos are."""
+    """Frames, size and source of the videos behind a figure."""
 
     frames: int
     height: int

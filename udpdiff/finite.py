@@ -1,6 +1,6 @@
-"""Values that are not finite: what a network gives where its dtype is too narrow, and what nothing may be made of.
+"""The check for NaN and infinities, which a network gives where its dtype is too narrow, and the error that it raises.
 
-Half of them would pass for results: a video without any finite value is stored as a black one, a mask as an empty one.
+Half of such values would pass for results: a video without any finite value is stored as a black one, a mask as an empty one.
 """
 
 from __future__ import annotations

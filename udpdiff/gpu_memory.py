@@ -1,4 +1,4 @@
-"""The most memory of its GPU that a job held, which it records itself: Snakemake measures none.
+"""Records the most GPU memory that a job held, which Snakemake does not measure.
 
 The record, `{"peak_gpu_gb": ...}` alone or with more, lies beside Snakemake's benchmark file of the job. Reading it imports
 no torch.

@@ -1,4 +1,4 @@
-"""Stopping when asked: by a signal, or by the clock of a job whose time is limited; what is done by then is kept.
+"""Stops a job on a signal or at its time limit; what is done by then is kept.
 
 Knows nothing of what is interrupted.
 """

@@ -1,4 +1,4 @@
-"""What each job is told, as typed values: one model per script.
+"""The settings of each job as typed values: one model per script.
 
 A job holds what its result depends on, and nothing else: rules put it into `params`, so that a change reruns what it must
 and no more; scripts read it back with `parse`. How a job is carried out (`Execution`) comes beside it and reruns nothing.

@@ -1,4 +1,7 @@
-"""What a job is, and the jobs that fetch checkpoints and make the data set: clips, labels, captions, latents. `udpdiff.jobs` names all jobs."""
+"""What a job is, and the jobs that fetch checkpoints and make the data set: clips, labels, captions, latents.
+
+`udpdiff.jobs` names all jobs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GPUs of this machine, each lent to one job at a time by a locked file, where no cluster does it.
+"""Lends each job on this machine free GPUs of its own, by locked files, where no cluster does it.
 
 Knows nothing of torch: what there is comes from CUDA_VISIBLE_DEVICES or `nvidia-smi`.
 """

@@ -1,4 +1,4 @@
-"""The content behind names of the configuration that do not tell it: mini checkpoints, and plug-ins.
+"""Digests of mini checkpoints and plug-ins, whose content may change while their name in the configuration stays.
 
 Folders of the user's, torchscript files and commits of the hub are told by their names, see `checkpoints.places` and `hub`.
 """

@@ -1,4 +1,4 @@
-"""A job starts sooner when nobody looks for garbage while it imports: a million objects come, and all of them stay.
+"""Puts garbage collection off while a script imports its libraries, so that jobs start sooner.
 
 Python's collector looks through all that there is whenever that has grown by a quarter, which is a fifth of the processor
 time of importing torch, diffusers and transformers. What is done afterwards is collected as always.

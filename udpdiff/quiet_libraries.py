@@ -1,4 +1,4 @@
-"""What libraries say of themselves and no user can use: each is left out where it comes from, and nothing else is."""
+"""Silences messages of libraries that no user can act on, one by one; all others are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a script ends on an error: what a user can mend is told in a paragraph, a mistake of ours with its traceback.
+"""How a script ends on an error: with a paragraph where the user can mend it, with a traceback where it is a fault of ours.
 
 The two are told apart by who raised the error. A `raise` of this project is a sentence that somebody wrote for the user (got,
 expected, what to do); anything that a library or the interpreter raised was not foreseen. `python -X dev` shows every

@@ -1,4 +1,4 @@
-"""What stands before the command of every job: how the shell behaves, and where the job finds this project.
+"""The shell code in front of every job's command: options of the shell, and where the job finds this project.
 
 Folders of any name are quoted; those that a variable of the shell cannot hold are refused. Knows nothing of rules.
 """

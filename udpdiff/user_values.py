@@ -1,4 +1,4 @@
-"""What a scale leaves to its user: values that nobody else can give, each with how to get it.
+"""Values of a preset that only the user can give, such as the path of a data set, each with how to get it.
 
 A configuration without them can be planned and explained; the first job that needs one says all that are missing.
 """

@@ -1,4 +1,4 @@
-"""What the rules ask: which clips, shards and streams there are, where things stand, and what each job is told.
+"""What the rules ask for: clips, shards and streams of a configuration, paths of its files, and the settings of each job.
 
 Pure functions of a checked configuration, but for the names of a folder of videos. Imports no model library, for the
 Snakefile runs it at every parse.

@@ -1,4 +1,4 @@
-"""Which of Snakemake's benchmark files are of this configuration: what earlier ones left behind is no cost of its report."""
+"""Selects the Snakemake benchmark files of this configuration, so that its report counts no costs of earlier ones."""
 
 from __future__ import annotations
 

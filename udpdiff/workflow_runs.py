@@ -1,4 +1,4 @@
-"""Which runs there are, the streams that they train on, and which of these go after their training.
+"""Which runs there are, the streams that they train on, and which of these are deleted after training.
 
 Pure functions of a checked configuration.
 """
@@ -85,7 +85,7 @@ class RunSet(ClipSet):
         }
 
     def runs_before(self, split: str, kind: str, name: str) -> list[str]:
-        """The run that files of one run alone wait for, so that those of a single run take room at a time.
+        """The run that files of one run alone wait for, so that only one run's files are on disk at once.
 
         Args:
             split: Of the data set; only training files wait.
@@ -98,7 +98,7 @@ class RunSet(ClipSet):
 
     @cached_property
     def _turns(self) -> list[str]:
-        """Runs of the report with streams of their own, in the order in which these come: asked for by every job."""
+        """Runs of the report with streams of their own, in the order in which these come; cached, for every job asks."""
         wanted = {run for run, _ in self.shown_pairs()}
         return [run for run in dict.fromkeys(self.passing_streams().values()) if run in wanted]
 

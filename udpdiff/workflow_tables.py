@@ -1,4 +1,4 @@
-"""What the jobs of tables, claims and cards are told, as `workflow_jobs` says of all others."""
+"""Settings of the jobs of tables, claims and cards; `workflow_jobs` has those of all others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of checkpoints that hold on every machine, and where each lies on this one.
+"""Names of checkpoints that are the same on every machine, and where each lies on this one.
 
 A folder of the user's is called by its name and a digest of its content, `folder:NAME#DIGEST`, so that what was made with it
 stays valid when the folder moves; a file, whose reference names its digest already, by its name alone. The

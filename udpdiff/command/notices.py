@@ -1,4 +1,4 @@
-"""What a command says of a request that it fulfils: one plain line each, to the side of what it writes."""
+"""Lines on stderr in which a command warns of a request that it can fulfil only in part."""
 
 from __future__ import annotations
 

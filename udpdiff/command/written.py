@@ -1,4 +1,4 @@
-"""What commands write of an array over time, in the forms that a user asks for: mp4 to look at, npy and png to compute with."""
+"""Writes arrays over time in the formats that a user asks for: mp4 to look at, npy and png to compute with."""
 
 from __future__ import annotations
 

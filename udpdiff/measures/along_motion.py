@@ -1,4 +1,4 @@
-"""Whether a dense prediction stays with what it is of: followed along the optical flow of its own video.
+"""How steady a dense prediction is along the optical flow of its own video.
 
 Needs no labels, so a prediction that is the same everywhere, or wrong but steady, is perfect here: read these figures
 beside those against labels. In a video without motion they say how much a prediction flickers.

@@ -1,4 +1,4 @@
-"""What a colormap of entities and the ids read from it are like by themselves: torn, grey between colours, unassigned.
+"""Quality of entity ids and of their colormap, without a reference: fragments per entity, colour purity, unassigned pixels.
 
 Needs no labels and no video. Of the fragments of an entity some are right (something in front parts it), so they are to be
 read beside those of labels.

@@ -1,4 +1,4 @@
-"""Entity segmentation of a clip against a reference whose ids mean nothing: tube IoU and panoptic quality.
+"""Tube IoU and panoptic quality of a clip's entities against a reference; which id an entity has does not matter.
 
 Knows entity_ids (T, H, W) only: 0 is no entity, other values name entities. An entity's tube is all its pixels over the
 whole clip, so an id that changes hands midway costs score. `boundary` has J and F.

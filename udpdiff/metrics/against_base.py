@@ -1,4 +1,4 @@
-"""How runs stand to the base that was fine-tuned alike: distances to real videos, and the video's validation loss.
+"""Runs compared with the base fine-tuned under equal conditions: distances to real videos and validation loss of the video.
 
 Conditions are equal: the same prompts and video noise, the same real videos, the same features, the same clips, captions
 and noise in validation, and the same steps. A labeller may have rejected clips that the base was validated on, so the loss

@@ -1,4 +1,4 @@
-"""Ceilings of the codec as curves: what is lost in colours, and in the VAE, over what a task names (`Task.curve`).
+"""What labels lose in their colours and in the VAE, as curves over the axes that a task names (`Task.curve`).
 
 Labels of the evaluation clips say it of the data at hand. Where these hold too little of something (a mini scene has five
 entities), a task draws clips besides; both are told apart in what is written.

@@ -1,4 +1,4 @@
-"""All figures of one generated video: its prediction against labels, the video's motion and nothing, with controls.
+"""Figures of one generated video's prediction: against labels, along the motion and by itself, with controls.
 
 Reads one video, its prediction and labels at a time, and for the controls those of a few others one after the other.
 """

@@ -1,4 +1,4 @@
-"""All that the figures of videos are made with, loaded by the names that the configuration gives."""
+"""Loads the networks that figures of videos are computed with, by their names in the configuration."""
 
 from __future__ import annotations
 

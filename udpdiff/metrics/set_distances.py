@@ -1,4 +1,4 @@
-"""Distances of generated to real videos as sets, each beside what it is worth: numbers, dimensions, floor, subsets.
+"""Distances between the sets of generated and of real videos, each with its noise floor and sample sizes.
 
 The distances on subsets without replacement are kept. Two sets of videos of the same prompts, with the same real videos
 and seed, have them on the same subsets, so that any two rows can be compared later from a few hundred numbers, without

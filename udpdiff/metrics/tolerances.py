@@ -1,4 +1,4 @@
-"""How far figures may move with what they do not depend on: in how many batches and shards, and where they are computed.
+"""How far figures may differ when only batch size, number of shards or device change.
 
 Absolute of the figures of single videos, which lie in [0, 1] or near it, and relative to their length of features. Networks
 compute in float32 throughout (a GPU's shorter floats in convolutions are switched off), preparing frames is the same code

@@ -1,4 +1,4 @@
-"""Other latents for networks that are trained already: fewer channels for a VAE, another VAE for a transformer.
+"""Adapts trained networks to other latents: a VAE to fewer channels, a transformer to another VAE.
 
 Both keep what the networks know: what is new is fitted by linear algebra, and a short training mends the rest.
 """

@@ -1,4 +1,4 @@
-"""What a training of a mini checkpoint leaves beside its folder while it runs, so that a killed one goes on.
+"""The state of an unfinished training of a mini checkpoint, kept beside its folder, from which a killed one goes on.
 
 Weights, optimizer, running mean, random generators and log, in one file that is replaced whole. It says which training it
 is of: another stage, seed, length or start begins anew.

@@ -1,4 +1,4 @@
-"""Diffusers' CogVideoX pipeline, but it notes its times, stops at values that are not finite, and has a smooth dynamic guidance.
+"""Diffusers' CogVideoX pipeline with timings, a smooth dynamic guidance, and an error for values that are not finite.
 
 Stock code goes on with such values, and ends in a black video. The seams are the stock pipeline's own methods.
 """

@@ -1,4 +1,4 @@
-"""What a UDPDiff model's small json files say of it, so that a call can be refused before weights are loaded.
+"""Reads sizes and tasks of a UDPDiff model from its json files, so that a call can be refused before weights are loaded.
 
 Knows no network and imports no library that does.
 """

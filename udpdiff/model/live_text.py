@@ -1,4 +1,4 @@
-"""Prompt embeddings made when a trainer asks for them, in place of a text stream of latents.
+"""Prompt embeddings computed during training, caption by caption, in place of stored ones.
 
 A run draws hardly more captions than it has steps, while stored embeddings of every caption take terabytes. Rows are
 those that `encode_captions` would have stored: the same prompts by the same network, rounded to float16.

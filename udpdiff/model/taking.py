@@ -1,4 +1,4 @@
-"""A model that is trained already, from its checkpoint to a folder among the runs, which is loaded as theirs are.
+"""Puts a trained model, an entry of the configuration's `models`, into a folder among the runs, loaded as they are.
 
 Knows nothing of how it was trained.
 """

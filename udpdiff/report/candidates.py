@@ -1,4 +1,4 @@
-"""What there was before the first clip was made: entries of Panda-70M's table, or the files of a folder, and who of them is asked for.
+"""Counts candidates before any clip is made: entries of Panda-70M's table or files of a folder, and which of them are chosen.
 
 Of scenes there is nothing to tell: as many are rendered as are asked for. Knows nothing of what became of a clip later.
 """

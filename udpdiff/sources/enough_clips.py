@@ -1,4 +1,4 @@
-"""Whether both splits hold enough clips once all were cut, told before anything is made of them, and what to change."""
+"""Checks that both splits hold enough clips once all are cut, and says what to change where they do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a task says of its codec's ceiling as a curve: over which axes, in which codings, and of what drawn besides."""
+"""How a task describes the curves of its codec: axes, colour codings, and clips drawn for them."""
 
 from __future__ import annotations
 
