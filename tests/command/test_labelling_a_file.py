@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from argparse import ArgumentParser
 from pathlib import Path
 
@@ -75,6 +77,19 @@ def test_a_file_gets_labels_and_a_film_beside_them(clip, tmp_path, capsys):
                 "48",
             ]
         )
+
+
+def test_the_lines_of_the_page_label_a_file(clip, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "use.md").read_text()
+    [code] = [code for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "CropFormer" in code]
+    shutil.copy(clip, tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(code, names)
+    ids, coverage = names["entity_ids"], names["coverage"]
+    assert ids.shape == names["video"].shape[:3] and len(coverage) == len(ids) and ids.any()
+    options = re.search(r"use\n`(--segmenter [^`]+)`", page)[1].split()
+    assert parsed("clip.mp4", "--entities", *options).depth == "depth_anything"
 
 
 def test_each_stage_of_depth_says_how_far_it_is(clip, tmp_path, capsys):

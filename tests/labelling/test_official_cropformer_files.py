@@ -99,6 +99,16 @@ def test_heads_that_make_no_sense_are_refused():
             cropformer_checkpoint.convert(weights | {name: torch.zeros(rows, 32)})
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_command_converts_a_file(tmp_path, monkeypatch, capsys, inside):
+    weights = official_weights(build())
+    torch.save({"model": weights, "iteration": 1} if inside else weights, tmp_path / "FILE.pth")
+    monkeypatch.setattr("sys.argv", ["cropformer_checkpoint", str(tmp_path / "FILE.pth"), str(tmp_path / "FOLDER")])
+    cropformer_checkpoint.main()
+    assert f"{tmp_path / 'FOLDER'}: ready for labels.entities.*.segmenter" in capsys.readouterr().out
+    CropFormer.from_pretrained(tmp_path / "FOLDER", device="cpu")
+
+
 def test_the_files_own_statistics_of_pixels_are_kept(tmp_path):
     weights = official_weights(build())
     cropformer_checkpoint.save(weights, tmp_path / "silent")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from test_documented_commands import PAGES, commands
 
 from udpdiff.mini.stages import STAGES
 from udpdiff.mini.trainers import TRAINERS, train_stage
@@ -76,6 +78,24 @@ def test_the_workflow_trains_each_stage_after_those_it_starts_from(tmp_path):
         assert f"--steps {stage.steps} --seed {stage.seed}" in shell
         for option, needed in stage.inputs.items():
             assert f"--{option.replace('_', '-')} {RESULTS}/{needed}" in shell
+
+
+def test_documented_lines_train_the_stage_that_they_name(monkeypatch):
+    """What these stages then do, test_every_stage_can_be_trained runs."""
+    from scripts import train_mini
+    from udpdiff.mini import trainers
+
+    given, command = [], "python -m scripts.train_mini "
+    monkeypatch.setattr(trainers, "train_stage", given.append)
+    lines = sorted({line for page in PAGES for line in commands(page) if line.startswith(command)})
+    for line in lines:
+        words = shlex.split(line.removeprefix(command))
+        monkeypatch.setattr(sys, "argv", ["train_mini", *words, *([] if "--out" in words else ["--out", "FOLDER"])])
+        train_mini.main()
+    captioner, base = given
+    assert (captioner.stage, captioner.minutes, captioner.steps) == ("captioner", 30, None)
+    assert (ROOT / captioner.start_from / "model.safetensors").is_file()
+    assert (base.stage, base.device, base.batch) == ("cogvideox", "cuda", 128)
 
 
 def test_the_script_trains_the_stage_it_is_given(monkeypatch, tmp_path):

@@ -60,6 +60,8 @@ def test_its_run_is_encoded_trained_and_sampled(copy, tmp_path):
     target = "results/metrics/foreground/foreground/quality.json"
     graph = run(copy, "tests/workflow/dag_as_json.py", "tests/smoke.yaml", str(tmp_path), target)
     jobs = {job["rule"]: job for job in json.loads(graph)}
+    asked = "results/samples/foreground/foreground/0.dense.h5"
+    assert f"snakemake --cores all {asked}`" in PAGE and asked in json.dumps(jobs["sample"]["output"])
     latents = jobs["train"]["input"]["latents"]
     assert "results/latents/foreground-grey-depthcrafter/train/0.h5" in latents
     assert json.loads(jobs["compare_samples"]["params"]["job"])["options"] == {"threshold": 0.5}
