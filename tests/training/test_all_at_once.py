@@ -96,7 +96,7 @@ def test_three_streams_are_validated(make_source, make_stepper):
     noise = torch.cat([batch.noise for _, batch in validation._batches])
     assert len(noise) == 8 and len(noise.flatten(1).unique(dim=0)) == 8  # noise of its own for each clip and timestep
     entry = validation.measure(make_stepper())
-    assert list(entry) == ["loss", "loss_video", "loss_seg", "loss_depth", "loss_timestep"]
+    assert list(entry) == ["loss", "loss_video", "loss_seg", "loss_depth", "loss_timestep", "loss_video_clip"]
 
 
 def step_and_watch(stepper: Stepper, batch) -> torch.Tensor:
