@@ -19,8 +19,8 @@ from snakemake.utils import update_config
 from benchmarks.pairing import median
 from benchmarks.results import results_path, table, write_results
 from udpdiff import jobs
-from udpdiff.config import ClipSize, Config
-from udpdiff.config_parsing import parse as parse_config
+from udpdiff.config.parsing import parse as parse_config
+from udpdiff.config.schema import ClipSize, Config
 from udpdiff.planning.throughput import measure_labellers
 from udpdiff.sources.rendering import render_shard
 from udpdiff.timing import Throughput

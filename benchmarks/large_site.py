@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
 from udpdiff.report.films import film_path
 from udpdiff.report.pages.samples import Film, Pair, Prompt, SampleFigure, Samples
 from udpdiff.report.site import Page, write_site

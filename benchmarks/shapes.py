@@ -17,7 +17,7 @@ from diffusers import (
 from transformers import AutoTokenizer, T5Config, T5EncoderModel
 
 from udpdiff.checkpoints import resolve
-from udpdiff.config import ClipSize
+from udpdiff.config.schema import ClipSize
 from udpdiff.model.pipeline import UDPDiffPipeline
 from udpdiff.model.transformer import UDPDiffTransformer3DModel
 from udpdiff.planning.counted_work import latent_shape

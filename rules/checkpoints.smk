@@ -20,7 +20,7 @@ rule check_checkpoints:
     conda:
         environment
     params:
-        job=job(workflow_jobs.check_checkpoints),
+        job=job(data_jobs.check_checkpoints),
     message:
         brief
     shell:
@@ -43,7 +43,7 @@ rule fetch_checkpoint:
     conda:
         environment
     params:
-        job=job(workflow_jobs.fetch_checkpoint, "checkpoint"),
+        job=job(data_jobs.fetch_checkpoint, "checkpoint"),
     message:
         brief
     shell:

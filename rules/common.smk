@@ -1,6 +1,6 @@
 # Loads and checks the configuration: config.yaml, a preset, the user's files, --config, each merged over the one before;
-# Snakemake merges the last two over every `configfile:`. What rules ask of it stands in udpdiff/workflow.py, what jobs are told in
-# udpdiff/workflow_jobs.py.
+# Snakemake merges the last two over every `configfile:`. What rules ask of it stands in udpdiff/workflow/workflow.py, what jobs
+# are told in udpdiff/workflow/jobs.py.
 import atexit
 import os
 import sys
@@ -10,18 +10,15 @@ from pathlib import Path
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
-from udpdiff import (
-    config_files,
-    config_layers,
-    content_digests,
-    preflight,
-    prefetching,
-    workflow_jobs,
-    workflow_tables,
-)
+from udpdiff import content_digests, preflight
+from udpdiff.config import files as config_files
+from udpdiff.config import layers as config_layers
+from udpdiff.workflow import data_jobs, prefetching
+from udpdiff.workflow import jobs as workflow_jobs
+from udpdiff.workflow import tables as workflow_tables
 from udpdiff.checkpoints import places
-from udpdiff.launching import bash_words
-from udpdiff.named_content import named_content
+from udpdiff.launching.commands import bash_words
+from udpdiff.workflow.named_content import named_content
 from udpdiff.planning import expected_time
 from udpdiff.planning.costs import Invocations
 from udpdiff.shell_prefix import keep_safe, shell_prefix

@@ -25,7 +25,7 @@ rule segment_entities:
     resources:
         gpu=1,
     params:
-        job=job(workflow_jobs.segment_entities, "labeller"),
+        job=job(data_jobs.segment_entities, "labeller"),
         content=content(
             "labels.tracker.checkpoint", "labels.entities.{labeller}.segmenter"
         ),
@@ -63,7 +63,7 @@ rule estimate_depth:
     resources:
         gpu=1,
     params:
-        job=job(workflow_jobs.estimate_depth, "labeller"),
+        job=job(data_jobs.estimate_depth, "labeller"),
         content=content("labels.depth.{labeller}.*"),
     message:
         brief
@@ -120,7 +120,7 @@ rule write_captions:
     resources:
         gpu=1,
     params:
-        job=job(workflow_jobs.write_captions),
+        job=job(data_jobs.write_captions),
         content=content("model.base", "labels.captions.captioner"),
     message:
         brief

@@ -1,5 +1,5 @@
 # Clips of the configured source, and for scenes their exact truth, which only measuring rules and the report may read.
-from udpdiff.workflow_clips import CHECKED_CLIPS
+from udpdiff.workflow.clips import CHECKED_CLIPS
 
 if flow.config.source.kind == "scenes":
 
@@ -19,7 +19,7 @@ if flow.config.source.kind == "scenes":
         conda:
             environment
         params:
-            job=job(workflow_jobs.render_scenes, "split", "shard"),
+            job=job(data_jobs.render_scenes, "split", "shard"),
         message:
             brief
         shell:
@@ -43,7 +43,7 @@ elif flow.config.source.kind == "panda70m":
         conda:
             environment
         params:
-            job=job(workflow_jobs.choose_clips),
+            job=job(data_jobs.choose_clips),
         message:
             brief
         shell:
@@ -72,7 +72,7 @@ elif flow.config.source.kind == "panda70m":
             # A site that asked to wait is not asked again at once.
             delay_minutes=lambda wildcards, attempt: 15 * (attempt - 1),
         params:
-            job=job(workflow_jobs.download_clips, "split", "shard"),
+            job=job(data_jobs.download_clips, "split", "shard"),
         message:
             brief
         shell:
@@ -99,7 +99,7 @@ else:
         conda:
             environment
         params:
-            job=job(workflow_jobs.cut_videos, "split", "shard"),
+            job=job(data_jobs.cut_videos, "split", "shard"),
         message:
             brief
         shell:

@@ -16,9 +16,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from udpdiff import launching, local_gpus, slurm_job
 from udpdiff.interruption import DEADLINE, EXIT_CODE
-from udpdiff.stops import Stops
+from udpdiff.launching import commands as launching
+from udpdiff.launching import local_gpus, slurm_job
+from udpdiff.launching.stops import Stops
 from udpdiff.storage.errors import writing
 
 SAVE_SECONDS = 1800

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from udpdiff import config_files, config_parsing
+from udpdiff.config import files as config_files
+from udpdiff.config import parsing as config_parsing
 from udpdiff.figure_record import Basis, figure_record
 from udpdiff.jobs import RenderReport
 from udpdiff.report.inputs import Inputs

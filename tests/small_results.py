@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from udpdiff import config_parsing, workflow_jobs
+from udpdiff.config import parsing as config_parsing
 from udpdiff.jobs import CompareWithBase, RenderReport
 from udpdiff.metrics.against_base import compare_with_base
 from udpdiff.metrics.bootstrap import bootstrap_mean
@@ -26,7 +26,8 @@ from udpdiff.storage.summaries import write_summary
 from udpdiff.tasks import get_task
 from udpdiff.training.log import read_log
 from udpdiff.video_io import encode_mp4
-from udpdiff.workflow import Workflow
+from udpdiff.workflow import jobs as workflow_jobs
+from udpdiff.workflow.workflow import Workflow
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "<script>alert('x')</script> & \"quoted\" <img src=http://example.com/x.png>"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from udpdiff.launching import (
+from udpdiff.launching.commands import (
     Allocation,
     Request,
     bash_words,

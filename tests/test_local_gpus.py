@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from udpdiff.local_gpus import lock_folder, named_gpus, take_gpus, visible_gpus
+from udpdiff.launching.local_gpus import lock_folder, named_gpus, take_gpus, visible_gpus
 from udpdiff.locking import NoLocks
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ def test_a_gpu_is_free_again_when_its_job_ends_however(tmp_path):
         [sys.executable, "-c", f"""
 import os, sys
 from pathlib import Path
-from udpdiff.local_gpus import take_gpus
+from udpdiff.launching.local_gpus import take_gpus
 locks = take_gpus(["7"], 1, Path({str(tmp_path)!r}))
 os.execv(sys.executable, [sys.executable, "-c", "print('held', flush=True); import time; time.sleep(60)"])
 """],

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from udpdiff.command.configuration import layered
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
 from udpdiff.metrics.registry import describe
 from udpdiff.tables.comparisons import NO_DIFFERENCE
 from udpdiff.tables.fill import figure_behind
 from udpdiff.tables.paper import MS
 from udpdiff.tables.specs import table_spec
-from udpdiff.user_values import missing_values
-from udpdiff.workflow import Workflow
+from udpdiff.workflow.user_values import missing_values
+from udpdiff.workflow.workflow import Workflow
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

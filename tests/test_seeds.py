@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from udpdiff import jobs
-from udpdiff.config_data import ClipSize
-from udpdiff.config_parsing import parse
+from udpdiff.config.data import ClipSize
+from udpdiff.config.parsing import parse
 from udpdiff.config_values import SEED_LIMIT, ConfigError
 from udpdiff.metrics.bootstrap import bootstrap_mean
 from udpdiff.model import sampling

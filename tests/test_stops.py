@@ -9,7 +9,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from udpdiff.stops import Stops
+from udpdiff.launching.stops import Stops
 from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.shards import ShardWriter
 

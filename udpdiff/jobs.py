@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from udpdiff.config import Config
-from udpdiff.config_data import ClipSize, Fetching
-from udpdiff.config_sampling import Acceleration
-from udpdiff.config_training import Model, TrainingExecution, TrainingRecipe
+from udpdiff.config.data import ClipSize, Fetching
+from udpdiff.config.sampling import Acceleration
+from udpdiff.config.schema import Config
+from udpdiff.config.training import Model, TrainingExecution, TrainingRecipe
 from udpdiff.config_values import Dtype
 from udpdiff.jobs_data import (
     CheckCheckpoints,

@@ -11,8 +11,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from udpdiff.checkpoints import hub
-from udpdiff.config_data import ClipSize, Filters, PandaGates
-from udpdiff.config_labels import Captions, Cleanup, DepthEstimator, EntityLabeller, Tracker
+from udpdiff.config.data import ClipSize, Filters, PandaGates
+from udpdiff.config.labels import Captions, Cleanup, DepthEstimator, EntityLabeller, Tracker
 from udpdiff.config_values import Dtype
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from small_results import ROOT, measure_labels, set_against_base, small_job, summary_paths, write_results
 
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
 from udpdiff.report.compare import compare
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.render import render

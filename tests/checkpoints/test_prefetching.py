@@ -13,9 +13,10 @@ import yaml
 from small_hub import SmallHub, serve
 from snakemake.utils import update_config
 
-from udpdiff import checkpoints, prefetching, preflight
+from udpdiff import checkpoints, preflight
 from udpdiff.checkpoints import hub
 from udpdiff.storage.shards import ShardReader
+from udpdiff.workflow import prefetching
 
 ROOT = Path(__file__).parents[2]
 SHARD = "results/depth/depth_anything/train/0.h5"

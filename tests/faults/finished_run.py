@@ -21,8 +21,10 @@ from comparing import differences
 from job_process import ROOT, Job, JobProcesses
 from snakemake.utils import update_config
 
-from udpdiff import prefetching, preflight, workflow_jobs
+from udpdiff import preflight
 from udpdiff.checkpoints import places
+from udpdiff.workflow import jobs as workflow_jobs
+from udpdiff.workflow import prefetching
 
 CONFIG = Path(__file__).with_name("campaign.yaml")
 # What bash itself makes of a rule's command, with nothing started: the words of `python`, a line each.

@@ -10,7 +10,7 @@ from tiny_captioners import write_checkpoint
 
 from scripts import write_captions
 from udpdiff import jobs
-from udpdiff.config_labels import Captions
+from udpdiff.config.labels import Captions
 from udpdiff.labelling.captioner import Captioner
 from udpdiff.storage.captions import read_captions, read_rejections, whole_caption
 from udpdiff.storage.failures import TooManyFailures

@@ -8,7 +8,7 @@ import torch
 from transformers import DepthAnythingConfig, DepthAnythingForDepthEstimation, Dinov2Config
 
 from udpdiff.clip import GROUND_ID
-from udpdiff.config_labels import DepthAnythingEstimator, DepthCrafterEstimator
+from udpdiff.config.labels import DepthAnythingEstimator, DepthCrafterEstimator
 from udpdiff.labelling.depth import depth_steps, load_estimator
 from udpdiff.labelling.depth_anything import DepthAnything
 from udpdiff.labelling.depthcrafter import DepthCrafter

@@ -12,7 +12,7 @@ from tiny_captioners import write_checkpoint
 
 from scripts import segment_entities
 from udpdiff import jobs
-from udpdiff.config_labels import Cleanup, EntitySegmenter, Tracker
+from udpdiff.config.labels import Cleanup, EntitySegmenter, Tracker
 from udpdiff.finite import NotFinite
 from udpdiff.labelling import propagation, segmenter
 from udpdiff.labelling.captioner import Captioner

@@ -12,13 +12,13 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from udpdiff import workflow_jobs
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
 from udpdiff.mini.card import earlier_training, write_card
 from udpdiff.training.card import model_card
 from udpdiff.training.log import read_log
 from udpdiff.training.settings import TrainingSettings
-from udpdiff.workflow import Workflow
+from udpdiff.workflow import jobs as workflow_jobs
+from udpdiff.workflow.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "udpdiff" / "checkpoints"

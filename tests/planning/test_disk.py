@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
 from udpdiff.planning import disk
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from udpdiff import config_parsing
+from udpdiff.config import parsing as config_parsing
 from udpdiff.planning import cpu_speeds, default_run, expected_time
 from udpdiff.planning.stages import StagePlan
-from udpdiff.workflow import Workflow
+from udpdiff.workflow.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from udpdiff import config_parsing
+from udpdiff.config import parsing as config_parsing
 from udpdiff.config_values import ConfigError
 from udpdiff.planning import fit, network_memory, parameters
 from udpdiff.planning.devices import DEVICES, find_device

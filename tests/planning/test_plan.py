@@ -11,8 +11,8 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from udpdiff import config_parsing, workflow_jobs
 from udpdiff.checkpoints import resolve
+from udpdiff.config import parsing as config_parsing
 from udpdiff.planning import counted_work
 from udpdiff.planning.counted_work import (
     counted_speed,
@@ -31,7 +31,8 @@ from udpdiff.planning.stages import StagePlan
 from udpdiff.planning.table import plan_table
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.timing import Throughput, write_throughput
-from udpdiff.workflow import Workflow
+from udpdiff.workflow import data_jobs
+from udpdiff.workflow.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
 A100, H100, SMALL_CARD = DEVICES["a100-80g"], DEVICES["h100"], DEVICES["rtx4090"]
@@ -203,9 +204,9 @@ def test_labellers_run_where_their_labels_are_wanted(kind, name, source, splits)
 def test_what_finished_shards_and_jobs_took_is_measured(tmp_path):
     mini = workflow()
     results, benchmarks = tmp_path / "results", tmp_path / "benchmarks"
-    job = json.loads(workflow_jobs.estimate_depth(mini, "depthcrafter").dump())
+    job = json.loads(data_jobs.estimate_depth(mini, "depthcrafter").dump())
     write_throughput(benchmarks / "estimate_depth/depthcrafter-train-0.json", replace(RECORD, job=job, size=SMALL))
-    other = json.loads(workflow_jobs.estimate_depth(mini, "depth_anything").dump())
+    other = json.loads(data_jobs.estimate_depth(mini, "depth_anything").dump())
     for split, made_by, clips in (("train", job, 1), ("evaluation", other, 50)):
         with ShardWriter(results / f"depth/depthcrafter/{split}/0.h5", "depth", {"job": made_by}) as shard:
             for index in range(clips):

@@ -12,7 +12,7 @@ from udpdiff.report.funnel import funnel
 from udpdiff.sources.panda70m_files import write_sample
 from udpdiff.sources.panda70m_table import COLUMNS
 from udpdiff.storage.parquet import read_notes, write_table
-from udpdiff.workflow_clips import CHOSEN
+from udpdiff.workflow.clips import CHOSEN
 
 
 @pytest.fixture(scope="module")

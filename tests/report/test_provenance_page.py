@@ -10,7 +10,7 @@ from small_results import ROOT, small_inputs, small_job, write_training
 
 from udpdiff import checkpoints
 from udpdiff.checkpoints.licences import OWN
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
 from udpdiff.planning.costs import JobCost
 from udpdiff.report import timeline as axis
 from udpdiff.report.pages.provenance import provenance

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from scripts import encode_text, sample
 from udpdiff import UDPDiffPipeline, jobs
-from udpdiff.config_data import ClipSize
+from udpdiff.config.data import ClipSize
 from udpdiff.model import sampling
 from udpdiff.model.expansion import expand_transformer
 from udpdiff.model.output import DenseOutput, UDPDiffPipelineOutput

@@ -15,7 +15,7 @@ import yaml
 
 from scripts import estimate_depth, segment_entities
 from udpdiff import jobs
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
 from udpdiff.labelling import entities
 from udpdiff.pixel_statistics import IMAGENET_MEAN, IMAGENET_STD
 from udpdiff.storage import layout

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import yaml
 
-from udpdiff import config_parsing, workflow_jobs
+from udpdiff.config import parsing as config_parsing
 from udpdiff.planning.devices import DEVICES
 from udpdiff.planning.plan import Plan
-from udpdiff.workflow import Workflow
+from udpdiff.workflow import jobs as workflow_jobs
+from udpdiff.workflow.workflow import Workflow
 
 ROOT = Path(__file__).parents[2]
 TOO_MUCH = 65_536  # samples, whose latents take 6.4 GB

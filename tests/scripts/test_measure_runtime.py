@@ -14,7 +14,7 @@ from figure_files import check_record
 
 from scripts import measure_runtime
 from udpdiff import jobs
-from udpdiff.config_data import ClipSize
+from udpdiff.config.data import ClipSize
 from udpdiff.files import file_sha256
 from udpdiff.model import runtime
 

@@ -14,7 +14,7 @@ import pytest
 
 from scripts import cut_videos, render_scenes
 from udpdiff import jobs
-from udpdiff.config_data import ClipSize, Filters
+from udpdiff.config.data import ClipSize, Filters
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.sources.videos import printable, read_clip
 from udpdiff.storage.digests import digest

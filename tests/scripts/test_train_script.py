@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from scripts import train as script
-from udpdiff import workflow_jobs
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
 from udpdiff.storage.captions import Caption, CaptionWriter
 from udpdiff.storage.shards import ShardWriter
 from udpdiff.tasks import task_prompt
 from udpdiff.training.settings import TrainingSettings
-from udpdiff.workflow import Workflow
+from udpdiff.workflow import jobs as workflow_jobs
+from udpdiff.workflow.workflow import Workflow
 
 RAW = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 # What every value of a stream's rows is, so that a row tells where it comes from.

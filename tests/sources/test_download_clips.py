@@ -15,7 +15,7 @@ from test_panda70m import GATES, record, write
 from scripts import choose_clips, download_clips
 from udpdiff import jobs
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.config_data import ClipSize, Fetching, Filters
+from udpdiff.config.data import ClipSize, Fetching, Filters
 from udpdiff.readable_errors import foreseen, paragraph
 from udpdiff.sources import downloading
 from udpdiff.sources.download_faults import CannotFetch, Throttled, fault_of

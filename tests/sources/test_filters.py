@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from udpdiff.clip import Rejection
-from udpdiff.config_data import Filters
+from udpdiff.config.data import Filters
 from udpdiff.sources.filters import check, score_clip
 from udpdiff.sources.scenes import SceneSettings, render_clip
 from udpdiff.video_io import decode_mp4, encode_mp4

@@ -12,7 +12,7 @@ from test_samples_of_folders import LOOSE
 
 from udpdiff import jobs
 from udpdiff.clip import RejectedClip
-from udpdiff.config_data import ClipSize
+from udpdiff.config.data import ClipSize
 from udpdiff.sources.cutting import cut_clip, cut_shard
 from udpdiff.sources.folder_notices import ignored_notice
 from udpdiff.sources.videos import list_videos

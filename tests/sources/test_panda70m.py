@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from udpdiff.config_data import PandaGates
+from udpdiff.config.data import PandaGates
 from udpdiff.jobs import ChooseClips
 from udpdiff.sources.panda70m_sample import choose_clips, refusal
 from udpdiff.sources.panda70m_table import COLUMNS, PandaClip, PandaVideo, RejectedRow, RowFault, read_table

@@ -9,7 +9,7 @@ import pytest
 from test_source_names import CLIPS
 
 from udpdiff import jobs
-from udpdiff.config_data import ClipSize, Filters
+from udpdiff.config.data import ClipSize, Filters
 from udpdiff.sources.clip_lists import RESERVE_SHARE, video_names
 from udpdiff.sources.cutting import cut_shard
 from udpdiff.storage.shards import ShardReader

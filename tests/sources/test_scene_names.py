@@ -8,7 +8,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from udpdiff.config_data import Clips
+from udpdiff.config.data import Clips
 from udpdiff.sources.clip_lists import FIRST_TRAIN_SEED, scene_names, scene_seed
 
 ROOT = Path(__file__).parents[2]

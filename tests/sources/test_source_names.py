@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from udpdiff.config_data import Clips
+from udpdiff.config.data import Clips
 from udpdiff.sources.clip_lists import video_names
 from udpdiff.sources.folder_notices import grouping_notice
 from udpdiff.sources.source_names import group, source_of

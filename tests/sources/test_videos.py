@@ -13,7 +13,7 @@ import yaml
 from made_videos import BLUE, GREEN, GREY, RED, corners, numbers, quarters, ramp, turned
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.config_data import Filters
+from udpdiff.config.data import Filters
 from udpdiff.sources.filters import check, score_clip
 from udpdiff.sources.videos import list_videos, printable, read_clip
 from udpdiff.video_io import encode_mp4, read_video

@@ -12,11 +12,12 @@ import numpy as np
 import yaml
 from page_elements import Elements
 
-from udpdiff import preflight, workflow_jobs
+from udpdiff import preflight
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.render import render
 from udpdiff.storage.shards import ShardReader, ShardWriter
 from udpdiff.storage.summaries import write_summary
+from udpdiff.workflow import jobs as workflow_jobs
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"

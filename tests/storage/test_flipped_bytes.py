@@ -14,7 +14,7 @@ import pytest
 from test_damage import write
 from test_full_disk import WRITERS, write_captions, write_chosen, write_record, write_summary
 
-from udpdiff.config_data import ClipSize, PandaGates
+from udpdiff.config.data import ClipSize, PandaGates
 from udpdiff.jobs import DownloadClips
 from udpdiff.sources.downloading import shard_candidates
 from udpdiff.storage.captions import Caption, CaptionWriter, read_captions

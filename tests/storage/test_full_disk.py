@@ -95,7 +95,7 @@ def write_table(folder: Path) -> Path:
 
 
 def write_chosen(folder: Path) -> Path:
-    from udpdiff.config_data import PandaGates
+    from udpdiff.config.data import PandaGates
     from udpdiff.jobs import ChooseClips
     from udpdiff.sources.panda70m_files import write_sample
     from udpdiff.sources.panda70m_table import COLUMNS
@@ -138,7 +138,7 @@ def note_invocation(folder: Path) -> Path:
 
 
 def note_stop(folder: Path) -> Path:
-    from udpdiff.stops import Stops
+    from udpdiff.launching.stops import Stops
 
     Stops([folder / "0.h5"]).note()
     return folder / ".0.h5.stops"

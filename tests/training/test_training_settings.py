@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from udpdiff import jobs, workflow_jobs
-from udpdiff.config_parsing import parse
+from udpdiff import jobs
+from udpdiff.config.parsing import parse
 from udpdiff.training.settings import TrainingSettings
-from udpdiff.workflow import Workflow
+from udpdiff.workflow import jobs as workflow_jobs
+from udpdiff.workflow.workflow import Workflow
 
 RAW = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 

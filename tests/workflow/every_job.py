@@ -7,10 +7,12 @@ from pathlib import Path
 
 import yaml
 
-from udpdiff import workflow_jobs, workflow_tables
 from udpdiff.clip import SPLITS
-from udpdiff.config_parsing import parse
-from udpdiff.workflow import VIDEO, Workflow
+from udpdiff.config.parsing import parse
+from udpdiff.workflow import data_jobs
+from udpdiff.workflow import jobs as workflow_jobs
+from udpdiff.workflow import tables as workflow_tables
+from udpdiff.workflow.workflow import VIDEO, Workflow
 
 ROOT = Path(__file__).parents[2]
 DEFAULT = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -43,19 +45,19 @@ def every_job(flow: Workflow) -> dict[tuple, tuple[str, tuple]]:
     for split in SPLITS:
         for shard in flow.shard_numbers(split):
             if flow.config.source.kind == "scenes":
-                add("render_scenes", workflow_jobs.render_scenes(flow, split, shard), split, shard)
+                add("render_scenes", data_jobs.render_scenes(flow, split, shard), split, shard)
             else:
-                add("download_clips", workflow_jobs.download_clips(flow, split, shard), split, shard)
-            add("write_captions", workflow_jobs.write_captions(flow), split, shard)
+                add("download_clips", data_jobs.download_clips(flow, split, shard), split, shard)
+            add("write_captions", data_jobs.write_captions(flow), split, shard)
     if flow.config.source.kind == "panda70m":
-        add("choose_clips", workflow_jobs.choose_clips(flow), reads=[flow.complete().config.source.path])
+        add("choose_clips", data_jobs.choose_clips(flow), reads=[flow.complete().config.source.path])
     for split in splits:
         for shard in flow.shard_numbers(split):
             clips = [flow.clip_shard(split, shard)]
             for name in labels.entities:
-                add("segment_entities", workflow_jobs.segment_entities(flow, name), name, split, shard, reads=clips)
+                add("segment_entities", data_jobs.segment_entities(flow, name), name, split, shard, reads=clips)
             for name in labels.depth:
-                add("estimate_depth", workflow_jobs.estimate_depth(flow, name), name, split, shard, reads=clips)
+                add("estimate_depth", data_jobs.estimate_depth(flow, name), name, split, shard, reads=clips)
             if split != "train":
                 add("extract_features", workflow_jobs.extract_features(flow), split, shard, reads=clips)
     for name in labels.depth:

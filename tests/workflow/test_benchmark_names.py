@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rule_graphs import PANDA, SCENES, merged
 
-from udpdiff.config_parsing import parse
-from udpdiff.workflow import Workflow
-from udpdiff.workflow_benchmarks import benchmark_names
+from udpdiff.config.parsing import parse
+from udpdiff.workflow.benchmarks import benchmark_names
+from udpdiff.workflow.workflow import Workflow
 
 
 def of_rules(found: list[dict]) -> set[str]:

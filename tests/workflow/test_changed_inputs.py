@@ -11,9 +11,10 @@ import pytest
 from every_job import DEFAULT, workflow_of
 from test_source_changes import CAPTIONS, changed_shards, cut_jobs, shard_of, write_captions
 
-from udpdiff import content_digests, preflight, workflow_jobs
+from udpdiff import content_digests, preflight
 from udpdiff.checkpoints import places
 from udpdiff.content_digests import UNREADABLE, folder_digest, remember_in
+from udpdiff.workflow import data_jobs
 
 MIDDLE = 3 << 20
 
@@ -126,7 +127,7 @@ def panda_job(table: Path, **panda) -> str:
     raw["source"] |= {"kind": "panda70m", "path": str(table)}
     raw["panda70m"] |= panda
     flow = workflow_of(raw)
-    return workflow_jobs.choose_clips(flow).dump() + workflow_jobs.download_clips(flow, "train", 0).dump()
+    return data_jobs.choose_clips(flow).dump() + data_jobs.download_clips(flow, "train", 0).dump()
 
 
 def test_a_table_that_is_edited_in_its_middle_chooses_anew_and_cookies_do_not(tmp_path):

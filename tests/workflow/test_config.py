@@ -12,7 +12,7 @@ import pytest
 from every_job import DEFAULT, changed
 
 from udpdiff import checkpoints, preflight
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
 from udpdiff.config_values import ConfigError
 from udpdiff.sources import panda70m_table
 

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from udpdiff import config_files, config_layers, content_digests
+from udpdiff import content_digests
+from udpdiff.config import files as config_files
+from udpdiff.config import layers as config_layers
 from udpdiff.config_values import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +61,7 @@ def test_a_file_of_nothing_changes_nothing(content, tmp_path):
 
 def test_a_byte_order_mark_is_no_part_of_a_key_and_letters_are_utf_8_everywhere(tmp_path):
     (tmp_path / "mine.yaml").write_bytes("\ufeffsource: {path: größe}\n".encode())
-    code = "import sys; from udpdiff.config_files import read; print(ascii(read(sys.argv[1])))"
+    code = "import sys; from udpdiff.config.files import read; print(ascii(read(sys.argv[1])))"
     environment = {"LC_ALL": "de_DE.ISO-8859-1", "PYTHONUTF8": "0", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", code, str(tmp_path / "mine.yaml")]
     assert subprocess.check_output(command, env=environment, text=True) == "{'source': {'path': 'gr\\xf6\\xdfe'}}\n"

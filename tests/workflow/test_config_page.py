@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from udpdiff.config_page import as_markdown, entries
+from udpdiff.config.page import as_markdown, entries
 from udpdiff.tables.specs import TABLES, needed
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +18,7 @@ FOUND = {".".join(entry.path): entry for entry in entries(TEXT)}
 
 def test_the_page_is_current():
     page = ROOT / "docs" / "configuration.md"
-    assert page.read_text() == as_markdown(TEXT), "write it anew: python -m udpdiff.config_page > docs/configuration.md"
+    assert page.read_text() == as_markdown(TEXT), "write it anew: python -m udpdiff.config.page > docs/configuration.md"
 
 
 def test_every_key_of_the_file_is_there_with_its_default():

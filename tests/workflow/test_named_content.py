@@ -9,9 +9,10 @@ import pytest
 from every_job import changed
 from rule_graphs import one
 
-from udpdiff import checkpoints, named_content
-from udpdiff.config_parsing import parse
+from udpdiff import checkpoints
+from udpdiff.config.parsing import parse
 from udpdiff.content_digests import remember_in
+from udpdiff.workflow import named_content
 
 KEYS = ("labels.tracker.checkpoint", "labels.depth.*", "metrics.*_encoder", "metrics.interpolator")
 

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 from every_job import changed
 
-from udpdiff import config_layers, preflight
+from udpdiff import preflight
+from udpdiff.config import layers as config_layers
 from udpdiff.config_values import ConfigError
-from udpdiff.launching import bash_words
+from udpdiff.launching.commands import bash_words
 from udpdiff.shell_prefix import shell_prefix
 
 ROOT = Path(__file__).parents[2]

@@ -8,10 +8,10 @@ import pytest
 from every_job import workflow_of
 from rule_graphs import DEFAULT, DEPTH, ENTITIES, MULTI, PAIRS, PANDA, SCENES, TAKEN, merged, one, told
 
-from udpdiff import workflow_jobs
 from udpdiff.checkpoints import hub
-from udpdiff.config import Config
-from udpdiff.config_parsing import parse
+from udpdiff.config.parsing import parse
+from udpdiff.config.schema import Config
+from udpdiff.workflow import jobs as workflow_jobs
 
 SAID, PANDA_SAID = merged(SCENES), merged(PANDA)
 SIZE = {"height": 48, "width": 80, "num_frames": 17, "fps": 10.0}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from every_job import DEFAULT
 
-from udpdiff import preflight, workflow_jobs
+from udpdiff import preflight
+from udpdiff.workflow import data_jobs
 
 CAPTIONS = {f"video {index}.mp4": f"A ball of size {index}." for index in range(8)}
 
@@ -34,7 +35,7 @@ def cut_jobs(folder: Path) -> dict[tuple[str, int], tuple[tuple[str, ...], str]]
     raw["clips"] |= {"train": 6, "evaluation": 2, "shard_clips": 2}
     workflow = preflight.check(raw)
     made = {
-        (split, shard): workflow_jobs.cut_videos(workflow, split, shard)
+        (split, shard): data_jobs.cut_videos(workflow, split, shard)
         for split in ("train", "evaluation")
         for shard in workflow.shard_numbers(split)
     }

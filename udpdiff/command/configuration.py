@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from udpdiff import config_files
-from udpdiff.config_layers import anchor_paths, check_one_preset, preset_file
+from udpdiff.config import files as config_files
+from udpdiff.config.layers import anchor_paths, check_one_preset, preset_file
 from udpdiff.workflow_place import workflow_folder
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from udpdiff.command.outputs import Outputs
-    from udpdiff.config import Config
+    from udpdiff.config.schema import Config
 
 _MAX_BYTES = 4e9  # of the frames; labellers take several times as much
 _LONG_CLIP = 49  # frames, as a clip of the paper's; of more, a CPU takes many minutes
@@ -99,7 +99,7 @@ def labellers(arguments: argparse.Namespace) -> Config:
         ConfigError: It has no such labeller, or an option is for one of another kind.
     """
     from udpdiff.command.configuration import layered
-    from udpdiff.config_parsing import parse
+    from udpdiff.config.parsing import parse
     from udpdiff.config_values import ConfigError
 
     raw = layered(arguments.preset, arguments.configfile)

@@ -25,10 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from udpdiff.command.configuration import layered
-    from udpdiff.config_parsing import parse
+    from udpdiff.config.parsing import parse
     from udpdiff.planning.answers import cpu_will_do, describe
-    from udpdiff.user_values import missing_values
-    from udpdiff.workflow import Workflow
+    from udpdiff.workflow.user_values import missing_values
+    from udpdiff.workflow.workflow import Workflow
 
     raw = arguments.config or layered(arguments.preset, arguments.configfile)
     overrides = {"gpu": arguments.device, "gpus": arguments.gpus, "gpu_price": arguments.price_per_gpu_hour}

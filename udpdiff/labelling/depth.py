@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from udpdiff.config_labels import DepthAnythingEstimator, DepthCrafterEstimator
+from udpdiff.config.labels import DepthAnythingEstimator, DepthCrafterEstimator
 from udpdiff.labelling.shards import LabelledClip, Steps
 from udpdiff.tasks import get_task
 

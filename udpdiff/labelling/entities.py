@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.config_labels import Cleanup, PointGrid, Tracker
-from udpdiff.config_labels import EntitySegmenter as SegmenterSection
+from udpdiff.config.labels import Cleanup, PointGrid, Tracker
+from udpdiff.config.labels import EntitySegmenter as SegmenterSection
 from udpdiff.labelling.cleanup import DEFAULT_SETTINGS, CleanupSettings, clean_entities
 from udpdiff.labelling.cropformer import CropFormer, is_cropformer
 from udpdiff.labelling.point_grid import PointGridSegmenter

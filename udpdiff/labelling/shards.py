@@ -13,7 +13,7 @@ import numpy as np
 from udpdiff.background import in_background
 from udpdiff.checkpoints import hub
 from udpdiff.clip import RejectedClip
-from udpdiff.config_labels import (
+from udpdiff.config.labels import (
     DepthAnythingEstimator,
     DepthCrafterEstimator,
     EntitySegmenter,

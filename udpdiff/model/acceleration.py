@@ -14,7 +14,7 @@ import torch
 from diffusers import FasterCacheConfig, FirstBlockCacheConfig
 from diffusers.hooks import HookRegistry, MagCacheConfig
 
-from udpdiff.config_sampling import Acceleration
+from udpdiff.config.sampling import Acceleration
 
 if TYPE_CHECKING:
     from diffusers import CogVideoXPipeline

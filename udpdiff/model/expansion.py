@@ -13,7 +13,7 @@ import torch
 from diffusers import CogVideoXTransformer3DModel
 from einops import rearrange
 
-from udpdiff.config_training import InitIn, InitOut
+from udpdiff.config.training import InitIn, InitOut
 from udpdiff.model.transformer import PARENT_PARAMETERS, UDPDiffTransformer3DModel
 
 LAYERS = ("patch_embed.proj.weight", "proj_out.weight", "proj_out.bias")  # those that widening changes

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from udpdiff.clip import SPLITS
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 from udpdiff.counted import counted
 from udpdiff.planning import cpu_speeds, default_run, table
 from udpdiff.planning.devices import DEVICES, Device, find_device
@@ -14,7 +14,7 @@ from udpdiff.planning.downloads import checkpoint_downloads, video_bytes
 from udpdiff.planning.job_memory import unfit
 from udpdiff.planning.plan import Plan
 from udpdiff.planning.stages import StagePlan
-from udpdiff.workflow import Workflow
+from udpdiff.workflow.workflow import Workflow
 
 DEFAULT_DEVICE = "a100-80g"  # the paper's, where no other is named
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from udpdiff.config_data import ClipSize
-from udpdiff.config_labels import Captions
+from udpdiff.config.data import ClipSize
+from udpdiff.config.labels import Captions
 from udpdiff.planning.checkpoint_sizes import find_checkpoint
 from udpdiff.planning.devices import REACHED_SHARE, Device
 from udpdiff.planning.labeller_memory import caption_tokens

@@ -11,15 +11,15 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from udpdiff import config_files
-from udpdiff.config import Config
-from udpdiff.config_layers import CHECKPOINTS, strings_at
-from udpdiff.config_parsing import parse
+from udpdiff.config import files as config_files
+from udpdiff.config.layers import CHECKPOINTS, strings_at
+from udpdiff.config.parsing import parse
+from udpdiff.config.schema import Config
 from udpdiff.planning import default_run
 from udpdiff.planning.plan import Plan
 from udpdiff.planning.speeds import Speed
 from udpdiff.planning.stages import StagePlan
-from udpdiff.workflow import Workflow
+from udpdiff.workflow.workflow import Workflow
 from udpdiff.workflow_place import workflow_folder
 
 SCALED = "scaled"  # the origin of such a speed

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 from udpdiff.planning.training_memory import TrainingCase, optimizer_bytes
 
 # Bytes a pixel. H.264 at high quality; lossless; entity ids under gzip, 0.63 MB a clip of 49 x 480 x 720 with 40 ragged

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 from udpdiff.planning.checkpoint_sizes import find_checkpoint, is_local
 
 # Of a stream of 480 lines, for some seconds more than a clip has, and for clips that are rejected or gone.

@@ -8,7 +8,7 @@ from functools import cached_property
 from udpdiff.counted import counted
 from udpdiff.planning import cpu_speeds, default_run, table
 from udpdiff.planning.stages import StagePlan
-from udpdiff.workflow import Workflow
+from udpdiff.workflow.workflow import Workflow
 
 
 class TimeLeft:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 from udpdiff.planning.devices import find_device
 from udpdiff.planning.job_memory import JobMemory, unfit
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from udpdiff.config import Config, Training
+from udpdiff.config.schema import Config, Training
 from udpdiff.counted import counted
 from udpdiff.planning import network_memory, parameters
 from udpdiff.planning.checkpoint_sizes import weight_bytes

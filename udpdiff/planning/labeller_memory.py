@@ -6,8 +6,8 @@ for SAM 2; the other numbers of arrays were counted on tensors without data.
 
 from __future__ import annotations
 
-from udpdiff.config_data import ClipSize
-from udpdiff.config_labels import Captions, DepthCrafterEstimator, DepthEstimator, EntityLabeller, Tracker
+from udpdiff.config.data import ClipSize
+from udpdiff.config.labels import Captions, DepthCrafterEstimator, DepthEstimator, EntityLabeller, Tracker
 from udpdiff.counted import counted
 from udpdiff.labelling.depthcrafter import working_size
 from udpdiff.labelling.memory_plan import PUBLISHED_SIZES, plan_sizes

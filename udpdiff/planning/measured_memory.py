@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from udpdiff.config import Config, Training
-from udpdiff.config_data import ClipSize
+from udpdiff.config.data import ClipSize
+from udpdiff.config.schema import Config, Training
 from udpdiff.planning.figures import Memory
 from udpdiff.planning.job_memory import Need
 from udpdiff.planning.speeds import Speed

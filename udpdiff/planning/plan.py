@@ -12,9 +12,8 @@ from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 
-from udpdiff import workflow_jobs
 from udpdiff.clip import SPLITS
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 from udpdiff.jobs import Job
 from udpdiff.metrics.codec_curves import curve_round_trips
 from udpdiff.planning import disk
@@ -41,7 +40,8 @@ from udpdiff.replicates import run_of
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import TASKS, get_task
 from udpdiff.timing import Throughput, combined, read_throughputs
-from udpdiff.workflow import VIDEO, Workflow
+from udpdiff.workflow import jobs as workflow_jobs
+from udpdiff.workflow.workflow import VIDEO, Workflow
 
 _CAPTIONS = 2  # of a clip: a brief and a detailed one
 _SOURCES = {"scenes": "render_scenes", "videos": "cut_videos", "panda70m": "download_clips"}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from udpdiff import config_layers
-from udpdiff.config_parsing import parse
+from udpdiff.config import layers as config_layers
+from udpdiff.config.parsing import parse
 from udpdiff.config_values import ConfigError
 from udpdiff.planning import fit
 from udpdiff.preflight.checkpoints import checkpoint_faults
@@ -18,8 +18,8 @@ from udpdiff.preflight.packages import package_faults
 from udpdiff.preflight.report import report_faults
 from udpdiff.preflight.sizes import size_faults
 from udpdiff.preflight.sources import count_faults, source_faults
-from udpdiff.user_values import missing_values
-from udpdiff.workflow import Workflow
+from udpdiff.workflow.user_values import missing_values
+from udpdiff.workflow.workflow import Workflow
 
 __all__ = ["ConfigError", "Machine", "check", "check_gpus", "check_source"]
 

@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from udpdiff import checkpoints, config_layers
+from udpdiff import checkpoints
 from udpdiff.checkpoints import hub
-from udpdiff.config import Config
+from udpdiff.config import layers as config_layers
+from udpdiff.config.schema import Config
 from udpdiff.labelling.captioner import FAMILIES
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")

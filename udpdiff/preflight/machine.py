@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from udpdiff import config_layers, local_gpus, prefetching
 from udpdiff.checkpoints import hub
 from udpdiff.clip import RejectedClip
+from udpdiff.config import layers as config_layers
 from udpdiff.files import file_sha256
+from udpdiff.launching import local_gpus
 from udpdiff.metrics import raft
 from udpdiff.sources import videos
-from udpdiff.workflow import Workflow
+from udpdiff.workflow import prefetching
+from udpdiff.workflow.workflow import Workflow
 
 _TRIED_VIDEOS = 100
 _WRITTEN = ("results", "logs", "benchmarks")

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Iterator
 
 from udpdiff import plugins
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 
 
 def package_faults(config: Config) -> Iterator[str]:

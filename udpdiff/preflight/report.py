@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from udpdiff.config import LABEL_KINDS, Config
+from udpdiff.config.schema import LABEL_KINDS, Config
 from udpdiff.metrics.registry import FIGURES, describe
 from udpdiff.tables import specs
 

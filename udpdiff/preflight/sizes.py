@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from udpdiff import checkpoints
 from udpdiff.checkpoints import published
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 
 
 def size_faults(config: Config) -> Iterator[str]:

@@ -7,10 +7,10 @@ from math import ceil
 from pathlib import Path
 
 from udpdiff.clip import SPLITS
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 from udpdiff.sources import folder_notices, panda70m_table, videos
 from udpdiff.sources.enough_clips import LEAST
-from udpdiff.workflow import Workflow
+from udpdiff.workflow.workflow import Workflow
 
 # Snakemake holds every job in memory: some fifteen for each shard.
 MAX_SHARDS = 20_000

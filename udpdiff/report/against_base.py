@@ -6,7 +6,7 @@ from pydantic import Field
 
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.site import PageData
-from udpdiff.workflow import VIDEO
+from udpdiff.workflow.workflow import VIDEO
 
 
 class Ratio(PageData):

@@ -25,7 +25,7 @@ from udpdiff.storage.files import write_text
 from udpdiff.storage.shards import ShardReader
 from udpdiff.tasks import get_task
 from udpdiff.video_io import decode_mp4, write_mp4
-from udpdiff.workflow import VIDEO
+from udpdiff.workflow.workflow import VIDEO
 
 STREAMS = ("video", "dense", "decoded")  # from left to right; of a run without a dense task the first alone
 _SMALL_PIXELS = 256  # videos that are not wider are doubled: a film keeps one colour for four pixels

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from udpdiff.clip import SPLITS
-from udpdiff.config import LABEL_KINDS, Config
+from udpdiff.config.schema import LABEL_KINDS, Config
 from udpdiff.gpu_memory import KEY
 from udpdiff.jobs import RenderReport, ShowLabels
 from udpdiff.planning import costs
@@ -23,10 +23,10 @@ from udpdiff.storage.summaries import Summary, read_summary
 from udpdiff.tables.verdicts import scale_words
 from udpdiff.tasks import TASKS, Task
 from udpdiff.training.log import read_log
-from udpdiff.workflow import VIDEO, Workflow
-from udpdiff.workflow_benchmarks import benchmark_names
-from udpdiff.workflow_clips import CHOSEN
-from udpdiff.workflow_tables import judge_claims
+from udpdiff.workflow.benchmarks import benchmark_names
+from udpdiff.workflow.clips import CHOSEN
+from udpdiff.workflow.tables import judge_claims
+from udpdiff.workflow.workflow import VIDEO, Workflow
 
 
 class Inputs:

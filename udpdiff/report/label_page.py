@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from udpdiff.config import LABEL_KINDS
+from udpdiff.config.schema import LABEL_KINDS
 from udpdiff.metrics.bootstrap import bootstrap_mean
 from udpdiff.metrics.registry import CAPTIONER, CAPTIONS, Figure, describe, label_figures, labeller_figures
 from udpdiff.report import worst_captions, worst_labels

@@ -10,7 +10,7 @@ from pydantic import Field
 from udpdiff import checkpoints
 from udpdiff.checkpoints import hub
 from udpdiff.checkpoints.licences import licence_of
-from udpdiff.config_layers import CHECKPOINTS, FILES, strings_at
+from udpdiff.config.layers import CHECKPOINTS, FILES, strings_at
 from udpdiff.report.inputs import Inputs
 from udpdiff.report.site import PageData
 from udpdiff.storage.sealed import read_record

@@ -9,7 +9,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from udpdiff.clip import SPLITS
-from udpdiff.config_data import Clips
+from udpdiff.config.data import Clips
 from udpdiff.sources import splits
 
 # Scenes of the training and the evaluation split come from disjoint ranges of seeds; the mini checkpoints were trained

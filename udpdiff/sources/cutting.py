@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.config_data import ClipSize, Filters
+from udpdiff.config.data import ClipSize, Filters
 from udpdiff.files import file_sha256
 from udpdiff.jobs import CutVideos
 from udpdiff.progress import progress

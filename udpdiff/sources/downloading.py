@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from udpdiff.clip import RejectedClip, Rejection
-from udpdiff.config_data import Fetching
+from udpdiff.config.data import Fetching
 from udpdiff.jobs import DownloadClips
 from udpdiff.progress import progress
 from udpdiff.sources.cutting import CutClip, cut_clip

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from udpdiff.clip import Rejection
-from udpdiff.config_data import Filters
+from udpdiff.config.data import Filters
 
 _LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _CLIPPED_BELOW, _CLIPPED_ABOVE = 4, 251

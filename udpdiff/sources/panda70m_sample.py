@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from udpdiff.config_data import PandaGates
+from udpdiff.config.data import PandaGates
 from udpdiff.jobs import ChooseClips
 from udpdiff.sources.panda70m_table import PandaClip, PandaVideo, RejectedRow
 

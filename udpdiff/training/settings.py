@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from udpdiff.config_training import Training, TrainingExecution
+from udpdiff.config.training import Training, TrainingExecution
 from udpdiff.config_values import SEED_LIMIT
 
 if TYPE_CHECKING:

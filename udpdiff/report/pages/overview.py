@@ -13,7 +13,7 @@ from udpdiff.report.inputs import Inputs
 from udpdiff.report.pages.samples import Film, Pair, Samples
 from udpdiff.report.site import PageData
 from udpdiff.tasks import get_task
-from udpdiff.workflow import VIDEO
+from udpdiff.workflow.workflow import VIDEO
 
 _STRIP_FILMS = 8
 _STAGES = 12  # with the longest times

@@ -15,7 +15,7 @@ from udpdiff.report.sample_scores import SampleScores, captions, read_scores, wi
 from udpdiff.report.site import PageData
 from udpdiff.tasks import get_task
 from udpdiff.tasks.figure import Figure
-from udpdiff.workflow import VIDEO
+from udpdiff.workflow.workflow import VIDEO
 
 _LONGEST_PROMPT = 600  # characters; what is cut stands in the tables of captions
 

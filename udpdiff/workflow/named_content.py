@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from udpdiff import checkpoints, plugins
-from udpdiff.config import Config
-from udpdiff.config_layers import CHECKPOINTS, strings_at
+from udpdiff.config.layers import CHECKPOINTS, strings_at
+from udpdiff.config.schema import Config
 from udpdiff.content_digests import folder_digest
 
 _NAMES = (*CHECKPOINTS, "metrics.interpolator")

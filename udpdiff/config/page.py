@@ -1,6 +1,6 @@
 """The page docs/configuration.md: every key of config.yaml with its default, what it may be, and its comment there.
 
-Written by `python -m udpdiff.config_page > docs/configuration.md`. Types and bounds are the schema's, words are the
+Written by `python -m udpdiff.config.page > docs/configuration.md`. Types and bounds are the schema's, words are the
 comments of config.yaml, so neither is written a second time.
 """
 
@@ -13,12 +13,12 @@ from pathlib import Path
 
 import yaml
 
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 
 _ROOT = Path(__file__).parents[1]
 _HEAD = """# Configuration
 
-Written by `python -m udpdiff.config_page > docs/configuration.md` from `config.yaml` and the types that check it. The preset,
+Written by `python -m udpdiff.config.page > docs/configuration.md` from `config.yaml` and the types that check it. The preset,
 files given with `--configfile` and `--config` are merged over `config.yaml`; each names only what differs ([scales](scales.md)).
 Mistakes are refused before any job starts, in a message that names the key, what was got and what is allowed. Science lives
 in the configuration, hardware in the profile ([cluster](cluster.md)).

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from udpdiff.checkpoints import hub
-from udpdiff.config import Config
-from udpdiff.config_layers import CHECKPOINTS, strings_at
+from udpdiff.config.layers import CHECKPOINTS, strings_at
+from udpdiff.config.schema import Config
 
 FOLDER = "results/checkpoints"
 CHECKED = f"{FOLDER}/checked.json"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 
 _SOURCES = {
     "videos": "a folder of video files (docs/data.md, Your own videos)",

@@ -11,10 +11,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, create_model, field_validator, model_validator
 
-from udpdiff.config_data import Clips, ClipSize, Encoding, Filters, Panda70M, Source, Storage
-from udpdiff.config_labels import Labels
-from udpdiff.config_sampling import Sampling
-from udpdiff.config_training import InitIn, InitOut, Model, Training, TrainingExecution, TrainingRecipe
+from udpdiff.config.data import Clips, ClipSize, Encoding, Filters, Panda70M, Source, Storage
+from udpdiff.config.labels import Labels
+from udpdiff.config.sampling import Sampling
+from udpdiff.config.training import InitIn, InitOut, Model, Training, TrainingExecution, TrainingRecipe
 from udpdiff.config_values import Name, Section, Seed, Text, real, whole
 from udpdiff.replicates import replicate_names, run_of
 from udpdiff.tasks import TASKS, TaskOptions

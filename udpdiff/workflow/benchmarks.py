@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from udpdiff.clip import SPLITS
-from udpdiff.workflow import VIDEO, Workflow
+from udpdiff.workflow.workflow import VIDEO, Workflow
 
 _ONCE = (
     "choose_clips",

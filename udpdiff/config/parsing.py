@@ -7,9 +7,9 @@ from typing import get_args
 
 from pydantic import BaseModel, ValidationError
 
-from udpdiff.config import Config
-from udpdiff.config_labels import DepthEstimator, EntityLabeller
-from udpdiff.config_training import Training
+from udpdiff.config.labels import DepthEstimator, EntityLabeller
+from udpdiff.config.schema import Config
+from udpdiff.config.training import Training
 from udpdiff.config_values import ConfigError
 
 

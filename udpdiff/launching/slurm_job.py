@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 
 from udpdiff.interruption import EXIT_CODE, SIGNALS
-from udpdiff.launching import Allocation
-from udpdiff.stops import Stops
+from udpdiff.launching.commands import Allocation
+from udpdiff.launching.stops import Stops
 
 ASK_SECONDS = 30
 # Between questions to a controller that is too busy to answer: a job that does not know its end cannot save before it.

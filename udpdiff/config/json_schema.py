@@ -1,6 +1,6 @@
 """config.schema.json: what an editor needs to check and complete a configuration file while it is written.
 
-Written by `python -m udpdiff.config_schema > config.schema.json`. It is the schema of the types, but nothing is required: a
+Written by `python -m udpdiff.config.json_schema > config.schema.json`. It is the schema of the types, but nothing is required: a
 preset and a user's file name only what differs. What spans several keys is checked at the start alone.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from udpdiff.config import Config
-from udpdiff.config_training import Training
+from udpdiff.config.schema import Config
+from udpdiff.config.training import Training
 
 _HEAD = {
     "$schema": "http://json-schema.org/draft-07/schema#",

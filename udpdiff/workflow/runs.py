@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from udpdiff import jobs
-from udpdiff.config import LABEL_KINDS
+from udpdiff.config.schema import LABEL_KINDS
 from udpdiff.config_values import SEED_LIMIT
 from udpdiff.replicates import number_of, replicate_names
 from udpdiff.tables import specs
 from udpdiff.tasks import get_task
-from udpdiff.workflow_clips import VIDEO, ClipSet
+from udpdiff.workflow.clips import VIDEO, ClipSet
 
 PLAIN_TEXT = "plain"
 _SEED_STEP = 1_000_003  # apart, whatever else is counted up from a seed

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from udpdiff import config_files
 from udpdiff.checkpoints import places
-from udpdiff.config import Config
+from udpdiff.config import files as config_files
+from udpdiff.config.schema import Config
 from udpdiff.config_values import ConfigError
 
 PATHS = ("source.path", "source.captions", "panda70m.cookies")

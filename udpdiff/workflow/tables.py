@@ -1,13 +1,13 @@
-"""Settings of the jobs of tables, claims and cards; `workflow_jobs` has those of all others."""
+"""Settings of the jobs of tables, claims and cards; `workflow.jobs` and `workflow.data_jobs` have those of all others."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from udpdiff import jobs
-from udpdiff.config import LABEL_KINDS
+from udpdiff.config.schema import LABEL_KINDS
 from udpdiff.tasks import get_task
-from udpdiff.workflow import Workflow
+from udpdiff.workflow.workflow import Workflow
 
 
 def fill_table(workflow: Workflow) -> jobs.FillTable:

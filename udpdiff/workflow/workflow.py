@@ -9,13 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from udpdiff.clip import SPLITS
-from udpdiff.config import LABEL_KINDS
+from udpdiff.config.schema import LABEL_KINDS
 from udpdiff.config_values import ConfigError
 from udpdiff.replicates import run_of
 from udpdiff.tables import claims, specs
 from udpdiff.tasks import TASKS, get_task
-from udpdiff.workflow_clips import CHOSEN, VIDEO
-from udpdiff.workflow_runs import PLAIN_TEXT, RunSet
+from udpdiff.workflow.clips import CHOSEN, VIDEO
+from udpdiff.workflow.runs import PLAIN_TEXT, RunSet
 
 __all__ = ["PLAIN_TEXT", "VIDEO", "Workflow"]
 

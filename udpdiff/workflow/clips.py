@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from udpdiff.clip import SPLITS
-from udpdiff.config import Config
+from udpdiff.config.schema import Config
 from udpdiff.config_values import ConfigError
 from udpdiff.sources import captions_csv, clip_lists, folder_notices, source_names, splits, videos
 from udpdiff.sources.captions_csv import ClipTable

@@ -1,0 +1,1 @@
+"""What may stand in a configuration, and how its files are read."""

@@ -1,0 +1,1 @@
+"""How the processes of a job are started, watched and brought back, on a cluster and on one machine."""

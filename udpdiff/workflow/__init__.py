@@ -1,0 +1,1 @@
+"""From a configuration to files, jobs and tables: what the rules ask."""
