@@ -23,7 +23,7 @@ FILES = ["config.yaml", *sorted(path.relative_to(ROOT).as_posix() for path in RO
 def test_generated_files_are_current():
     remedy = "write it anew: python -m udpdiff.{0} > {1}"
     found = (ROOT / "config.schema.json").read_text()
-    assert found == json_schema.as_json(), remedy.format("config_schema", "config.schema.json")
+    assert found == json_schema.as_json(), remedy.format("config.json_schema", "config.schema.json")
     environment = conda_environment.as_yaml((ROOT / "pyproject.toml").read_text())
     assert (ROOT / "envs/udpdiff.yaml").read_text() == environment, remedy.format(
         "conda_environment", "envs/udpdiff.yaml"
