@@ -284,6 +284,22 @@ def test_help_is_instant_and_loads_no_network():
         )
 
 
+@pytest.mark.parametrize("word", sorted(command.COMMANDS))
+def test_help_says_what_an_option_is_where_none_is_given(word):
+    parser = argparse.ArgumentParser(add_help=False)
+    import_module(f"udpdiff.command.{word}").add_arguments(parser)
+    given = [action for action in parser._actions if action.default not in (None, []) and action.nargs != 0]
+    assert [action.dest for action in given if "default" not in action.help] == []
+
+
+def test_a_text_without_its_quotes_is_known(capsys):
+    for words, hinted in (("a red ball --task depth", True), ("ball --tsk depth", False)):
+        with pytest.raises(SystemExit):
+            command.main(["generate", *words.split()])
+        told = capsys.readouterr().err
+        assert "unrecognized arguments: " in told and ("stands in quotes, such as" in told) == hinted
+
+
 def test_the_workflow_is_where_the_command_says(capsys):
     command.main(["workflow", "--path"])
     assert Path(capsys.readouterr().out.strip()) == ROOT / "Snakefile"

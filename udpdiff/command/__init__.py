@@ -41,6 +41,14 @@ def main(words: Sequence[str] | None = None) -> None:
         if name == named:  # the others are only listed
             import_module(f"{__name__}.{name}").add_arguments(command)
             command.add_argument("--debug", default=argparse.SUPPRESS, **debug)  # after the command too
-    arguments = parser.parse_args(words)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{_quotes(unknown)}")
     install(beneath=False, tracebacks=arguments.debug)
     import_module(f"{__name__}.{arguments.command}").run(arguments)
+
+
+def _quotes(unknown: Sequence[str]) -> str:
+    """A hint for who typed a text of several words as it is; nothing where only options are unknown."""
+    loose = not unknown[0].startswith("-")
+    return '; a text with spaces in it stands in quotes, such as "a red ball on a grey floor"' if loose else ""

@@ -11,7 +11,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("a", metavar="A", type=Path, help="a folder that the workflow ran in, or its results folder")
     parser.add_argument("b", metavar="B", type=Path, help="another one")
     parser.add_argument(
-        "--out", type=Path, default=Path("comparison"), help="the folder that compare.html is written into"
+        "--out",
+        type=Path,
+        default=Path("comparison"),
+        help="the folder that compare.html is written into (default comparison)",
     )
 
 

@@ -48,11 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_overwrite(parser)
     parser.add_argument("--steps", type=int, help="of denoising, a divisor of 1000: 25 for a mini model, else 50")
     parser.add_argument("--guidance", type=float, help="guidance scale: 3 for a mini model, else 6")
-    parser.add_argument("--seed", type=int, default=0, help="of the noise")
+    parser.add_argument("--seed", type=int, default=0, help="of the noise (default 0)")
     parser.add_argument("--frames", type=int, help="the model's own by default; one more than a multiple of 8")
     parser.add_argument("--height", type=int, help="pixels; the model's own by default")
     parser.add_argument("--width", type=int, help="likewise")
-    parser.add_argument("--fps", type=float, default=8.0, help="of the written films")
+    parser.add_argument("--fps", type=float, default=8.0, help="of the written films (default 8)")
     parser.add_argument("--device", help="cpu, cuda, mps; by default a GPU where there is one")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="by default bfloat16 on a GPU")
     parser.add_argument(

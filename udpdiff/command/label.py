@@ -57,7 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", help="cpu, cuda, mps; by default a GPU where there is one")
     parser.add_argument(
-        "--format", type=formats, default=("mp4", "npy"), help="mp4: films; npy: exact; png: 16-bit frames"
+        "--format",
+        type=formats,
+        default=("mp4", "npy"),
+        help="mp4: films; npy: exact; png: 16-bit frames (default mp4,npy)",
     )
 
 

@@ -17,9 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", help="a GPU of udpdiff/planning/devices.py, such as a100-80g, h100 or rtx4090")
     parser.add_argument("--gpus", type=int, help="at hand, and of one training")
     parser.add_argument("--price-per-gpu-hour", type=float)
-    parser.add_argument("--results", default="results", help="its results, where finished shards tell their size")
     parser.add_argument(
-        "--benchmarks", default="benchmarks", help="its benchmarks, where finished jobs tell their speed"
+        "--results", default="results", help="its results, where finished shards tell their size (default results)"
+    )
+    parser.add_argument(
+        "--benchmarks",
+        default="benchmarks",
+        help="its benchmarks, where finished jobs tell their speed (default benchmarks)",
     )
 
 
