@@ -20,7 +20,9 @@ from PIL import Image
 from test_documented_commands import PAGES, commands
 
 from udpdiff import checkpoints, command
+from udpdiff.command import notices
 from udpdiff.model.pipeline import UDPDiffPipeline
+from udpdiff.sources.scene_words import EXAMPLE
 from udpdiff.storage.dataset import LatentSource
 from udpdiff.storage.sealed import seal_folder, write_record
 from udpdiff.storage.shards import ShardWriter
@@ -185,6 +187,10 @@ def test_depth_in_every_format(shared, tmp_path, monkeypatch, capsys):
     assert told["files"] == sorted(path.name for path in folder.iterdir() if path.name != "settings.json")
     told = capsys.readouterr().err
     assert "loading ..." in told and "never read" not in told and "tokens" not in told
+    assert (
+        told.count("trained on scenes of two solids or more on a floor, with descriptions such as 'A large red ball")
+        == 1
+    )
     with pytest.raises(
         ValueError, match=r"video\.mp4 is there already, made with num_inference_steps 1, not 2 .*--overwr"
     ):
@@ -282,6 +288,17 @@ def test_help_is_instant_and_loads_no_network():
         assert "below" not in done.stdout.partition("options:")[2], (
             "what stands behind the options is behind all of them"
         )
+
+
+def test_a_prompt_like_the_captions_is_not_remarked_on():
+    for prompt, noted in (
+        (EXAMPLE, False),
+        (f"{EXAMPLE} A panda.", True),
+        ("A blue cube spins on a grey floor.", True),
+    ):
+        assert bool(notices.strange_to_mini(prompt, "mine", BASE)) == noted
+    assert notices.strange_to_mini("A panda.", "mine", "THUDM/CogVideoX-2b") is None
+    assert EXAMPLE in (ROOT / "docs/use.md").read_text()
 
 
 @pytest.mark.parametrize("word", sorted(command.COMMANDS))

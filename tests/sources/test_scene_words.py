@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from udpdiff.checkpoints import resolve
-from udpdiff.sources.scene_words import WORDS, unknown_words
+from udpdiff.sources.scene_captions import detailed
+from udpdiff.sources.scene_words import EXAMPLE, WORDS, lacks_solids_or_floor, unknown_words
+from udpdiff.sources.scenes import SceneSettings, render_clip
 
 
 def test_they_are_the_words_that_the_mini_tokenizer_was_counted_from():
@@ -25,3 +27,20 @@ def test_unknown_words_are_each_named_once():
         "2",
         "balls",
     ]
+
+
+def test_the_example_is_a_caption():
+    plain = {"pattern": "plain", "shiny": False}
+    ball = {"size": "large", "color": "red", "shape": "ball", "action": "moves", "heading": "left"}
+    cube = {"size": "small", "color": "blue", "shape": "cube", "action": "stays"}
+    ground = {"pattern": "plain", "color": "grassy"}
+    scene = {"solids": [ball | plain, cube | plain], "ground": ground, "backdrop": "blue", "camera": "still"}
+    assert detailed(scene) == EXAMPLE
+
+
+def test_captions_alone_have_two_solids_and_a_floor():
+    settings = SceneSettings(16, 16, 2, 8)
+    for clip in (render_clip(settings, seed) for seed in range(8)):
+        assert not lacks_solids_or_floor(clip.brief) and not lacks_solids_or_floor(clip.detailed)
+    for text in ("A blue cube spins", "A large blue cube spins. The floor is grey.", "A red ball and a blue cube."):
+        assert lacks_solids_or_floor(text)

@@ -28,12 +28,13 @@ _DEVICE = re.compile(r"(cpu|mps|cuda)(:\d+)?")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from udpdiff.command.outputs import add_overwrite
     from udpdiff.command.written import formats
-    from udpdiff.sources.scene_words import KINDS
+    from udpdiff.sources.scene_words import EXAMPLE, KINDS
 
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     kinds = "\n".join(f"  {kind}: {words}" for kind, words in KINDS.items())
-    parser.epilog = f"Mini models learnt from captions of rendered scenes alone, which have:\n{kinds}"
-    parser.add_argument("prompt", help='such as "A red ball rolls left on a grey floor."')
+    parser.epilog = f"Mini models learnt from captions of rendered scenes alone, which have:\n{kinds}\n"
+    parser.epilog += f'Name two solids or more, and the floor:\n  udpdiff generate "{EXAMPLE}"'
+    parser.add_argument("prompt", help="in quotes; for a mini model as in the example at the end")
     parser.add_argument(
         "--task", help="what comes with the video: depth, seg or entities; by default depth where the model knows it"
     )
@@ -75,7 +76,7 @@ def run(arguments: argparse.Namespace) -> None:
     call = resolved(arguments, model)
     place = outputs(arguments, model, call)
     place.check(arguments.format, arguments.overwrite)
-    notices.say(notices.unknown_to_mini(arguments.prompt, arguments.model, model.base))
+    notices.say(notices.strange_to_mini(arguments.prompt, arguments.model, model.base))
     notices.say(f"{arguments.model}: loading ...")
     device, dtype = placed(arguments.device, arguments.dtype)
     leave_out_loading_bars()
@@ -96,6 +97,7 @@ def check(arguments: argparse.Namespace) -> None:
     Raises:
         ValueError: Such a one.
     """
+    from udpdiff.sources.scene_words import EXAMPLE
     from udpdiff.tasks import TASKS
 
     if arguments.task and arguments.task not in TASKS:
@@ -103,7 +105,7 @@ def check(arguments: argparse.Namespace) -> None:
     if not 0 < arguments.fps < 1000:
         raise ValueError(f"--fps: got {arguments.fps:g}; expected frames a second, above 0 and below 1000")
     if not arguments.prompt.strip():
-        raise ValueError('the prompt: got no words; expected such as "A red ball rolls left on a grey floor."')
+        raise ValueError(f'the prompt: got no words; expected such as "{EXAMPLE}"')
     if not -(2**63) <= arguments.seed < 2**63:
         raise ValueError(f"--seed: got {arguments.seed}; expected a whole number of 64 bits")
     if arguments.guidance is not None and not 0 <= arguments.guidance < math.inf:

@@ -14,14 +14,24 @@ def say(sentence: str | None) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
 
-def unknown_to_mini(prompt: str, model: str, base: str | None) -> str | None:
-    """Return the line for a prompt with words that a mini model has never read; None for other models and prompts."""
-    from udpdiff.sources.scene_words import unknown_words
+def strange_to_mini(prompt: str, model: str, base: str | None) -> str | None:
+    """Return the line for a prompt unlike all that a mini model has read; None for other models and prompts.
+
+    That is, one with words that it has never read, or without what all its captions have (seen at `mini:udpdiff`, four seeds and
+    ten steps: "A blue cube spins." shows no cube in three, nor with a described floor; two solids on a floor always show).
+    """
+    from udpdiff.sources.scene_words import EXAMPLE, lacks_solids_or_floor, unknown_words
     from udpdiff.sources.scenes import SHAPES
 
-    unknown = unknown_words(prompt) if (base or model).startswith("mini:") else []
-    if not unknown:
+    if not (base or model).startswith("mini:"):
         return None
+    if not (unknown := unknown_words(prompt)):
+        if not lacks_solids_or_floor(prompt):
+            return None
+        return (
+            f"{model} was trained on scenes of two solids or more on a floor, with descriptions such as '{EXAMPLE}' Prompts"
+            " that name fewer solids, or no floor, often give an empty or blurred scene."
+        )
     shapes = f"{', '.join(f'{shape}s' for shape in SHAPES[:-1])} and {SHAPES[-1]}s"
     return (
         f"{model} is a mini model, whose base learnt from captions of rendered scenes alone ({shapes} on a floor) and has never"
