@@ -15,7 +15,7 @@ import yaml
 
 from udpdiff.config.schema import Config
 
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _HEAD = """# Configuration
 
 Written by `python -m udpdiff.config.page > docs/configuration.md` from `config.yaml` and the types that check it. The preset,
