@@ -11,6 +11,7 @@ import pytest
 from udpdiff.command.configuration import layered
 from udpdiff.config.parsing import parse
 from udpdiff.metrics.registry import describe
+from udpdiff.metrics.significance import TOO_FEW
 from udpdiff.tables.comparisons import NO_DIFFERENCE
 from udpdiff.tables.fill import figure_behind
 from udpdiff.tables.paper import MS
@@ -65,7 +66,7 @@ def beyond_chance(table: pd.DataFrame) -> str:
         label = "FVD" if name == "fvd" else describe(name).label
         label = label if label.startswith("FVD") else label[0].lower() + label[1:]
         for verdict, rows in table[~table[column].isna()].groupby(column, sort=False):
-            if verdict != NO_DIFFERENCE:
+            if verdict not in (NO_DIFFERENCE, TOO_FEW):
                 said.append(f"{label}, {verdict} ({', '.join(rows['task'])})")
     return f"Beyond chance, ours differ from the base in: {'; '.join(said) or 'nothing'}."
 

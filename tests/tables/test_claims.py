@@ -181,7 +181,7 @@ def test_what_a_verdict_is_about_depends_on_the_trainings(tmp_path):
 def test_a_difference_that_the_table_does_not_show_contradicts_no_claim(tmp_path):
     """Five pairs leave no p below 0.05, however far their interval is from the margin."""
     gains = {("base", "video"): 0.0, ("multi", "depth"): 0.0, ("multi", "seg"): 0.02}
-    for pairs, verdict, outcome in ((12, "better", "contradicted"), (5, "no difference shown", "not shown")):
+    for pairs, verdict, outcome in ((12, "better", "contradicted"), (5, "too few to tell", "not shown")):
         found = judged(tmp_path / str(pairs), gains, tables=[2], pairs=pairs)
         [part] = line_of(found, "With several tasks, the background consistency")["parts"]
         assert part["low"] > part["margin"]

@@ -28,6 +28,7 @@ import numpy as np
 from udpdiff.metrics.bootstrap import Estimate
 
 LEVEL = 0.05
+TOO_FEW = "too few to tell"  # in place of a verdict, where no outcome could have told
 EXACT_PAIRS = 14  # up to 2^14 signs are all tried
 DRAWS = 9999
 _BLOCK = 1000  # signs in memory at once
@@ -86,6 +87,15 @@ def holm(ps: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(ps) - rank) * ps[index]))
         corrected[index] = largest
     return corrected
+
+
+def at_best(least: Sequence[float]) -> list[float]:
+    """Return the smallest p after Holm's correction that each test of a family can reach, of the smallest before it.
+
+    Corrected values never fall where one before correction rises, so all are smallest together. At `LEVEL` or above, a
+    test can only ever say "no difference shown", which is no finding: there are too few pairs to tell.
+    """
+    return holm(least)
 
 
 def split_variance(differences: np.ndarray) -> SplitVariance:

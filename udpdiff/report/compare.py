@@ -19,6 +19,7 @@ from pydantic import Field
 from udpdiff.counted import counted
 from udpdiff.metrics.bootstrap import bootstrap_difference
 from udpdiff.metrics.registry import describe
+from udpdiff.metrics.significance import LEVEL, TOO_FEW, least_p
 from udpdiff.report.compared_records import cautions, incomparable, made_differently, without_record
 from udpdiff.report.printing import number, signed
 from udpdiff.report.settings import Difference, differing
@@ -44,7 +45,15 @@ class FigureDifference(PageData):
     high: float | None
     pairs: int | None = Field(description="Clips that both have; null where nothing was paired.")
     verdict: Literal[
-        "A is better", "B is better", "they differ", "equal", "no difference shown", "no interval", "not comparable", ""
+        "A is better",
+        "B is better",
+        "they differ",
+        "equal",
+        "no difference shown",
+        "too few to tell",
+        "no interval",
+        "not comparable",
+        "",
     ]
     why: str = Field("", description="Why it is not comparable.")
 
@@ -201,7 +210,7 @@ def _differences(measured: str, a: Mapping, b: Mapping) -> Iterator[FigureDiffer
             low=low,
             high=high,
             pairs=pairs,
-            verdict="not comparable" if why else "equal" if equal else _verdict(figure, change, low, high),
+            verdict="not comparable" if why else "equal" if equal else _verdict(figure, change, low, high, pairs),
             why=why,
         )
 
@@ -243,11 +252,13 @@ def _described(key: str) -> Figure:
         return Figure(key, key, "neither", 4, "")
 
 
-def _verdict(figure: Figure, change: float | None, low: float | None, high: float | None) -> str:
+def _verdict(figure: Figure, change: float | None, low: float | None, high: float | None, pairs: int | None) -> str:
     if change is None:
         return ""
     if low is None or high is None:
         return "no interval"
+    if pairs is not None and least_p(pairs) >= LEVEL:  # whatever an interval of so few says
+        return TOO_FEW
     if low <= 0 <= high:
         return "no difference shown"
     if figure.direction == "neither":

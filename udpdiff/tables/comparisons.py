@@ -19,6 +19,8 @@ from udpdiff.metrics.registry import describe
 from udpdiff.metrics.set_distances import SHARE, SUBSETS
 from udpdiff.metrics.significance import (
     LEVEL,
+    TOO_FEW,
+    at_best,
     holm,
     least_p,
     normal_test,
@@ -64,12 +66,13 @@ def compare(
       (`metrics.registry` has it), papers_figure: whether it is what the paper reports.
     - row, against: {label, run, task}; against is null where a row is set against 0: its own mean, or a gain.
     - row_value, against_value, difference (row minus against), low, high (95 %): in the table's units.
-    - p: before correction; p_corrected: Holm's, null until `corrected`; test: its name.
+    - p: before correction; least_p: the smallest that so many pairs allow; p_corrected: Holm's, null until `corrected`
+      and where there are too few to tell; test: its name.
     - n: pairs; left_out: prompts without a value on either side.
     - seeds: trainings of each run behind it; about: "weights" with one, as nothing is known of how another training
       would fall, "method" with several, paired by their numbers: one number is one seed.
     - variance: {seed, prompt, rest}, of differences of single videos, with several trainings, else null.
-    - verdict: null where refused, until `corrected` else; reason: of a refusal, or of a test that cannot show anything.
+    - verdict: null where refused, until `corrected` else; reason: of a refusal, or of too few pairs.
     - warnings: sentences on what the figure is worth (a distance of few videos), row and row against.
 
     Single videos: bootstrap over prompts and sign flips, or by `significance.two_way_mean` with several trainings.
@@ -100,19 +103,28 @@ def compare(
 
 
 _NUMBERS = (
-    "figure", "papers_figure", "digits", "row_value", "against_value", "difference", "low", "high", "p", "p_corrected",
-    "test", "n", "left_out", "variance", "verdict", "reason",
+    "figure", "papers_figure", "digits", "row_value", "against_value", "difference", "low", "high", "p", "least_p",
+    "p_corrected", "test", "n", "left_out", "variance", "verdict", "reason",
 )  # fmt: skip
 
 
 def corrected(comparisons: Sequence[dict]) -> list[dict]:
-    """Return comparisons of one family with Holm's p and a verdict: at 0.05 "better", "worse", else "no difference shown"."""
+    """Return comparisons of one family with Holm's p and a verdict: at 0.05 "better", "worse", else "no difference shown".
+
+    Where no outcome of so many pairs could fall below 0.05 after the correction, the verdict is "too few to tell",
+    without p and with the reason.
+    """
     tested = [line for line in comparisons if line["p"] is not None]
-    ps = dict(zip(map(id, tested), holm([line["p"] for line in tested]), strict=True))
-    return [
-        line | {"p_corrected": ps[id(line)], "verdict": _verdict(line, ps[id(line)])} if id(line) in ps else line
-        for line in comparisons
-    ]
+    ps = zip(holm([line["p"] for line in tested]), at_best([line["least_p"] for line in tested]), strict=True)
+    judged = {id(line): line | _judged(line, p, least) for line, (p, least) in zip(tested, ps, strict=True)}
+    return [judged.get(id(line), line) for line in comparisons]
+
+
+def _judged(line: dict, p: float, least: float) -> dict:
+    if least >= LEVEL:
+        reason = f"With {line['n']} pairs no p below {least:.3g} is possible after the correction."
+        return {"verdict": TOO_FEW, "reason": reason}
+    return {"p_corrected": p, "verdict": _verdict(line, p)}
 
 
 def _verdict(line: dict, p: float) -> str:
@@ -182,9 +194,7 @@ def _compared_clips(sides: list, scale: float, bootstrap_samples: int, seed: int
         return counts | _tested(estimate, p, test) | {"variance": asdict(split_variance(differences))}
     p, test = sign_flip_test(differences[0], seed=seed)
     estimate = bootstrap_mean(differences[0], resamples=bootstrap_samples, seed=seed)
-    few = least_p(len(whole)) >= LEVEL
-    reason = f"With {len(whole)} pairs no p below {least_p(len(whole)):.3g} is possible." if few else None
-    return counts | _tested(estimate, p, test) | {"reason": reason}
+    return counts | _tested(estimate, p, test, least_p(len(whole)))
 
 
 def _compared_sets(sides: list, scale: float) -> dict:
@@ -244,6 +254,6 @@ def _over_trainings(values: np.ndarray, error: float, count: int) -> tuple[Estim
     return Estimate(mean, mean - reach, mean + reach, count), float(2 * t.sf(abs(mean) / math.sqrt(variance), freedom))
 
 
-def _tested(estimate: Estimate, p: float, test: str) -> dict:
+def _tested(estimate: Estimate, p: float, test: str, least: float = 0.0) -> dict:
     ends = {name: None if math.isnan(end) else end for name, end in (("low", estimate.low), ("high", estimate.high))}
-    return {"difference": estimate.value, **ends, "p": p, "test": test}
+    return {"difference": estimate.value, **ends, "p": p, "least_p": least, "test": test}

@@ -29,7 +29,7 @@ def fill_table(number: int, measured: Measured, comparisons: Sequence[dict] = ()
     was not measured stays empty. These are of the first training of each run.
 
     Then, of each row against the table's first one: per metric `NAME_verdict` ("better", "worse", "no difference
-    shown"), `NAME_difference`, `NAME_difference_low`, `NAME_difference_high`, `NAME_p` (Holm's over the table); seeds
+    shown", "too few to tell"), `NAME_difference`, `NAME_difference_low`, `NAME_difference_high`, `NAME_p` (Holm's over the table); seeds
     (trainings behind it) and about ("weights" or "method", which the verdict is about); of a distance of sets `NAME_n`,
     `NAME_dimensions`, `NAME_floor_at_n`, `NAME_warning`; and where a run was trained several times, `NAME_mean`,
     `NAME_mean_low`, `NAME_mean_high`: over its trainings, with the interval over trainings and prompts.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from udpdiff.counted import counted
 from udpdiff.jobs import JudgeClaims, Scale
-from udpdiff.metrics.significance import LEVEL
+from udpdiff.metrics.significance import LEVEL, TOO_FEW
 from udpdiff.tables.claims import CLAIMS, Claim, Part
 from udpdiff.tables.comparisons import BETTER, WEIGHTS, WORSE, compare, corrected
 from udpdiff.tables.measured import Measured
@@ -149,6 +149,8 @@ def turned(line: dict) -> dict:
 def _outcome(line: dict, relation: str, margin: float | None) -> str:
     if line["verdict"] is None:
         return NOT_MEASURED
+    if line["verdict"] == TOO_FEW:
+        return NOT_SHOWN
     if relation == "better":
         return {BETTER: SHOWN, WORSE: CONTRADICTED}.get(line["verdict"], NOT_SHOWN)
     if line["low"] is None:
@@ -156,7 +158,7 @@ def _outcome(line: dict, relation: str, margin: float | None) -> str:
     if -margin <= line["low"] and line["high"] <= margin:
         return SHOWN
     beyond = line["low"] > margin or line["high"] < -margin
-    # A difference that the table does not show, as with too few pairs to test, contradicts nothing.
+    # A difference that the table does not show contradicts nothing.
     return CONTRADICTED if beyond and line["verdict"] in (BETTER, WORSE) else NOT_SHOWN
 
 

@@ -42,7 +42,9 @@ class Cell(PageData):
     low: float | None = Field(description="End of the 95 % interval.")
     high: float | None
     paper: float | None
-    verdict: str | None = Field(description="Against the table's first row: better, worse, no difference shown.")
+    verdict: str | None = Field(
+        description="Against the table's first row: better, worse, no difference shown, too few to tell."
+    )
     difference: float | None = Field(description="To the table's first row, paired by prompt and noise.")
     difference_low: float | None
     difference_high: float | None
