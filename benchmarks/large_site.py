@@ -49,7 +49,9 @@ def write_large_site(folder: Path) -> Path:
     words = "a striped red ball rolls left, a large shiny green cube stays, the floor is sandy and the camera moves in"
     data = Samples(
         prompts=[Prompt(id=f"scene-{10_000_000 + index}", text=f"{words} {index}") for index in range(SAMPLES)],
-        figures=[SampleFigure.of(Figure(key, key, "higher", 3, "")) for key in scores],
+        figures=[
+            SampleFigure.of(Figure(key, key, "neither" if key == "figure_11" else "higher", 3, "")) for key in scores
+        ],
         pairs=pairs,
         base=None,
         featured=None,

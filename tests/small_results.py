@@ -188,7 +188,8 @@ def write_samples(results, scene):
 
     write_scores(results, "base", "video", {"clip": {}})
     write_scores(results, "multi", "seg", {"clip": {"entity_tube_iou": 0.5, "entity_tube_iou_shuffled": 0.1}})
-    write_scores(results, "multi", "depth", {"clip": {"depth_delta1": 0.25}})
+    depth = {"depth_delta1": 0.25, "depth_flow_error_labels": 0.4, "depth_anything_depth_delta1": 0.3}
+    write_scores(results, "multi", "depth", {"clip": depth})
 
 
 def write_scores(results, run, task, dense, number=0):

@@ -41,6 +41,18 @@ def test_media_are_asked_for_when_they_are_seen(visit, seen, large):
     assert len(set(seen.media())) > first
 
 
+@pytest.mark.parametrize(
+    ("key", "order", "falls"),
+    [("figure_0", "worst", False), ("figure_0", "best", True), ("figure_0", "low", False), ("figure_0", "high", True),
+     ("figure_11", "worst", False), ("figure_11", "best", True), ("figure_11", "high", True)],
+)  # fmt: skip
+def test_samples_are_sorted_by_a_figure_as_the_address_says(visit, large, key, order, falls):
+    page = visit("samples", folder=large, address=f"#run=&sort={key}&order={order}")
+    values = [float(each) for each in page.locator("dl.scores .sorted dd").all_inner_texts()]
+    assert len(values) == 12 and values == sorted(values, reverse=falls) and len(set(values)) > 1
+    assert (values[0] > 0.5) == falls, "of all samples, not of one page alone"
+
+
 def test_few_films_decode_at_once_and_the_page_stays_small(visit, large):
     page = visit("samples", folder=large, address="#run=&against=1", first=KEEP_FILMS)
     status = page.get_by_role("status")

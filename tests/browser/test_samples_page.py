@@ -41,6 +41,30 @@ def test_samples_are_filtered_and_the_address_keeps_the_choice(page):
     wait_until(page, "document.querySelectorAll('article.sample').length > 1")
 
 
+def test_a_figure_says_which_samples_have_it(page):
+    status, tiles = page.get_by_role("status"), page.locator("article.sample")
+    groups = [group.get_attribute("label") for group in page.locator("select[name=sort] optgroup").all()]
+    assert groups == ["video", "entity segmentation", "depth estimation", "depth estimation, of depth_anything"]
+    page.get_by_label("Sort by").select_option("depth_delta1")
+    assert status.inner_text() == "1–1 of 1 sample; 2 without this figure are left out"
+    page.get_by_label("Task").select_option("seg")
+    assert tiles.count() == 0 and "is a figure of depth estimation. Choose such samples" in status.inner_text()
+    page.get_by_label("Task").select_option("depth")
+    assert status.inner_text() == "1–1 of 1 sample"
+    page.get_by_label("to", exact=True).fill("0.1")
+    assert status.inner_text() == "No sample is like that.", "it is the bound that leaves it out"
+
+
+def test_only_figures_with_a_better_end_have_a_worst(page):
+    offered = (
+        "[...document.querySelector('select[name=order]').options].filter(each => !each.hidden).map(each => each.value)"
+    )
+    page.get_by_label("Sort by").select_option("depth_delta1")
+    assert page.evaluate(offered) == ["worst", "best", "low", "high"]
+    page.get_by_label("Sort by").select_option("depth_flow_error_labels")
+    assert page.evaluate(offered) == ["low", "high"] and "order=low" in page.url
+
+
 def test_one_transport_moves_every_film(page):
     bar = page.get_by_role("group", name="Transport of all films")
     counter, scrubber = bar.locator("[data-counter]"), bar.get_by_role("slider", name="Frame")

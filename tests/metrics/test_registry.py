@@ -96,7 +96,7 @@ def test_the_page_about_figures_is_the_registrys():
         ("motion_smoothness_by_net", "video"),
         ("subject_consistency", "video"),
         ("entity_flow_iou_labels", "entity segmentation"),
-        ("depth_anything_depth_delta1", "depth estimation"),
+        ("depth_anything_depth_delta1", "depth estimation, of depth_anything"),
     ],
 )
 def test_a_figure_of_generated_videos_says_what_it_is_about(key, about):

@@ -106,6 +106,14 @@ def test_the_worst_are_those_at_the_end_that_is_not_better():
     assert with_films(found, 1, 1) == ["clip 0", "clip 3"] and with_films(found, 2, 0) == ["clip 0", "clip 1"]
 
 
+def test_a_labellers_figures_follow_in_the_order_of_those_that_they_are_set_beside():
+    own = ["depth_delta1_unaligned", "depth_rmse_unaligned", "depth_delta1"]
+    scores = {key: 0.5 for key in ("subject_consistency", *own)}
+    scores = {f"depth_anything_{key}": 0.5 for key in sorted(own)} | scores
+    keys = [figure.key for figure in SampleScores(["clip"], {"clip": scores}).figures()]
+    assert keys == ["subject_consistency", *own, *(f"depth_anything_{key}" for key in own)]
+
+
 def test_controls_and_marks_are_no_figures_of_a_video(results):
     write_scores(
         results, "multi", "seg", {"clip": {"entity_tube_iou": 0.5, "entity_tube_iou_shuffled": 0.1, "still": 1.0}}

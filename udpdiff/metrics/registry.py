@@ -203,11 +203,14 @@ def describe(key: str) -> Figure:
 
 
 def subject(key: str) -> str:
-    """Return what a figure of generated videos is about, for people: a task by its phrase, or "video"."""
+    """Return what a figure of generated videos is about, for people: a task by its phrase, a labeller's work, or "video"."""
     for task, figures in _GENERATED.items():
-        # Those of labellers set beside a prediction have the labeller's name first.
-        if key in figures or any(key.endswith(f"_{figure.key}") for figure in task.figures["generated"]):
+        if key in figures:
             return task.phrase
+        # Those of labellers set beside a prediction have the labeller's name first.
+        for figure in task.figures["generated"]:
+            if key.endswith(f"_{figure.key}"):
+                return f"{task.phrase}, of {key.removesuffix(f'_{figure.key}')}"
     return "video"
 
 

@@ -30,10 +30,9 @@ class SampleScores:
     scores: dict[str, dict[str, float]]
 
     def figures(self) -> list[Figure]:
-        """Return the figures that there are, in the order of the registry."""
+        """Return the figures that there are, in the order of the registry; then those of labellers, in the same order."""
         found = {key for scores in self.scores.values() for key in scores}
-        listed = [key for key in FIGURES["generated"] if key in found]
-        return [describe(key) for key in (*listed, *sorted(found - set(listed)))]
+        return [describe(key) for key in sorted(found, key=_place)]
 
 
 def read_scores(inputs: Inputs, run: str, task: str) -> SampleScores:
@@ -48,6 +47,14 @@ def read_scores(inputs: Inputs, run: str, task: str) -> SampleScores:
             for clip_id, found in shard.scores.items():
                 scores[clip_id] |= {key: value for key, value in found.items() if _is_shown(key)}
     return SampleScores(clip_ids, scores)
+
+
+def _place(key: str) -> tuple[bool, int, str]:
+    """Where a figure stands in a list; a labeller's ends with the key of the figure that it is set beside."""
+    listed = list(FIGURES["generated"])
+    if key in listed:
+        return False, listed.index(key), key
+    return True, next((place for place, name in enumerate(listed) if key.endswith(f"_{name}")), len(listed)), key
 
 
 def _is_shown(key: str) -> bool:

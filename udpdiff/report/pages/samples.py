@@ -53,7 +53,7 @@ class Pair(PageData):
 
 
 class SampleFigure(ShownFigure):
-    subject: str = Field(description="What it is about, for people: a task, or the video.")
+    subject: str = Field(description="What it is about, for people: the video, a task, or a labeller's work.")
 
     @classmethod
     def of(cls, figure: Figure) -> SampleFigure:

@@ -7,7 +7,7 @@
   const figureOf = new Map(figures.map((figure) => [figure.key, figure]));
   const withFilm = pairs.map((pair) => new Set(pair.film ? pair.film.prompts : []));
   const MOST_FILMS = 16; // decoding at once
-  let page = 0, found = [], watcher = null;
+  let page = 0, found = [], asked = 0, without = 0, watcher = null; // without: of those asked for, the samples without the figure
 
   const printed = (figure, value) => value === null || value === undefined ? "–"
     : (value / 10 ** figure.digits).toFixed(figure.digits).replace("-", "−") + (figure.unit ? ` ${figure.unit}` : "");
@@ -38,6 +38,20 @@
     if (address !== location.hash) history.replaceState(null, "", address);
   }
 
+  // A figure with no better end has neither a worst nor a best value; addresses that ask for them get lowest and highest.
+  function setOrders(figure) {
+    const neutral = figure?.direction === "neither";
+    for (const option of form.order.options) option.hidden = option.disabled = neutral && ["worst", "best"].includes(option.value);
+    if (neutral) form.order.value = { worst: "low", best: "high" }[form.order.value] ?? form.order.value;
+  }
+
+  function whyNone() {
+    const figure = figureOf.get(form.sort.value);
+    if (!without || without < asked) return "No sample is like that.";
+    const tasks = [...new Set(pairs.filter((pair) => figure.key in pair.scores).map((pair) => pair.phrase))];
+    return `No sample is like that: ${figure.label} is a figure of ${tasks.join(" and ")}. Choose such samples or another figure.`;
+  }
+
   function select() {
     const words = form.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const figure = figureOf.get(form.sort.value);
@@ -46,6 +60,8 @@
     const high = form.high.value === "" ? Infinity : Number(form.high.value);
     const texts = prompts.map((prompt) => `${prompt.id} ${prompt.text}`.toLowerCase());
     found = [];
+    asked = without = 0;
+    setOrders(figure);
     prompts.forEach((_, prompt) => {
       if (!words.every((word) => texts[prompt].includes(word))) return;
       pairs.forEach((pair, index) => {
@@ -53,16 +69,19 @@
         if (form.task.value && pair.task !== form.task.value) return;
         if (form.films.checked && !withFilm[index].has(prompt)) return;
         const sample = { prompt, pair: index };
+        asked += 1;
         if (figure) {
           const value = valueOf(sample, figure.key);
-          if (value === null || value < low * 10 ** figure.digits || value > high * 10 ** figure.digits) return;
+          if (value === null) { without += 1; return; }
+          if (value < low * 10 ** figure.digits || value > high * 10 ** figure.digits) return;
           sample.value = value;
         }
         found.push(sample);
       });
     });
     if (figure) {
-      const lowFirst = form.order.value === "low" || (form.order.value === "worst") === (figure.direction !== "lower");
+      const order = form.order.value;
+      const lowFirst = order === "low" || (order !== "high" && (order === "worst") === (figure.direction !== "lower"));
       found.sort((a, b) => lowFirst ? a.value - b.value : b.value - a.value);
     }
   }
@@ -157,7 +176,7 @@
     watcher = watch(filmsOf.keys(), (element) => filmsOf.get(element).forEach((film) => clock.add(film)),
       (element) => filmsOf.get(element).forEach((film) => clock.remove(film)));
     const first = page * each;
-    status.textContent = found.length ? `${first + 1}–${first + shown.length} of ${counted(found.length, "sample")}` : "No sample is like that.";
+    status.textContent = found.length ? `${first + 1}–${first + shown.length} of ${counted(found.length, "sample")}` + (without ? `; ${without.toLocaleString("en")} without this figure ${without === 1 ? "is" : "are"} left out` : "") : whyNone();
     for (const button of document.querySelectorAll("[data-turn]")) {
       const to = page + Number(button.dataset.turn);
       button.disabled = to < 0 || to >= pages;
