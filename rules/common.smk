@@ -9,6 +9,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
+from snakemake_interface_logger_plugins.common import LogEvent
 
 from udpdiff import content_digests, preflight
 from udpdiff.config import files as config_files
@@ -226,6 +227,18 @@ def announce_way_on(log):
     )
 
 
+stops_by_user = []
+
+
+def is_no_failure_of_a_stop(record):
+    """Whether Snakemake says it: after Ctrl-C not of every job that was stopped that it failed, with its command, twice."""
+    if "on user request" in record.getMessage():
+        stops_by_user.append(record)
+    of_a_job = getattr(record, "event", None) == LogEvent.JOB_ERROR
+    of_its_command = getattr(record, "exception", None) == "RuleException"
+    return not (stops_by_user and (of_a_job or of_its_command))
+
+
 def announce_pages():
     for what, name in pages.values():
         page = Path(name)
@@ -240,6 +253,7 @@ brief = None if workflow.output_settings.dryrun else "{rule} (log: {log}){left}"
 
 
 if workflow.is_main_process:
+    logger.addFilter(is_no_failure_of_a_stop)
     logger.info(flow.describe())
     for notice in flow.notices():
         logger.warning(notice)

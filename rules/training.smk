@@ -32,13 +32,13 @@ rule train:
     message:
         brief
     shell:
-        # The log's tee outlives the warning signal before a time limit, so that the trainer can save and say so.
+        # The log's tee outlives Ctrl-C and the warning signal before a time limit, so that the trainer can save and say so.
         """
         python -m scripts.launch --gpus {resources.gpu:q} --nodes {resources.nodes:q} --distributed \
             --resumes {params.state:q} -- \
             scripts.train --job {params.job:q} --execution "$EXECUTION" --state {params.state:q} \
             --latents {params.latents} --captions {params.captions} --output {output.run:q} 2>&1 | (
-            trap '' TERM USR1
+            trap '' TERM USR1 INT
             tee -a {log:q}
         )
         """

@@ -22,7 +22,8 @@ sys.exit(int(sys.argv[1]))
 SAVE = """
 import os, signal, sys, time
 asked = []
-signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda *_: asked.append(1))
 open(sys.argv[1] + "/ready" + os.environ["RANK"], "w")
 while not asked:
     time.sleep(0.05)
@@ -68,12 +69,13 @@ def test_one_process_for_each_gpu(tmp_path, code):
     assert started.returncode == code
 
 
-def test_a_signal_reaches_every_process_and_they_have_the_time_to_save(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_every_process_and_they_have_the_time_to_save(tmp_path, number):
     words = ("--gpus", "2", "--distributed", "--", "work", str(tmp_path))
     started = launched(tmp_path, *words, code=SAVE, CUDA_VISIBLE_DEVICES="0,1")
     until = time.monotonic() + 60
     while len(list(tmp_path.glob("ready*"))) < 2 and time.monotonic() < until:
         time.sleep(0.05)
-    started.send_signal(signal.SIGTERM)
+    started.send_signal(number)
     started.communicate(timeout=60)
     assert len(list(tmp_path.glob("saved*"))) == 2 and started.returncode == 75

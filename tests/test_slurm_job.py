@@ -48,6 +48,7 @@ class Job:
             env=os.environ | {"PATH": f"{folder}/bin:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:{folder}",
                               "SLURM_JOB_ID": "7", "SLURM_PROCID": "0"},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # processes in the background ignore it
         )  # fmt: skip
         assert self.process.stdout.readline() == "working\n"
 
@@ -74,9 +75,10 @@ def _as_slurm(moment: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(moment))
 
 
-def test_a_stopped_job_is_put_back_and_does_not_end_before_slurm_ends_it(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stopped_job_is_put_back_and_does_not_end_before_slurm_ends_it(tmp_path, number):
     job = Job(tmp_path, 60, 0, "--resumes", str(tmp_path / "0.h5"))
-    job.process.send_signal(signal.SIGTERM)
+    job.process.send_signal(number)
     assert job.requeued()
     time.sleep(0.5)
     assert job.process.poll() is None, "an end now would be a failed job"

@@ -12,7 +12,7 @@ import time
 from types import FrameType, TracebackType
 
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: "try again later"
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # a SLURM time limit, pre-emption
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)  # a SLURM time limit, pre-emption, Ctrl-C
 DEADLINE = "JOB_DEADLINE"  # environment variable: when the job should stop by itself, Unix seconds
 
 
@@ -26,7 +26,8 @@ class Interrupted(SystemExit):
 class StopRequest:
     """Context manager that notes a signal instead of dying of it; afterwards the former handlers are back.
 
-    Outside the main thread, where Python allows no handlers, it notes no signal. The clock counts all the same.
+    A second SIGINT ends the work at once: it raises KeyboardInterrupt. Outside the main thread, where Python allows no
+    handlers, no signal is noted. The clock counts all the same.
 
     Args:
         deadline: Unix seconds from which on a stop is asked for; None for what the environment says, if it does.
@@ -34,7 +35,7 @@ class StopRequest:
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = read_deadline() if deadline is None else deadline
-        self._signalled = False
+        self._signalled = self._by_ctrl_c = False
         self._former: dict[int, object] = {}
 
     @property
@@ -44,7 +45,7 @@ class StopRequest:
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._note) for number in SIGNALS}
+            self._former = {number: signal.signal(number, self._note) for number in heeded_signals()}
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -52,7 +53,17 @@ class StopRequest:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            if self._by_ctrl_c:
+                raise KeyboardInterrupt
+            self._by_ctrl_c = True
         self._signalled = True
+
+
+def heeded_signals() -> list[signal.Signals]:
+    """Return the signals that ask this process to stop: a shell lets what it starts in the background ignore SIGINT."""
+    ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    return [number for number in SIGNALS if number != signal.SIGINT or not ignored]
 
 
 def read_deadline() -> float | None:

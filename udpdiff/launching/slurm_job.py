@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
-from udpdiff.interruption import EXIT_CODE, SIGNALS
+from udpdiff.interruption import EXIT_CODE, SIGNALS, heeded_signals
 from udpdiff.launching.commands import Allocation
 from udpdiff.launching.stops import Stops
 
@@ -44,8 +44,8 @@ def run_watched(
 ) -> tuple[int, bool]:
     """Run a command, and stop it where it is still running at the last moment.
 
-    Signals to stop that reach this process are passed on as `stop`: srun takes SIGTERM for an order to kill its tasks, and
-    hands SIGUSR1 to them.
+    Signals to stop that reach this process are passed on as `stop`: srun takes SIGTERM for an order to kill its tasks, SIGINT
+    for a question how they are, and hands SIGUSR1 to them.
 
     Returns:
         Its exit code, 128 + N after signal N, and whether it was stopped: by the clock, or as its exit says. By the clock
@@ -56,7 +56,7 @@ def run_watched(
     def pass_on(number: int, frame: FrameType | None) -> None:
         process.send_signal(stop)
 
-    former = {number: signal.signal(number, pass_on) for number in SIGNALS}
+    former = {number: signal.signal(number, pass_on) for number in heeded_signals()}
     try:
         code = _wait(process, last_moment)
         if code is None:
@@ -106,7 +106,7 @@ def after_stop(job_id: str, stops: Stops) -> int:
 
 
 def _outlive_the_job() -> None:
-    for number in (*SIGNALS, signal.SIGINT):
+    for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     time.sleep(REQUEUE_SECONDS)
 

@@ -58,7 +58,7 @@ def train(
         data: What the clips are, in words, for the card.
 
     Raises:
-        Interrupted: After SIGTERM or SIGUSR1 or at the job's deadline, with a checkpoint saved (exit code 75).
+        Interrupted: After SIGTERM, SIGUSR1 or SIGINT or at the job's deadline, with a checkpoint saved (exit code 75).
         FolderLocked: Another process trains in `state_dir`.
         TrainingDiverged: A loss or a gradient is not finite.
         ValueError: The settings do not fit the data.
