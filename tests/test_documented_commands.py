@@ -52,7 +52,6 @@ RUN = {
     "udpdiff compare": f"{GENERATING}::{LINE}",
     "udpdiff workflow": f"{GENERATING}::{LINE}",
     "udpdiff plan": "tests/test_documented_figures.py::test_the_table_of_presets_is_what_their_plans_say",
-    "python -m scripts.plan": "tests/scripts/test_plan_script.py::test_a_preset_on_the_device_that_is_named",
     "python -m scripts.train_mini": "tests/mini/test_stages.py::test_documented_lines_train_the_stage_that_they_name",
     "python -m udpdiff.labelling.cropformer_checkpoint": "tests/labelling/test_official_cropformer_files.py::test_the_command_converts_a_file",
     "python -m udpdiff.config.page": "tests/workflow/test_config_page.py::test_the_page_is_current",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -34,14 +35,34 @@ def test_a_preset_on_the_device_that_is_named(capsys, monkeypatch):
     assert float(hours.replace(",", "")) == pytest.approx(8 * float(wall.replace(",", "")), rel=0.01)
     price = row(eight, "train")[8]
     assert float(price.replace(",", "")) == pytest.approx(2 * float(hours.replace(",", "")), rel=0.01)
-    assert "Disk at its peak: " in eight and "THUDM/CogVideoX-5b 21.1 (counted)" in eight and "GB of videos" in eight
+    disk = row(eight, "all")[6]
+    assert "Disk at its peak: 5,4" in eight and f"The {disk} GB of all stages are never there at once: 4,1" in eight
+    assert "THUDM/CogVideoX-5b 21.1 (counted)" in eight and "GB of videos" in eight
     assert "Each further training at the same time adds 201 GB." in " ".join(eight.split())
-    assert "Does not fit" not in eight
+    assert "Does not fit" not in eight and "fits as it is" not in eight
     assert "On 8 GPUs: at least " in eight and " days, with all at work" in eight
 
     other = told(capsys, monkeypatch, "--preset", "paper", "--device", "rtx4090", "--gpus", "1")
     assert "1 x RTX 4090 24 GB" in other and "Does not fit: train/base needs" in other
+    words = " ".join(other.split())
+    assert "set encoding.text: stored, training.gradient_accumulation_steps: 8, lora_rank: 64 (19.5 GB)." in words
+    assert "The preset one_gpu fits as it is: THUDM/CogVideoX-2b, 2,000 clips, at most " in words
+    [days] = re.findall(r"On 1 GPU: at least (\S+) days", words)
+    assert re.fullmatch(r"\d,\d{3}", days), "nobody needs tenths of a thousand"
     assert row(other, "sample")[5].endswith("!") and "sampling.batch_size: 1, dtype: bfloat16, offload: true" in other
+
+
+@pytest.mark.parametrize("key", [False, True])
+def test_an_unknown_gpu_is_refused_before_anyone_waits(capsys, monkeypatch, tmp_path, key):
+    file = tmp_path / "lab.yaml"
+    file.write_text("gpu: '4090'\n" if key else "")
+    named = ("--configfile", str(file)) if key else ("--device", "4090")
+    with pytest.raises(ValueError if key else SystemExit) as refused:
+        told(capsys, monkeypatch, "--preset", "paper", *named)
+    said = capsys.readouterr().err
+    assert "Counting" not in said
+    line = str(refused.value) if key else said
+    assert ("gpu: got '4090'; allowed: null, a100-40g" if key else "--device: got '4090'; allowed: a100-40g") in line
 
 
 def test_files_are_merged_over_a_preset(capsys, monkeypatch, tmp_path):

@@ -11,7 +11,7 @@ from udpdiff.counted import counted
 from udpdiff.planning import cpu_speeds, default_run, table
 from udpdiff.planning.devices import DEVICES, Device, find_device
 from udpdiff.planning.downloads import checkpoint_downloads, video_bytes
-from udpdiff.planning.job_memory import unfit
+from udpdiff.planning.job_memory import JobMemory, unfit
 from udpdiff.planning.plan import Plan
 from udpdiff.planning.stages import StagePlan
 from udpdiff.workflow.workflow import Workflow
@@ -19,12 +19,13 @@ from udpdiff.workflow.workflow import Workflow
 DEFAULT_DEVICE = "a100-80g"  # the paper's, where no other is named
 
 
-def describe(workflow: Workflow, results: str, benchmarks: str) -> str:
+def describe(workflow: Workflow, results: str, benchmarks: str, smaller: Config | None = None) -> str:
     """Return the whole plan of a configuration for people; its keys gpu, gpus and gpu_price are what it is told.
 
     Args:
         results: The results folder, where finished shards tell their size.
         benchmarks: The benchmarks folder, where finished jobs tell their speed.
+        smaller: A preset that is named where it fits the GPU and this configuration does not.
 
     Raises:
         ValueError: The GPU's name is not known.
@@ -39,9 +40,9 @@ def describe(workflow: Workflow, results: str, benchmarks: str) -> str:
         table.cpu_table(stages) if on_cpu else table.plan_table(stages, device, config.gpus, config.gpu_price),
         "",
         *(_on_a_cpu(stages) if on_cpu else _in_days(stages, config.gpus)),
-        *table.disk_lines(plan.disk(stages)),
+        *table.disk_lines(plan.disk(stages), sum(stage.disk_bytes or 0 for stage in stages)),
         *table.download_lines(list(checkpoint_downloads(config)), video_bytes(config)),
-        *(() if on_cpu else _advice(plan, device.usable_bytes)),
+        *(() if on_cpu else _advice(plan, device.usable_bytes, smaller)),
     ]
     return "\n".join(lines)
 
@@ -90,11 +91,19 @@ def _head(workflow: Workflow, device: Device | None) -> str:
     )
 
 
-def _advice(plan: Plan, usable: float) -> list[str]:
-    """What does not fit, each cause once, and what to change."""
+def _advice(plan: Plan, usable: float, smaller: Config | None) -> list[str]:
+    """What does not fit, each cause once, and what to change, or which preset to take instead."""
     lines, seen = [], set()
     for need, advice in unfit(plan.needs.values(), usable):
         if (need.key, advice) not in seen:
             seen.add((need.key, advice))
             lines.append(f"Does not fit: {need.stage} needs {need.gpu.gb:.1f} of {usable / 1e9:.1f} GB; set {advice}.")
+    if lines and smaller:
+        needs = list(JobMemory(smaller).needs())
+        if not any(unfit(needs, usable)):
+            largest = max(need.gpu.gb for need in needs if need.gpu)
+            lines.append(
+                f"The preset {smaller.preset} fits as it is: {smaller.model.base}, {smaller.clips.train:,} clips, at most "
+                f"{largest:.1f} GB."
+            )
     return [part for line in lines for part in textwrap.wrap(line, table.WIDTH, subsequent_indent="    ")]

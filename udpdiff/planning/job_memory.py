@@ -274,10 +274,13 @@ def _easier(case: TrainingCase, recipe: Training) -> Iterator[tuple[str, Trainin
         yield words("optimizer: adamw_8bit"), replace(case, optimizer="adamw_8bit")
     if whole and not case.offloaded:
         yield words(*_for_adamw(case), "offload_optimizer: true"), replace(case, optimizer="adamw", offloaded=True)
-    yield words(*_for_adamw(case), "lora_rank: 64"), replace(case, optimizer="adamw", lora_rank=64)
+    few, lora = words(*_for_adamw(case), "lora_rank: 64"), replace(case, optimizer="adamw", lora_rank=64)
+    yield few, lora
     if whole and case.processes == 1:
         more = replace(case, optimizer="adamw", sharding="full", processes=8, batch=max(1, samples // 8))
         yield "gpus: 8, training." + ", ".join([*_for_adamw(case), "sharding: full"]), more
+    if case.text_bytes is not None:  # T5 takes a third of what LoRA needs
+        yield f"encoding.text: stored, {few}", replace(lora, text_bytes=None)
 
 
 def _for_adamw(case: TrainingCase) -> list[str]:

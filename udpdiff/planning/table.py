@@ -134,12 +134,17 @@ def _explained(notes: Notes) -> list[str]:
     return [line for text in texts for line in textwrap.wrap(text, WIDTH, subsequent_indent="    ")]
 
 
-def disk_lines(disk: Disk) -> list[str]:
-    """Return what is said of the disk."""
-    freed = f"; {number(disk.freed / 1e9)} GB pass: latents and labels of one run, checkpoints" if disk.freed else ""
+def disk_lines(disk: Disk, written: float) -> list[str]:
+    """Return what is said of the disk; written: bytes of all stages, whether they stay or pass."""
+    freed = ""
+    if disk.freed:
+        freed = (
+            f" The {number(written / 1e9)} GB of all stages are never there at once: {number(disk.freed / 1e9)} GB of them, "
+            "latents and labels of one run and checkpoints, go again on the way."
+        )
     another = f" Each further training at the same time adds {number(disk.another / 1e9)} GB." if disk.another else ""
     return textwrap.wrap(
-        f"Disk at its peak: {number(disk.peak / 1e9)} GB{freed}.{another}", WIDTH, subsequent_indent="    "
+        f"Disk at its peak: {number(disk.peak / 1e9)} GB.{freed}{another}", WIDTH, subsequent_indent="    "
     )
 
 
@@ -172,4 +177,7 @@ def in_words(hours: float) -> str:
     """Return a time as people say it: minutes, then hours, then days."""
     if hours < 1.5:
         return counted(max(1, round(60 * hours)), "minute")
-    return f"{hours:.1f} hours" if hours < 48 else f"{hours / 24:.1f} days"
+    if hours < 48:
+        return f"{hours:.1f} hours"
+    days = hours / 24
+    return f"{days:.1f} days" if days < 100 else f"{days:,.0f} days"
