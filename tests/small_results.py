@@ -91,10 +91,10 @@ def write_results(results: Path) -> None:
         "model,run,task,subject_consistency_ours,subject_consistency_ours_low,subject_consistency_ours_high,"
         "subject_consistency_paper,n_videos,subject_consistency_extractor,subject_consistency_verdict,"
         "subject_consistency_difference,subject_consistency_difference_low,subject_consistency_difference_high,"
-        "subject_consistency_p,about\n"
-        "CogVideoX 5B,base,video,88.5,87.1,89.9,94.57,1,mini:subject_encoder,,,,,,\n"
+        "subject_consistency_p,about,dynamic_share_ours,kernel_distance_ours\n"
+        "CogVideoX 5B,base,video,88.5,87.1,89.9,94.57,1,mini:subject_encoder,,,,,,,12.5,\n"
         "UDPDiff (segmentation),multi,seg,89.8,88.9,91.2,95.36,1,mini:subject_encoder,no difference shown,1.3,0.4,2.4,"
-        "0.126,weights\n"
+        "0.126,weights,25.0,\n"
     )
     seal_file(table, table.with_name("table1.csv.sha256"))
 

@@ -94,6 +94,29 @@ def test_compared_figures_are_searched_and_narrowed(visit):
     assert page.get_by_text("Both have the same configuration").count() == 1
 
 
+def test_a_wide_table_folds_columns_and_keeps_its_rows_names_and_their_heading(visit):
+    page = visit("tables", width=800)
+    table, folded = page.locator("#table1 table"), page.locator("#table1 [data-column=dynamic_share]").first
+    assert not folded.is_visible() and page.locator("#table1 .group").count() == 2
+    page.get_by_role("button", name="All columns").focus()
+    page.keyboard.press("Enter")
+    assert folded.is_visible()
+    table.evaluate("table => { table.style.minWidth = '2000px'; table.parentElement.scrollLeft = 400; }")
+    left = table.locator("..").bounding_box()["x"]
+    for cell in (table.locator("thead th").first, table.locator("tbody th").first):
+        box = cell.bounding_box()
+        assert abs(box["x"] - left) < 1, "it stays where the table scrolls"
+        over = "([x, y]) => document.elementFromPoint(x, y).closest('th').dataset.column ?? document.elementFromPoint(x, y).closest('th').rowSpan"
+        assert page.evaluate(over, [box["x"] + box["width"] / 2, box["y"] + box["height"] - 4]) in ("model", 2)
+        assert cell.evaluate("each => getComputedStyle(each).backgroundColor") != "rgba(0, 0, 0, 0)"
+
+
+def test_without_scripts_every_column_stands_there(visit):
+    page = visit("tables", java_script_enabled=False)
+    assert page.locator("#table1 [data-column=dynamic_share]").first.is_visible()
+    assert not page.locator("#table1 .columns").is_visible()
+
+
 def test_films_load_when_seen_and_decode(visit, seen):
     page = visit("data_set")
     assert not [url for url in seen.media() if url.endswith(".mp4")], "none is seen yet"

@@ -211,6 +211,7 @@ def test_paper_and_ours_stand_in_columns_of_their_own(rendered):
     assert re.findall(r'data-column="([^"]+)" data-value="([^"]+)"', row) == [
         ("subject_consistency", "88.5"),
         ("subject_consistency-paper", "94.57"),
+        ("dynamic_share", "12.5"),
     ]
     assert "samples.html#run=base&amp;task=video&amp;sort=subject_consistency&amp;order=worst" in row
     for name in ("table1.csv", "table1.tex"):
@@ -236,7 +237,8 @@ def test_a_cell_says_that_its_p_is_corrected_and_which_row_is_the_reference(rend
     body = text_of(rendered, "tables").split('id="table1"')[1].split("<tbody>")[1].split("</tbody>")[0]
     base, ours = body.split("</tr>")[:2]
     assert (
-        "[+0.400, +2.400], p 0.126 (Holm)" in ours and "The interval is of this difference alone, not corrected" in ours
+        "[+0.400, +2.400], p&nbsp;0.126 (Holm)" in ours
+        and "The interval is of this difference alone, not corrected" in ours
     )
     assert "the reference" in base and "the reference" not in ours and "verdicts on these weights" in ours
 

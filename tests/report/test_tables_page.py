@@ -40,7 +40,13 @@ def shown(tmp_path_factory):
             "fvd_dimensions": 70,
             "fvd_floor_at_n": 231.2,
             "fvd_warning": "N is too small.",
+            "kvd_warning": f"N of row {index}.",
+            "prompt_fidelity_ours": 70.0,
+            "fvd_floor_ours": 265.0,
+            "fvd_infinity_ours": 100.0,
+            "kernel_distance_ours": None,
         }
+    lines[1] |= {"prompt_fidelity_verdict": "worse", "fvd_infinity_verdict": "no difference shown"}
     lines[1] |= {"subject_consistency_verdict": "better", "subject_consistency_difference": 1.0, "about": "weights"}
     lines[1] |= {"subject_consistency_difference_low": 0.4, "subject_consistency_difference_high": 1.6}
     lines[1]["subject_consistency_p"] = 0.0004
@@ -83,6 +89,12 @@ def test_a_distance_says_what_it_is_worth(shown):
     place = [column.name for column in table.columns].index("fvd")
     for row in table.rows:
         assert row.cells[place].note == "N = 24, D = 70, floor 231.20" and row.cells[place].warning == "N is too small."
+    assert table.warnings[0] == "Frechet video distance: N is too small.", "once, for it is of all rows"
+    assert table.warnings[1:] == [
+        "Kernel video distance of CogVideoX 5B: N of row 0.",
+        "Kernel video distance of UDPDiff_(seg): N of row 1.",
+    ]
+    for row in table.rows:
         assert all(cell.note is None for at, cell in enumerate(row.cells) if at != place)
 
 
@@ -94,8 +106,16 @@ def test_how_much_moves_stands_right_behind_the_consistencies(shown):
         "motion_smoothness",
         "dynamic_degree",
         "fvd",
+        "fvd_infinity",
         "kvd",
-    ]
+        "fvd_floor",
+        "prompt_fidelity",
+    ], "and a column without any value is left out"
+
+
+def test_what_is_neither_the_papers_nor_better_or_worse_is_folded_away(shown):
+    folded = {column.name for column in shown[0].columns if column.folded}
+    assert folded == {"fvd_infinity", "kvd", "fvd_floor"}
 
 
 def test_cells_lead_to_figures_of_single_samples_where_there_are_any(shown):

@@ -153,5 +153,5 @@ def _too_few(count: int, dimensions: int) -> str | None:
 def _warning(value: float, floor: float | None, count: int, dimensions: int) -> str | None:
     reasons = [few] if (few := _too_few(count, dimensions)) else []
     if floor is not None and floor > FLOOR_SHARE * value:
-        reasons.append(f"two sets without any difference would be at {floor:.4g}, more than half of {value:.4g}")
+        reasons.append(f"two sets without any difference would be at {floor:.4g}, more than half of what was measured")
     return f"Mostly the bias of small sets: {'; '.join(reasons)}." if reasons else None

@@ -33,6 +33,7 @@ class Column(PageData):
     printed: bool = Field(description="Whether the paper has the column.")
     papers: str = Field(description="What the paper's values are called; of another figure than ours, they say so.")
     words: str = Field(description="What it means.")
+    folded: bool = Field(description="Whether the page shows it with all columns alone.")
 
 
 class Cell(PageData):
@@ -73,6 +74,7 @@ class Table(PageData):
     heading: str = Field(description="Of the first column.")
     columns: list[Column]
     rows: list[Row]
+    warnings: list[str] = Field(description="Of the cells, those that say the same of several rows once.")
     extractors: list[str]
     csv: str = Field(description="File beside this one.")
     latex: str
@@ -104,17 +106,21 @@ def _table(number: int, path: Path, sortable: dict[tuple[str, str], set[str]], f
     check_file(path)
     spec, frame = specs.TABLES[number], pd.read_csv(path)
     metrics = [metric for metric in (*spec.metrics, *spec.extra) if f"{metric.name}_ours" in frame.columns]
+    # Of ours those that were not measured are left out; the paper's stay, for they have its values.
+    metrics = [metric for metric in metrics if metric in spec.metrics or frame[f"{metric.name}_ours"].notna().any()]
     metrics = _with_motion_in_place(metrics)
     lines = frame.astype(object).where(frame.notna(), None).to_dict("records")
     reference = lines[0] if any(line.get("about") for line in lines) else None
-    columns = [_column(metric, spec, _made_by(frame, metric)) for metric in metrics]
+    columns = [_column(metric, spec, frame) for metric in metrics]
     labellers = {row.label: row.labeller for row in spec.rows}
+    rows = [_row(line, line is reference, labellers.get(line["model"]), metrics, sortable) for line in lines]
     table = Table(
         number=number,
         title=PAPER_TABLES[number].title,
         heading=PAPER_TABLES[number].heading,
         columns=columns,
-        rows=[_row(line, line is reference, labellers.get(line["model"]), metrics, sortable) for line in lines],
+        rows=rows,
+        warnings=_warnings(columns, rows),
         extractors=_extractors(frame, metrics, columns),
         csv=f"table{number}.csv",
         latex="",
@@ -134,8 +140,11 @@ def _with_motion_in_place(metrics: list[specs.Metric]) -> list[specs.Metric]:
     return [*others[:place], *motion, *others[place:]]
 
 
-def _column(metric: specs.Metric, spec: specs.TableSpec, extractors: list[str]) -> Column:
-    figure = figure_behind(metric, extractors)
+def _column(metric: specs.Metric, spec: specs.TableSpec, frame: pd.DataFrame) -> Column:
+    figure = figure_behind(metric, _made_by(frame, metric))
+    # The paper's columns come first, with how much moves and with what is better or worse; a wide table hides the rest.
+    first = metric in spec.metrics or metric.name == _MOTION
+    verdicts = set(frame[f"{metric.name}_verdict"]) if f"{metric.name}_verdict" in frame.columns else set()
     return Column(
         name=metric.name,
         label=figure.label,
@@ -144,6 +153,7 @@ def _column(metric: specs.Metric, spec: specs.TableSpec, extractors: list[str]) 
         printed=metric in spec.metrics,
         papers="paper" if figure.key == metric.sources[0] else f"paper, {PAPERS_SMOOTHNESS}",
         words=figure.words,
+        folded=not first and not verdicts & {"better", "worse"},
     )
 
 
@@ -183,6 +193,20 @@ def _cell(line: dict[str, Any], metric: specs.Metric, known: set[str]) -> Cell:
 def _made_by(frame: pd.DataFrame, metric: specs.Metric) -> list[str]:
     column = f"{metric.name}_extractor"
     return sorted(set(frame[column].dropna())) if column in frame.columns else []
+
+
+def _warnings(columns: list[Column], rows: list[Row]) -> list[str]:
+    """What cells warn of: column by column, each sentence once, with the rows that it is of unless it is of all."""
+    lines = []
+    for index, column in enumerate(columns):
+        models: dict[str, list[str]] = {}
+        for row in rows:
+            if warning := row.cells[index].warning:
+                models.setdefault(warning, []).append(row.model)
+        for warning, of in models.items():
+            whose = "" if len(of) == len(rows) else f" of {', '.join(of)}"
+            lines.append(f"{column.label}{whose}: {warning}")
+    return lines
 
 
 def _extractors(frame: pd.DataFrame, metrics: list[specs.Metric], columns: list[Column]) -> list[str]:

@@ -1,4 +1,4 @@
-// Tables: sorted by a click on a heading, or by its key; text to the clipboard.
+// Tables: sorted by a click on a heading, or by its key; columns that are folded away; text to the clipboard.
 (() => {
   const valueOf = (row, column) => {
     const cell = row.querySelector(`[data-column="${column}"]`);
@@ -19,6 +19,14 @@
       });
       table.tBodies[0].append(...rows);
     });
+  }
+  // Only with this script is anything folded: without it, every column stands there.
+  for (const button of document.querySelectorAll("button[data-unfold]")) {
+    const table = button.closest("section").querySelector("table");
+    const fold = (folded) => { table.classList.toggle("folded", folded); button.setAttribute("aria-pressed", String(!folded)); };
+    button.addEventListener("click", () => fold(!table.classList.contains("folded")));
+    button.parentElement.hidden = false;
+    fold(true);
   }
   for (const button of document.querySelectorAll("button[data-copy]")) {
     button.hidden = false;
