@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from small_results import clip_ids
 from waiting import wait_until
 
@@ -76,6 +77,37 @@ def test_histograms_spreads_and_jobs_say_what_they_hold(visit):
         page.keyboard.press("ArrowRight")
         said.append(timeline.locator("output").inner_text())
     assert sorted(said) == ["render_scenes train-0: 12.5 s, 2.00 GB", "train base: 13.5 s, 2.00 GB", "train multi: 14.5 s, 2.00 GB"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("edges", "ticks"),
+    [([17.5, 18.5, 19.5, 20.5], ["18", "19", "20"]), ([17.5, 18, 19, 20, 20.5], ["17.5", "18", "18.5", "19", "19.5", "20", "20.5"])],
+)  # fmt: skip
+def test_ticks_of_counted_things_are_whole_and_no_label_is_cut(visit, edges, ticks):
+    page = visit("data_set")
+    texts = page.evaluate(
+        """(edges) => {
+      const figure = document.querySelector("[data-histogram]");
+      figure.parentElement.style.display = "block";
+      const series = [{ name: "train", counts: edges.slice(1).map(() => 1) }];
+      Charts.bars(figure, { label: "n", unit: "", edges, series, limits: [] })();
+      const end = figure.querySelector("svg").getBoundingClientRect().right;
+      return [...figure.querySelectorAll("text[text-anchor=middle]")].slice(0, -1).map((each) => [each.textContent, end - each.getBoundingClientRect().right]);
+    }""",
+        edges,
+    )
+    assert [text for text, _ in texts] == ticks and min(room for _, room in texts) >= 0
+
+
+def test_the_shadow_of_what_scrolls_in_a_figure_has_the_figures_ground(visit):
+    page = visit("data_set")
+    ground, covers = page.evaluate(
+        """() => {
+      const region = document.querySelector("#clips figure .scroll");
+      return [getComputedStyle(region.closest("figure")).backgroundColor, getComputedStyle(region).backgroundImage];
+    }"""
+    )
+    assert covers.count(f"{ground} 40%") == 2
 
 
 def test_compared_figures_are_searched_and_narrowed(visit):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from udpdiff.report.printing import counted, figure, moment, signed
+from udpdiff.report.printing import code, counted, figure, moment, signed
 
 
 def test_a_figure_has_the_digits_that_its_size_can_carry():
@@ -18,6 +18,11 @@ def test_a_difference_of_nothing_has_no_sign():
         "−0.01",
         "+0.25",
     ]
+
+
+def test_what_stands_between_backticks_is_code():
+    assert code("in a column `<source>` of it") == "in a column <code>&lt;source&gt;</code> of it"
+    assert code("a file called `<b>") == "a file called `&lt;b&gt;"
 
 
 def test_one_thing_is_not_called_by_its_plural():

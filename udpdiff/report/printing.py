@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from markupsafe import Markup, escape
+
 from udpdiff.counted import counted
 
 
@@ -46,7 +48,16 @@ def moment(started: str) -> str:
     return f"{when:%Y-%m-%d %H:%M}{zone}"
 
 
+def code(text: str) -> Markup:
+    """Text as HTML, what stands between backticks as code; of an odd number of backticks, none is a mark."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(Markup("<code>{}</code>" if at % 2 else "{}").format(part) for at, part in enumerate(parts))
+
+
 FILTERS = {
+    "code": code,
     "counted": counted,
     "difference": difference,
     "duration": duration,

@@ -21,10 +21,11 @@ const Charts = (() => {
     return String(Number(value.toPrecision(4)));
   }
 
-  function linearTicks(low, high, count) {
+  // `least`: of the steps between ticks.
+  function linearTicks(low, high, count, least = 0) {
     const rough = (high - low) / count || 1;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough);
+    const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= Math.max(rough, least)) ?? least;
     const found = [];
     for (let value = Math.ceil(low / step) * step; value <= high + step * 1e-9; value += step) {
       found.push(Math.abs(value) < step * 1e-9 ? 0 : value);
@@ -56,7 +57,9 @@ const Charts = (() => {
       svg.append(node("text", { class: "tick", x: EDGE.left - 6, y: y(value) + 4, "text-anchor": "end" }, yText(value)));
     }
     for (const value of xTicks) {
-      svg.append(node("text", { class: "tick", x: x(value), y: bottom + 15, "text-anchor": "middle" }, xText(value)));
+      const text = xText(value);
+      const place = Math.min(x(value), width - 3.6 * text.length); // a tick at the very end keeps its last digit
+      svg.append(node("text", { class: "tick", x: place, y: bottom + 15, "text-anchor": "middle" }, text));
     }
     svg.append(node("line", { class: "axis", x1: EDGE.left, x2: width - EDGE.right, y1: bottom, y2: bottom }));
     const middle = (EDGE.left + width - EDGE.right) / 2;
@@ -192,9 +195,10 @@ const Charts = (() => {
       const { edges, series } = histogram;
       const sums = edges.slice(1).map((_, bin) => series.reduce((sum, each) => sum + each.counts[bin], 0));
       const x = scale(edges[0], edges[edges.length - 1], EDGE.left, width - EDGE.right);
+      const whole = edges.every((edge) => Number.isInteger(edge - 0.5)); // counted things have a bin for each number
       const y = scale(0, Math.max(1, ...sums), height - EDGE.bottom, EDGE.top);
       axes(svg, x, y, { width, height, xLabel: histogram.unit ? `${histogram.label}, ${histogram.unit}` : histogram.label,
-        xTicks: linearTicks(edges[0], edges[edges.length - 1], Math.max(2, Math.floor(width / 80))),
+        xTicks: linearTicks(edges[0], edges[edges.length - 1], Math.max(2, Math.floor(width / 80)), whole ? 1 : 0),
         yTicks: linearTicks(0, Math.max(1, ...sums), 3).filter(Number.isInteger) });
       const base = edges.slice(1).map(() => 0);
       series.forEach((each, index) => {
