@@ -227,6 +227,10 @@ def test_goals_are_counted_on_the_first_page_and_theirs_says_where_it_is_explain
     assert "docs/limits.md" in text_of(rendered, "goals") and "docs/mini-scale.md" in text_of(rendered, "goals")
 
 
+def test_a_task_and_its_share_stay_in_one_line(rendered):
+    assert "<td>seg&nbsp;50&nbsp;%, depth&nbsp;50&nbsp;%</td>" in text_of(rendered, "index")
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_numbers_of_things_are_whole_and_one_is_singular(rendered, name):
     text = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", text_of(rendered, name), flags=re.S)

@@ -158,8 +158,7 @@ def test_a_row_of_labels_says_whose_they_are(tmp_path):
 
 def test_the_first_column_says_what_its_rows_are():
     assert (
-        PAPER_TABLES[7].heading == "Partition (segmentation, depth)"
-        and next(iter(PAPER_TABLES[7].rows)) == "(0.3, 0.7)"
+        PAPER_TABLES[7].heading == "Partition" and next(iter(PAPER_TABLES[7].rows)) == "(0.3 segmentation, 0.7 depth)"
     )
 
 

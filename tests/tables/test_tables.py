@@ -73,7 +73,7 @@ def test_repeated_models_of_the_paper_have_the_same_values():
     tables = {number: table.rows for number, table in PAPER_TABLES.items()}
     multi = tables[2]["UDPDiff (depth)"]
     assert tables[5]["Task embedding"] == multi
-    assert tables[7]["(0.5, 0.5)"].items() <= multi.items()
+    assert tables[7]["(0.5 segmentation, 0.5 depth)"].items() <= multi.items()
     assert tables[1]["CogVideoX 5B"].items() <= tables[2]["CogVideoX 5B"].items()
     assert tables[6]["Pixelplanes"] == tables[9]["EntitySeg"] == tables[1]["UDPDiff (segmentation)"]
     assert tables[8]["DepthCrafter"] == tables[1]["UDPDiff (depth estimation)"]
@@ -92,7 +92,7 @@ def test_ours_and_the_papers_stand_side_by_side(tmp_path):
     for index, (run, task) in enumerate(needed(7)):
         _write(tmp_path, run, task, _consistencies(0.9 + index / 100))
     table = _table(7, _files(tmp_path)).set_index("model")
-    row = table.loc["(0.7, 0.3)"]
+    row = table.loc["(0.7 segmentation, 0.3 depth)"]
     assert row["subject_consistency_ours"] == pytest.approx(91)
     assert (row["subject_consistency_ours_low"], row["subject_consistency_ours_high"]) == pytest.approx((90, 92))
     assert row["subject_consistency_paper"] == 96.72
@@ -176,9 +176,9 @@ def test_every_row_has_its_run_task_and_labeller():
         5: [("Text prompt", "multi_text", "depth"), ("Task embedding", "multi", "depth")],
         6: [("Location-aware colormap", "seg_location", "seg"), pixelplanes],
         7: [
-            ("(0.3, 0.7)", "multi_30_70", "depth"),
-            ("(0.7, 0.3)", "multi_70_30", "depth"),
-            ("(0.5, 0.5)", "multi", "depth"),
+            ("(0.3 segmentation, 0.7 depth)", "multi_30_70", "depth"),
+            ("(0.7 segmentation, 0.3 depth)", "multi_70_30", "depth"),
+            ("(0.5 segmentation, 0.5 depth)", "multi", "depth"),
         ],
         8: [("Depth Anything V2", "depth_anything", "depth"), ("DepthCrafter", "depth", "depth")],
         9: [("8×8", "seg_grid8", "seg"), ("12×12", "seg_grid12", "seg"), ("EntitySeg", "seg", "seg")],

@@ -48,7 +48,7 @@ class Row:
     """One model of a table.
 
     Attributes:
-        label: As the paper prints it.
+        label: As `paper` has it.
         run: Where our figures come from.
         task: The same.
         labeller: The row is of this labeller's labels of the run's videos, not of what the run predicts.
@@ -117,7 +117,7 @@ _SPECS = {
     4: ([("CogVideoX 5B", "base", "video"), ("Ours (single task)", "depth", "depth"), ("Ours (multi task)", "multi", "depth")], _RUNTIME, _RUNTIME_EXTRA),
     5: ([("Text prompt", "multi_text", "depth"), ("Task embedding", "multi", "depth")], _WITH_FVD, _FVD_EXTRA),
     6: ([("Location-aware colormap", "seg_location", "seg"), ("Pixelplanes", "seg", "seg")], _CONSISTENCY, (*_MOTION, *_ENTITIES)),
-    7: ([("(0.3, 0.7)", "multi_30_70", "depth"), ("(0.7, 0.3)", "multi_70_30", "depth"), ("(0.5, 0.5)", "multi", "depth")], _CONSISTENCY, _MOTION),
+    7: ([("(0.3 segmentation, 0.7 depth)", "multi_30_70", "depth"), ("(0.7 segmentation, 0.3 depth)", "multi_70_30", "depth"), ("(0.5 segmentation, 0.5 depth)", "multi", "depth")], _CONSISTENCY, _MOTION),
     8: ([("Depth Anything V2", "depth_anything", "depth"), ("DepthCrafter", "depth", "depth")], _CONSISTENCY, _MOTION),
     9: ([("8×8", "seg_grid8", "seg"), ("12×12", "seg_grid12", "seg"), ("EntitySeg", "seg", "seg")], _CONSISTENCY, (*_MOTION, *_ENTITIES)),
 }  # fmt: skip
