@@ -218,11 +218,12 @@ def test_depth_in_every_format(shared, tmp_path, monkeypatch, capsys):
         (["--out", "a_file"], r"--out: got 'a_file', which is a file"),
         (["--model", "/nonexistent/folder"], r"--model: got '/nonexistent/folder'"),
         (["--device", "tpu"], r"--device: got 'tpu'"),
-        (["--device", "cuda:77"], r"--device: got 'cuda:77', which this machine does not have"),
+        (["--device", "cuda:77"], r"--device: got 'cuda:77', which this machine does not have; expected cpu"),
+        (["--device", "mps:77"], r"--device: got 'mps:77', which this machine does not have; expected cpu"),
         (["--dtype", "float16"], r"--dtype: got float16 on a CPU"),
     ],
 )
-def test_mistakes_are_told_in_words(shared, tmp_path, monkeypatch, words, told):
+def test_mistakes_are_told_in_words(shared, tmp_path, monkeypatch, capsys, words, told):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "here").mkdir()
@@ -230,6 +231,7 @@ def test_mistakes_are_told_in_words(shared, tmp_path, monkeypatch, words, told):
     monkeypatch.setattr(UDPDiffPipeline, "from_pretrained", lambda *_, **__: pytest.fail("weights are loaded"))
     with pytest.raises(ValueError, match=told):
         command.main(["generate", PROMPT, "--device", "cpu", "--model", str(shared), *words])
+    assert "loading" not in capsys.readouterr().err
     assert not (tmp_path / "generated").exists()
 
 

@@ -149,6 +149,8 @@ def test_what_cannot_be_labelled_is_told(tmp_path, clip, monkeypatch, capsys):
     assert f"got the file '{clip}'; expected a labeller's name" in capsys.readouterr().err
     with pytest.raises(ConfigError, match=r"--segmenter: got none"):
         label.labellers(parsed("x.mp4", "--entities", "--preset", "paper"))
+    with pytest.raises(ValueError, match=r"--device: got 'cuda:77', which this machine does not have; expected cpu"):
+        command.main(["label", str(clip), "--device", "cuda:77", "--out", str(tmp_path / "labels")])
     (tmp_path / "torn.mp4").write_bytes(b"no film")
     with pytest.raises(ValueError, match=r"torn\.mp4.*expected a video file"):
         label.check_file(tmp_path / "torn.mp4", None, 480)

@@ -22,7 +22,6 @@ _MINI_HEIGHT = 128
 # What the library's errors call them -> what the user typed.
 _OPTIONS = {"num_frames": "--frames", "num_inference_steps": "--steps", "guidance_scale": "--guidance"}
 _ARGUMENTS = re.compile("|".join(_OPTIONS))
-_DEVICE = re.compile(r"(cpu|mps|cuda)(:\d+)?")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,11 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from udpdiff.command import notices
+    from udpdiff.command.devices import check_device, default_place
     from udpdiff.quiet_libraries import leave_out_loading_bars, leave_out_truncated_text
     from udpdiff.tasks import task_prompt
 
     arguments.task = _ALIASES.get(arguments.task, arguments.task)
     check(arguments)
+    check_device(arguments.device, arguments.dtype)
     model = described(arguments.model)
     arguments.task = arguments.task or (TASK if TASK in model.tasks else model.tasks[0])
     call = resolved(arguments, model)
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace) -> None:
     place.check(arguments.format, arguments.overwrite)
     notices.say(notices.strange_to_mini(arguments.prompt, arguments.model, model.base))
     notices.say(f"{arguments.model}: loading ...")
-    device, dtype = placed(arguments.device, arguments.dtype)
+    device, dtype = default_place(arguments.device, arguments.dtype)
     leave_out_loading_bars()
     leave_out_truncated_text()
     pipeline = load(_pinned(arguments.model, model), device, dtype)
@@ -112,8 +113,6 @@ def check(arguments: argparse.Namespace) -> None:
         raise ValueError(
             f"--guidance: got {arguments.guidance:g}; expected a number above 1, such as 6, or 1 for no guidance"
         )
-    if arguments.device and not _DEVICE.fullmatch(arguments.device):
-        raise ValueError(f"--device: got {arguments.device!r}; expected cpu, cuda or mps")
 
 
 def described(reference: str) -> Description:
@@ -198,30 +197,6 @@ def _pinned(reference: str, model: Description) -> str:
     from udpdiff.checkpoints import hub
 
     return f"{hub.split(reference)[0]}@{model.folder.name}" if _is_remote(reference) else reference
-
-
-def placed(device: str | None, dtype: str | None) -> tuple[str, str]:
-    """Return device and dtype, those of this machine where none is asked for.
-
-    Raises:
-        ValueError: There is no such device, or it does not compute in that.
-    """
-    import torch
-
-    from udpdiff.default_device import default_device
-
-    device = device or default_device()
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch's, for a device that is not there
-        raise ValueError(
-            f"--device: got {device!r}, which this machine does not have; expected cpu, cuda or mps"
-        ) from error
-    if device.startswith("cpu") and dtype == "float16":
-        raise ValueError(
-            "--dtype: got float16 on a CPU, where diffusers does not support it; expected bfloat16 or float32"
-        )
-    return device, dtype or ("bfloat16" if device.startswith("cuda") else "float32")
 
 
 def load(reference: str, device: str, dtype: str) -> UDPDiffPipeline:

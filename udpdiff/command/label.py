@@ -66,12 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     from udpdiff.command import notices
+    from udpdiff.command.devices import check_device
     from udpdiff.quiet_libraries import leave_out_loading_bars
     from udpdiff.video_io import read_video
 
     if not arguments.file.is_file():
         what = "which is no file" if arguments.file.exists() else "and there is no such file"
         raise ValueError(f"got {str(arguments.file)!r}, {what}; expected a video file")
+    check_device(arguments.device)
     if not (arguments.entities or arguments.depth):
         arguments.entities, arguments.depth = "entityseg", "depthcrafter"
     config = labellers(arguments)
