@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import shlex
@@ -21,6 +22,7 @@ from test_documented_commands import PAGES, commands
 
 from udpdiff import checkpoints, command
 from udpdiff.command import notices
+from udpdiff.model.description import Description
 from udpdiff.model.pipeline import UDPDiffPipeline
 from udpdiff.sources.scene_words import EXAMPLE
 from udpdiff.storage.dataset import LatentSource
@@ -191,6 +193,8 @@ def test_depth_in_every_format(shared, tmp_path, monkeypatch, capsys):
         told.count("trained on scenes of two solids or more on a floor, with descriptions such as 'A large red ball")
         == 1
     )
+    noted = f"{shared} is for 64 x 64 pixels and 9 frames, as its config has it: 48 x 32 and 9 mean little unless"
+    assert told.count(noted) == 1
     with pytest.raises(
         ValueError, match=r"video\.mp4 is there already, made with num_inference_steps 1, not 2 .*--overwr"
     ):
@@ -301,6 +305,13 @@ def test_a_prompt_like_the_captions_is_not_remarked_on():
         assert bool(notices.strange_to_mini(prompt, "mine", BASE)) == noted
     assert notices.strange_to_mini("A panda.", "mine", "THUDM/CogVideoX-2b") is None
     assert EXAMPLE in (ROOT / "docs/use.md").read_text()
+
+
+def test_of_models_for_any_size_none_is_remarked_on(shared):
+    own = Description.read(str(shared))
+    assert notices.other_size("mine", own, own.height, own.width, own.num_frames) is None
+    assert notices.other_size("mine", own, own.height, own.width, 17)
+    assert notices.other_size("mine", dataclasses.replace(own, one_size=False), 32, 32, 17) is None
 
 
 @pytest.mark.parametrize("word", sorted(command.COMMANDS))

@@ -78,6 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     place = outputs(arguments, model, call)
     place.check(arguments.format, arguments.overwrite)
     notices.say(notices.strange_to_mini(arguments.prompt, arguments.model, model.base))
+    notices.say(notices.other_size(arguments.model, model, call["height"], call["width"], call["num_frames"]))
     notices.say(f"{arguments.model}: loading ...")
     device, dtype = default_place(arguments.device, arguments.dtype)
     leave_out_loading_bars()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from udpdiff.model.description import Description
 
 
 def say(sentence: str | None) -> None:
@@ -36,6 +39,20 @@ def strange_to_mini(prompt: str, model: str, base: str | None) -> str | None:
     return (
         f"{model} is a mini model, whose base learnt from captions of rendered scenes alone ({shapes} on a floor) and has never"
         f" read {_listed(unknown)}: what comes of them means little. `udpdiff generate --help` has its words."
+    )
+
+
+def other_size(model: str, described: Description, height: int, width: int, num_frames: int) -> str | None:
+    """Return the line for a size that a model is not for; None for its own, and for models of any size.
+
+    Which is its base's: a run that was trained at another keeps the config.
+    """
+    own = (described.height, described.width, described.num_frames)
+    if not described.one_size or (height, width, num_frames) == own:
+        return None
+    return (
+        f"{model} is for {described.width} x {described.height} pixels and {described.num_frames} frames, as its config has"
+        f" it: {width} x {height} and {num_frames} mean little unless it was trained at them."
     )
 
 

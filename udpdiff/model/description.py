@@ -31,6 +31,7 @@ class Description:
         at_once: It makes all of them in one call, so that none is asked for.
         names_task: The task stands in the prompt (table 5).
         height, width, num_frames: Of a video, by default: pixels, pixels, frames.
+        one_size: It is for those alone, as all are but CogVideoX 1.5, whose patches reach over frames.
         pixel_multiple, frame_multiple: See `call_numbers.check_size`.
         text_length: Tokens of a prompt that it reads.
         train_timesteps: Of its noise schedule.
@@ -45,6 +46,7 @@ class Description:
     height: int
     width: int
     num_frames: int
+    one_size: bool
     pixel_multiple: int
     frame_multiple: int
     text_length: int
@@ -81,6 +83,7 @@ class Description:
                 height=transformer["sample_height"] * scale,
                 width=transformer["sample_width"] * scale,
                 num_frames=transformer["sample_frames"],
+                one_size=transformer.get("patch_size_t") is None,
                 pixel_multiple=transformer["patch_size"] * scale,
                 frame_multiple=vae["temporal_compression_ratio"],
                 text_length=transformer["max_text_seq_length"],
