@@ -25,6 +25,8 @@ rule all:
         quality="results/quality.json",
         verdicts="results/verdicts.json",
         tables=expand("results/table{number}.csv", number=flow.report_tables()),
+    message:
+        gathered
 
 
 onstart:

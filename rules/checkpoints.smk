@@ -9,6 +9,8 @@ localrules:
 rule prefetch:
     input:
         prefetching.records(hub_checkpoints),
+    message:
+        gathered
 
 
 # All faults at once, before anything is fetched or any clip downloaded.

@@ -198,10 +198,11 @@ def announce_time():
         logger.info(said)
 
 
-# Pages for people, by the rules that make them.
+# What people open, by the rules that make it.
 pages = {
     "render_report": ("report", "results/report/index.html"),
     "show_labels": ("labels", "results/labels/data_set.html"),
+    "describe_data_set": ("data set's card", "results/panda_dense/README.md"),
 }
 
 
@@ -209,7 +210,7 @@ def announce_end():
     """At the start: how to stop, and where the pages that are asked for will be."""
     ahead = {job.rule.name for job in workflow.dag.needrun_jobs()}
     coming = [
-        f"the {what} will be {page}"
+        f"the {what} will be {Path(page).resolve()}"
         for rule, (what, page) in pages.items()
         if rule in ahead
     ]
@@ -250,6 +251,12 @@ def announce_pages():
 # for all of it. The log's name holds the wildcards; the time that is left is asked for when the line is printed.
 left = expected_time.TimeLeft(flow, jobs_ahead, every_core)
 brief = None if workflow.output_settings.dryrun else "{rule} (log: {log}){left}"
+# Of a rule without a command.
+gathered = (
+    None
+    if workflow.output_settings.dryrun
+    else "{rule}: everything that it asks for is there"
+)
 
 
 if workflow.is_main_process:

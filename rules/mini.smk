@@ -10,6 +10,8 @@ rule mini_checkpoints:
             "results/mini_checkpoints/{name}",
             name=sorted(name for name, stage in STAGES.items() if stage.shipped),
         ),
+    message:
+        gathered
 
 
 rule train_mini:

@@ -17,6 +17,8 @@ rule panda_dense:
             for split in SPLITS
             for shard in flow.shard_numbers(split)
         ],
+    message:
+        gathered
 
 
 rule export_clips:
@@ -115,6 +117,8 @@ rule show_labels:
 rule paper_figures:
     input:
         expand("results/figures/figure{number}.png", number=FIGURES),
+    message:
+        gathered
 
 
 rule draw_figure:

@@ -93,6 +93,13 @@ def test_every_rule_there_is_has_a_job_here(every_graph):
     assert {job["rule"] for job in every_graph if not job["command"]} == without
 
 
+def test_every_rule_says_one_line_as_it_starts():
+    """Without a message Snakemake names each of its inputs."""
+    for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
+        for rule in re.split(r"^ *(?=rule \w+:)", path.read_text(), flags=re.M)[1:]:
+            assert re.search(r"^ +message:\n +(brief|gathered)$", rule, re.M), rule.partition("\n")[0]
+
+
 def test_every_command_hands_each_file_to_the_option_of_its_name(every_graph):
     for job in some_jobs(every_graph):
         launch, script, found = called(job)

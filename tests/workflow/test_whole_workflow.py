@@ -109,6 +109,7 @@ def test_the_data_set_and_the_papers_figures_come_as_files_and_into_snakemakes_r
     done = snakemake(folder, "--cores", "2", "--", "show_labels", "panda_dense", "paper_figures", **forked_jobs)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (folder / "results/labels/data_set.html").is_file() and "The labels: " in done.stdout + done.stderr
+    assert f"The data set's card: {folder / 'results/panda_dense/README.md'}" in done.stdout + done.stderr
     assert re.search(r"\| train \| 2 \| \d+ \|", (folder / "results/panda_dense/README.md").read_text())
     assert {path.name for path in (folder / "results/figures").glob("*.png")} == {f"figure{n}.png" for n in (3, 4, 5)}
     targets = ["all", "panda_dense", "paper_figures"]
@@ -120,7 +121,7 @@ def test_the_data_set_and_the_papers_figures_come_as_files_and_into_snakemakes_r
 
 def test_everything_ends_in_a_report(finished):
     folder, done = finished
-    assert "The report: " in done.stdout + done.stderr
+    assert "The report: " in done.stdout + done.stderr and "all: everything that it asks for is there" in done.stderr
     assert "(not counted: sample): reckoned from the default run" in done.stderr, (
         "of the time, with other steps of sampling"
     )
