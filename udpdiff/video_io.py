@@ -121,9 +121,7 @@ def read_video(
         with opened_video(path) as (container, stream), closing(timing.frames(container, stream)) as frames:
             pictures.extend(_of_one_size(itertools.islice(frames, max_frames), short_side))
     except RejectedClip as rejected:
-        raise ValueError(
-            f"cannot decode {_name(path)}: {rejected}; expected a video file with a video stream"
-        ) from rejected
+        raise ValueError(f"cannot decode {_name(path)}: {rejected}; expected {_expected(rejected)}") from rejected
     if not pictures:
         raise ValueError(f"cannot decode {_name(path)}: it holds no frames")
     return np.stack(pictures)
@@ -164,9 +162,13 @@ def probe(data: bytes | str | os.PathLike[str]) -> VideoInfo:
             name = stream.codec_context.name
             return VideoInfo(width, height, float(rate), stream.frames or None, duration or None, name)
     except RejectedClip as rejected:
-        raise ValueError(
-            f"cannot read {_name(data)}: {rejected}; expected a video file with a video stream"
-        ) from rejected
+        raise ValueError(f"cannot read {_name(data)}: {rejected}; expected {_expected(rejected)}") from rejected
+
+
+def _expected(rejected: RejectedClip) -> str:
+    if rejected.reason == Rejection.BROKEN:
+        return "frames that can all be decoded: get the file anew, or save what it holds: ffmpeg -i FILE saved.mp4"
+    return "a video file with a video stream"
 
 
 def _of_one_size(frames: Iterable[TimedFrame], short_side: int | None) -> Iterator[np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--depth-checkpoint", help="checkpoint of the depth estimator")
     parser.add_argument("--preset", help="a scale in presets/, whose labellers are taken")
     parser.add_argument("--configfile", action="append", default=[], type=Path, help="merged over it; may be repeated")
-    parser.add_argument("--frames", type=_frames, help="only the first so many")
+    parser.add_argument("--frames", type=_count("frames", 1), help="only the first so many")
     parser.add_argument(
         "--short-side",
-        type=_pixels,
+        type=_count("pixels", 16),
         metavar="PIXELS",
         help=f"of the frames, where the file's are bigger: {_SHORT_SIDE}, {_MINI_SHORT_SIDE} where all labellers are mini"
         " ones; labels and films have this size",
@@ -233,7 +234,8 @@ def label_entities(video: np.ndarray, config: Config, arguments: argparse.Namesp
     labeller = EntityLabeller.from_settings(section, config.labels.tracker, config.labels.cleanup, arguments.device)
     labeller.tracker.show_progress = True
     entity_ids, coverage = labeller.label(video)
-    print(f"entities: {len(set(entity_ids.flat) - {0})}, over {coverage.mean():.0%} of the pixels")
+    count, covered = len(set(entity_ids.flat) - {0}), coverage.mean()
+    print(f"entities: {count}, over {covered:.0%} of the pixels; without specks, and what others cover throughout")
     return entity_ids
 
 
@@ -277,18 +279,15 @@ def _provenance(config: Config, arguments: argparse.Namespace) -> dict[str, Any]
     return origin() | {"device": device_name(arguments.device), "networks": records}
 
 
-def _pixels(text: str) -> int:
-    """Parse a number of pixels; for argparse."""
-    if not text.isdigit() or int(text) < 16:
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected a number of pixels, at least 16")
-    return int(text)
+def _count(what: str, least: int) -> Callable[[str], int]:
+    """Return what parses a number of pixels or frames; for argparse."""
 
+    def parse(text: str) -> int:
+        if not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"got {text!r}; expected a number of {what}, at least {least}")
+        return int(text)
 
-def _frames(text: str) -> int:
-    """Parse a number of frames; for argparse."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected a number of frames, at least 1")
-    return int(text)
+    return parse
 
 
 def _labeller(text: str) -> str:
