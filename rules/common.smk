@@ -4,6 +4,7 @@
 import atexit
 import os
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from udpdiff.checkpoints import places
 from udpdiff.launching.commands import bash_words
 from udpdiff.workflow.named_content import named_content
 from udpdiff.planning import expected_time
-from udpdiff.planning.costs import Invocations
+from udpdiff.planning.costs import Invocations, read_jobs
 from udpdiff.shell_prefix import keep_safe, shell_prefix
 from udpdiff.tasks import TASKS
 
@@ -193,6 +194,13 @@ def jobs_ahead():
     return Counter(job.rule.name for job in workflow.dag.needrun_jobs())
 
 
+begun = time.time()
+
+
+def jobs_of_this_run():
+    return [job for job in read_jobs("benchmarks") if job.end >= begun]
+
+
 def announce_time():
     if said := left.describe():
         logger.info(said)
@@ -249,7 +257,7 @@ def announce_pages():
 
 # What a run says of a job as it starts: one line, where Snakemake would name each of thousands of inputs. A dry run is asked
 # for all of it. The log's name holds the wildcards; the time that is left is asked for when the line is printed.
-left = expected_time.TimeLeft(flow, jobs_ahead, every_core)
+left = expected_time.TimeLeft(flow, jobs_ahead, every_core, jobs_of_this_run)
 brief = None if workflow.output_settings.dryrun else "{rule} (log: {log}){left}"
 # Of a rule without a command.
 gathered = (

@@ -13,6 +13,7 @@ from snakemake.utils import update_config
 
 from udpdiff.config import parsing as config_parsing
 from udpdiff.planning import cpu_speeds, default_run, expected_time
+from udpdiff.planning.costs import JobCost
 from udpdiff.planning.stages import StagePlan
 from udpdiff.workflow.workflow import Workflow
 
@@ -69,6 +70,26 @@ def test_every_line_of_a_job_ends_with_the_time_that_is_left_then():
     assert int(re.fullmatch("; about (\\d+) minutes? left", str(left)).group(1)) == pytest.approx(of_one, abs=1)
     ahead = {"fill_table": 2}
     assert str(left) == "" and left.describe() is None
+
+
+def test_the_machine_that_the_run_is_on_teaches_how_long_jobs_take():
+    finished = []
+    left = expected_time.TimeLeft(workflow(), lambda: {"train": 4}, 2, lambda: finished)
+    of_one, reckoned = default_run.cost("train_seconds") / 11, str(left)
+    finished += [JobCost("train", "base", 0.0, 2.5 * of_one, 0.0), JobCost("fill_table", "1", 0.0, 999.0, 0.0)]
+    first, second = str(left), str(left)
+    assert first == f"{second} (jobs take 2.5 times as long here as reckoned)", "it is said once"
+    before, after = (int(re.search(r"about (\d+) minute", said).group(1)) for said in (reckoned, second))
+    assert after == pytest.approx(2.5 * before, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ratio"),
+    [([300.0], 1.0), ([300.0, 100.0], 2.0), ([60.0, 60.0], 0.6), ([0.0, 0.0], 0.05), ([1e6, 1e6], 20.0)],
+)
+def test_the_ratio_of_times_rests_on_enough_and_stays_within_bounds(seconds, ratio):
+    jobs = [JobCost("train", "run", 0.0, each, 0.0) for each in seconds]
+    assert expected_time.time_ratio(jobs, {"train": 100.0}) == pytest.approx(ratio)
 
 
 def test_cores_without_number_leave_the_chain_of_stages():
