@@ -12,6 +12,7 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
+from udpdiff.command import generate
 from udpdiff.config.parsing import parse
 from udpdiff.mini.card import earlier_training, write_card
 from udpdiff.training.card import model_card
@@ -63,6 +64,24 @@ def test_so_is_that_of_the_trained_model_but_for_its_name_and_figures():
         return re.sub(r"(?s)## Figures\n.*## Limits", "", card)
 
     assert without_figures(text) == without_figures(written)
+
+
+@pytest.mark.parametrize(
+    ("base", "call"), [("mini:cogvideox", generate._MINI_CALL), ("THUDM/CogVideoX-5b", generate._CALL)]
+)
+def test_the_example_of_a_card_samples_as_the_command_does(base, call):
+    asked = {"run": "multi", "base": base, "tasks": {"seg": 0.5, "depth": 0.5}, "seed": 7, "steps": 1, "batch_size": 2}
+    settings = asdict(TrainingSettings(**asked, learning_rate=1e-3))
+    [example] = re.findall(r"(?s)```python\n(.*?)```", model_card(settings, {}, []))
+    given: dict = {}
+
+    class Pipeline:
+        @staticmethod
+        def from_pretrained(folder):
+            return lambda prompt, **options: given.update(options)
+
+    exec(example.replace("from udpdiff import UDPDiffPipeline", ""), {"UDPDiffPipeline": Pipeline})
+    assert given == {"task": "seg", **call}
 
 
 @pytest.mark.parametrize("curve", [[], [(0, 1.0)], [(0, 1.0), (10, -0.5)], [(0, 2.0), (10, 0.5)]])

@@ -14,6 +14,9 @@ from udpdiff.metrics.registry import describe
 from udpdiff.tasks import get_task
 
 CARD = "README.md"
+# Of the example's call, as `udpdiff generate` samples: mini models, and others by CogVideoX's own.
+_MINI_CALL = {"num_inference_steps": 25, "guidance_scale": 3.0}
+_CALL = {"num_inference_steps": 50, "guidance_scale": 6.0}
 _LOSSES = {"loss": "all streams", "loss_video": "video", "loss_dense": "dense stream"}
 
 
@@ -54,7 +57,10 @@ def model_card(
         "from udpdiff import UDPDiffPipeline" if tasks else "from diffusers import CogVideoXPipeline",
         "",
         f'pipeline = {"UDPDiffPipeline" if tasks else "CogVideoXPipeline"}.from_pretrained("FOLDER")',
-        f'output = pipeline("A red ball rolls left."{f", task={tasks[0]!r}" if tasks else ""})'.replace("'", '"'),
+        f"call = {_MINI_CALL if base.startswith('mini:') else _CALL}".replace("'", '"'),
+        f'output = pipeline("A red ball rolls left."{f", task={tasks[0]!r}" if tasks else ""}, **call)'.replace(
+            "'", '"'
+        ),
         "```",
         "",
         "## Training",
