@@ -202,7 +202,8 @@ def test_a_checkpoint_is_of_the_kind_that_its_key_asks_for(key, tmp_path):
         else:
             refused(changed(key, f"mini:{name}"), f"{key}: got 'mini:{name}'", "expected a")
     refused(changed(key, str(tmp_path)), f"{key}: got", "a folder without")
-    refused(changed(key, str(tmp_path / "none")), f"{key}: got", "no such folder")
+    refused(changed(key, str(tmp_path / "none")), f"{key}: got", "no such folder; allowed")
+    refused(changed(key, "none"), f"{key}: got 'none'", f"no such folder in {Path.cwd()}; allowed")
 
 
 @pytest.mark.parametrize("key, name", [pair for pair in CHECKPOINT_KEYS.items() if pair[1]])

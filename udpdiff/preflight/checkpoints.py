@@ -113,10 +113,16 @@ def _fault(pattern: str, section: dict, reference: str, num_frames: int, folders
         return f": {error}"
     if not folder.is_dir():
         return (
-            ", and there is no such folder; allowed: mini:NAME, an existing folder, or a hub id such as "
+            f", and there is no such folder{_in_words(folder, folders)}; allowed: mini:NAME, an existing folder, or a hub id such as "
             "THUDM/CogVideoX-5b or ID@REVISION"
         )
     return _folder_fault(folder, _kind(pattern, section))
+
+
+def _in_words(folder: Path, folders: Sequence[Path]) -> str:
+    """Return where a relative path was looked for; nothing of an absolute one, which says it itself."""
+    places = "" if folder.is_absolute() else " or ".join(dict.fromkeys(str(each.absolute()) for each in folders))
+    return f" in {places}" if places else ""
 
 
 def _kind(pattern: str, section: dict) -> Kind:
