@@ -9,6 +9,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from udpdiff.sources.scene_words import unknown_words
+
 PAGE = Path(__file__).parents[1] / "docs" / "first_steps.ipynb"
 
 
@@ -32,6 +34,12 @@ def test_a_prompt_a_video_with_depth_and_entities_and_labels_of_a_clip(made):
     assert "((1, 9, 64, 64, 3), (1, 9, 64, 64, 3), (1, 9, 64, 64))" in outputs(made, "text/plain")
     printed = "".join(output.text for cell in made.cells for output in cell.get("outputs", []) if "text" in output)
     assert float(re.search(r"mean IoU with the truth: ([\d.]+)", printed)[1]) > 0.8
+
+
+def test_its_prompt_has_only_words_that_the_model_has_read():
+    source = "".join(cell.source for cell in nbformat.read(PAGE, 4).cells if cell.cell_type == "code")
+    prompt = "".join(re.findall(r'    "(.*)"', re.search(r"(?s)prompt = \((.*?)\n\)", source)[1]))
+    assert prompt.startswith("A large red ball") and unknown_words(prompt) == []
 
 
 def test_it_is_stored_as_it_was_executed(made):
