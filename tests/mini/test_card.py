@@ -15,6 +15,7 @@ from snakemake.utils import update_config
 from udpdiff.command import generate
 from udpdiff.config.parsing import parse
 from udpdiff.mini.card import earlier_training, write_card
+from udpdiff.storage.sealed import check_folder
 from udpdiff.training.card import model_card
 from udpdiff.training.log import read_log
 from udpdiff.training.settings import TrainingSettings
@@ -64,6 +65,7 @@ def test_so_is_that_of_the_trained_model_but_for_its_name_and_figures():
         return re.sub(r"(?s)## Figures\n.*## Limits", "", card)
 
     assert without_figures(text) == without_figures(written)
+    check_folder(FOLDER / "udpdiff", ("README.md",))  # a new card is sealed: udpdiff.storage.sealed.seal_folder
 
 
 @pytest.mark.parametrize(
