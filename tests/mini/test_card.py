@@ -12,9 +12,9 @@ import pytest
 import yaml
 from snakemake.utils import update_config
 
-from udpdiff.command import generate
 from udpdiff.config.parsing import parse
 from udpdiff.mini.card import earlier_training, write_card
+from udpdiff.model.sampling_defaults import CALL, MINI_CALL
 from udpdiff.storage.sealed import check_folder
 from udpdiff.training.card import model_card
 from udpdiff.training.log import read_log
@@ -68,9 +68,7 @@ def test_so_is_that_of_the_trained_model_but_for_its_name_and_figures():
     check_folder(FOLDER / "udpdiff", ("README.md",))  # a new card is sealed: udpdiff.storage.sealed.seal_folder
 
 
-@pytest.mark.parametrize(
-    ("base", "call"), [("mini:cogvideox", generate._MINI_CALL), ("THUDM/CogVideoX-5b", generate._CALL)]
-)
+@pytest.mark.parametrize(("base", "call"), [("mini:cogvideox", MINI_CALL), ("THUDM/CogVideoX-5b", CALL)])
 def test_the_example_of_a_card_samples_as_the_command_does(base, call):
     asked = {"run": "multi", "base": base, "tasks": {"seg": 0.5, "depth": 0.5}, "seed": 7, "steps": 1, "batch_size": 2}
     settings = asdict(TrainingSettings(**asked, learning_rate=1e-3))

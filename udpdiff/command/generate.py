@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from udpdiff.model.sampling_defaults import CALL, MINI_CALL
+
 if TYPE_CHECKING:
     from udpdiff.command.outputs import Outputs
     from udpdiff.model.description import Description
@@ -15,10 +17,7 @@ if TYPE_CHECKING:
 
 MODEL, TASK = "mini:udpdiff", "depth"
 _ALIASES = {"entities": "seg"}
-# Of mini models, as the mini scale samples, but for more steps; others take CogVideoX's own.
-_MINI_CALL = {"num_inference_steps": 25, "guidance_scale": 3.0}
-_CALL = {"num_inference_steps": 50, "guidance_scale": 6.0}
-_MINI_HEIGHT = 128
+_MINI_HEIGHT = 128  # the largest of a mini model
 # What the library's errors call them -> what the user typed.
 _OPTIONS = {"num_frames": "--frames", "num_inference_steps": "--steps", "guidance_scale": "--guidance"}
 _ARGUMENTS = re.compile("|".join(_OPTIONS))
@@ -151,7 +150,7 @@ def resolved(arguments: argparse.Namespace, model: Description) -> dict[str, Any
         ValueError: The model cannot make that.
     """
     call = {"height": model.height, "width": model.width, "num_frames": model.num_frames}
-    call |= _MINI_CALL if model.height <= _MINI_HEIGHT else _CALL
+    call |= MINI_CALL if model.height <= _MINI_HEIGHT else CALL
     overrides = {"height": arguments.height, "width": arguments.width, "num_frames": arguments.frames}
     overrides |= {"num_inference_steps": arguments.steps, "guidance_scale": arguments.guidance}
     call |= {name: value for name, value in overrides.items() if value is not None}

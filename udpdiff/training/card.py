@@ -11,12 +11,10 @@ from typing import Any
 from udpdiff import jobs
 from udpdiff.checkpoints.licences import VIDEOS, licence_of, with_licence
 from udpdiff.metrics.registry import describe
+from udpdiff.model.sampling_defaults import CALL, MINI_CALL
 from udpdiff.tasks import get_task
 
 CARD = "README.md"
-# Of the example's call, as `udpdiff generate` samples: mini models, and others by CogVideoX's own.
-_MINI_CALL = {"num_inference_steps": 25, "guidance_scale": 3.0}
-_CALL = {"num_inference_steps": 50, "guidance_scale": 6.0}
 _LOSSES = {"loss": "all streams", "loss_video": "video", "loss_dense": "dense stream"}
 
 
@@ -57,7 +55,7 @@ def model_card(
         "from udpdiff import UDPDiffPipeline" if tasks else "from diffusers import CogVideoXPipeline",
         "",
         f'pipeline = {"UDPDiffPipeline" if tasks else "CogVideoXPipeline"}.from_pretrained("FOLDER")',
-        f"call = {_MINI_CALL if base.startswith('mini:') else _CALL}".replace("'", '"'),
+        f"call = {MINI_CALL if base.startswith('mini:') else CALL}".replace("'", '"'),
         f'output = pipeline("A red ball rolls left."{f", task={tasks[0]!r}" if tasks else ""}, **call)'.replace(
             "'", '"'
         ),
